@@ -1,0 +1,1 @@
+"""The shapes of the node's API: what the node serves and its clients read."""

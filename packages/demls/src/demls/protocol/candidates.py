@@ -1,0 +1,263 @@
+"""What does the next commit contain, and is this candidate that? Building and judging the candidates of one state."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from demls_consensus import Silence, is_refusal
+
+from demls.protocol import policy as bounds
+from demls.protocol.commit_round import Mint
+from demls.protocol.credential import CredentialRefused, check_leaf
+from demls.protocol.engine import Candidate as BuiltCandidate
+from demls.protocol.engine import Engine, EngineError, InvalidInput, MlsGroup
+from demls.protocol.events import Reason
+from demls.protocol.governance import Governance, Item
+from demls.protocol.records import Ledger
+from demls.protocol.step import Step
+from demls.protocol.validation import (
+    Content,
+    Finding,
+    State,
+    Verdict,
+    check_consent,
+    check_content,
+    check_credentials,
+    check_time,
+    read_content,
+)
+from demls.wire.ids import Address, CandidateId, Duration, Instant, ProposalId, View
+from demls.wire.messages import (
+    Candidate,
+    CommitContext,
+    Entry,
+    Invite,
+    JoinerSecrets,
+    Proposal,
+    RoundStatement,
+    Sync,
+    Vote,
+    decode_message,
+    encode_message,
+)
+
+JOINER_EXTENSION = 0xF0D2
+"""GroupInfo extension (private use) with the joiners' secrets."""
+
+_CHOICE = {None: 0, True: 1, False: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCandidate:
+    """The private part of an own candidate, and what it states; kept until the state is over."""
+
+    staged: bytes
+    context: bytes
+
+
+class Candidates:
+    """The candidates of one state, own and received."""
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        mls: MlsGroup,
+        engine: Engine,
+        governance: Governance,
+        ledger: Ledger,
+        own: Address,
+        base_time: Duration,
+        make_sync: Callable[[], Sync],
+    ) -> None:
+        self._state = state
+        self._mls = mls
+        self._engine = engine
+        self._governance = governance
+        self._ledger = ledger
+        self._own_address = own
+        self._patience = Duration(bounds.PATIENCE_VIEWS * base_time)
+        self._make_sync = make_sync
+        self._found: dict[CandidateId, Content | Finding] = {}
+        self._told: set[CandidateId] = set()
+        self._own: dict[CandidateId, OwnCandidate] = {
+            CandidateId(key): own_candidate for key, own_candidate in ledger.under(b"round/private/", OwnCandidate)
+        }
+
+    # --- Own ----------------------------------------------------------------------------------------------------
+
+    def work_for(self, member: Address, now: Instant) -> list[Item]:
+        """Approved work that ``member`` could commit now, in canonical order."""
+        work = [item for item in self._governance.approved() if item.effect != ("remove", bytes(member))]
+        return [item for item in work if self._is_committable(item, now)][: bounds.CANDIDATE_ENTRIES_MAX]
+
+    def _is_committable(self, item: Item, now: Instant) -> bool:
+        if not isinstance(item.change, Invite):
+            return True
+        try:
+            package = self._engine.parse_key_package(item.change.key_package_bytes)
+            check_leaf(package.credential, package.signature_key, package.extensions, now)
+        except (EngineError, CredentialRefused):
+            return False
+        return True
+
+    def mint(self, view: View, step: Step) -> Mint | None:
+        """A fresh candidate with all approved work of the own member, None if there is none."""
+        work = self.work_for(self._own_address, step.now)
+        if not work:
+            return None
+        built = self._build(work, view, step)
+        if built is None:
+            work = [item for item in work if self._build([item], view, step) is not None]
+            built = self._build(work, view, step) if work else None
+        if built is None:
+            return None
+        candidate, own = built
+        self._own[candidate.id] = own
+        self._ledger.put(b"round/private/" + candidate.id, own)
+        return Mint(candidate, self._governance.votes_for(work), tuple(item.proposal for item in work))
+
+    def _build(self, work: list[Item], view: View, step: Step) -> tuple[Candidate, OwnCandidate] | None:
+        adds = [item.change.key_package_bytes for item in work if isinstance(item.change, Invite)]
+        removes = [
+            leaf for item in work if item.effect[0] == "remove" for leaf in self._state.roster.leaves_of(item.subject)
+        ]
+        time = max(step.now, self._state.time + 1)
+        context = encode_message(
+            CommitContext(self._state.head, view, time, tuple(self._governance.entry(item) for item in work))
+        )
+        joiner_key = self._engine.random(bounds.JOINER_KEY_BYTES) if adds else b""
+        sync = encode_message(self._make_sync()) if adds else b""
+        secrets = JoinerSecrets(joiner_key, hashlib.sha256(sync).digest()) if adds else None
+        try:
+            built: BuiltCandidate = self._mls.propose_commit(
+                adds=adds,
+                removes=removes,
+                authenticated_data=context,
+                group_info_extensions={JOINER_EXTENSION: encode_message(secrets)} if secrets else None,
+            )
+        except InvalidInput as problem:
+            step.refuse(Reason.INVALID, f"approved work that makes no commit: {problem}")
+            return None
+        candidate = Candidate(built.commit, built.welcome or b"", joiner_key, sync)
+        return candidate, OwnCandidate(built.staged, context)
+
+    # --- Judging ------------------------------------------------------------------------------------------------
+
+    def content(self, candidate: Candidate) -> Content | Finding:
+        """What a foreign candidate does, or what is wrong with it by itself; judged once."""
+        candidate_id = candidate.id
+        if candidate_id not in self._found:
+            self._found[candidate_id] = read_content(candidate, self._state, self._mls)
+        return self._found[candidate_id]
+
+    def judge(self, candidate: Candidate, *, fresh: bool, step: Step) -> Verdict:
+        """Fresh: all checks. Certified by others: only those that the candidate itself decides."""
+        finding = self._finding(candidate, fresh=fresh, now=step.now)
+        if finding is None:
+            return Verdict.VALID
+        if finding.verdict is Verdict.INVALID and candidate.id not in self._told:
+            self._told.add(candidate.id)
+            step.refuse(Reason.INVALID, f"{finding.check}: {finding.detail}")
+        return finding.verdict
+
+    def _finding(self, candidate: Candidate, *, fresh: bool, now: Instant) -> Finding | None:
+        if candidate.id in self._own:
+            return None
+        content = self.content(candidate)
+        if isinstance(content, Finding):
+            return content
+        items = self._governance.items
+        wrong = check_content(content, items, self._state.roster)
+        if wrong is not None or not fresh:
+            return wrong
+        approved = [item for item in self._governance.approved() if self._is_committable(item, now)]
+        return (
+            check_credentials(content, now)
+            or check_time(content, self._state.time, now)
+            or check_consent(content, items, approved, self._patience, now)
+        )
+
+    def entries(self, candidate_id: CandidateId) -> tuple[Entry, ...]:
+        """The entries of a candidate that was judged or built here; empty if it was not."""
+        own = self._own.get(candidate_id)
+        if own is not None:
+            return decode_message(own.context, CommitContext).entries
+        found = self._found.get(candidate_id)
+        return found.entries if isinstance(found, Content) else ()
+
+    def minted(self, candidate_id: CandidateId) -> tuple[View, Instant] | None:
+        """The view in which a judged or own candidate was minted, and its chain time."""
+        own = self._own.get(candidate_id)
+        if own is not None:
+            context = decode_message(own.context, CommitContext)
+            return View(context.view), Instant(context.time)
+        found = self._found.get(candidate_id)
+        return (found.view, found.time) if isinstance(found, Content) else None
+
+    def items(self, candidate_id: CandidateId) -> list[Item]:
+        """The known items of a candidate's entries."""
+        known = (self._governance.items.get(ProposalId(entry.proposal_id)) for entry in self.entries(candidate_id))
+        return [item for item in known if item is not None]
+
+    def carry(self, candidate_id: CandidateId) -> tuple[tuple[Vote, ...], tuple[Proposal, ...]]:
+        """Votes and proposals of its entries."""
+        items = self.items(candidate_id)
+        return self._governance.votes_for(items), tuple(item.proposal for item in items)
+
+    # --- Votes in acks ------------------------------------------------------------------------------------------
+
+    def choices(self, candidate_id: CandidateId) -> bytes:
+        """The own vote on each entry: 0 none, 1 yes, 2 no."""
+        governance, own = self._governance, self._own_address
+        chosen = []
+        for entry in self.entries(candidate_id):
+            item = governance.items.get(ProposalId(entry.proposal_id))
+            chosen.append(_CHOICE[governance.vote_of(item, own) if item else None])
+        return bytes(chosen)
+
+    def is_good(self, candidate_id: CandidateId, acks: Iterable[RoundStatement], quorum: int) -> bool:
+        """Do some ``quorum`` of these acks make a certificate that refuses no entry, by the votes they carry?
+
+        A function of the acks alone, apart from who may vote on an entry; entries that bring their own decision
+        certificate, and leaves, need no consent of silence.
+        """
+        entries = self.entries(candidate_id)
+        if not entries:
+            return False
+        chosen = sorted(acks, key=lambda ack: (ack.choices.count(2), ack.member))[:quorum]
+        for place, entry in enumerate(entries):
+            item = self._governance.items.get(ProposalId(entry.proposal_id))
+            if item is None:
+                return False
+            if entry.certificate_hash or not item.needs_votes:
+                continue
+            said = [
+                ack.choices[place] if place < len(ack.choices) else 0
+                for ack in chosen
+                if ack.member in item.tally.voters
+            ]
+            counts = {"yes": said.count(1), "no": said.count(2), "none": len(said) - said.count(1) - said.count(2)}
+            if is_refusal(item.tally.n, silence=Silence.COUNTS_AS_YES, **counts):
+                return False
+        return True
+
+    # --- Merging ------------------------------------------------------------------------------------------------
+
+    def prepare(self, candidate: Candidate) -> bool:
+        """Make sure that a certified candidate can be merged: its bytes are a commit on this state."""
+        return candidate.id in self._own or not isinstance(self.content(candidate), Finding)
+
+    def merge(self, candidate: Candidate) -> None:
+        """Move the MLS group to the next epoch."""
+        own = self._own.get(candidate.id)
+        self._mls.merge(own.staged if own is not None else self._mls.stage(candidate.commit))
+
+    def committer(self, candidate: Candidate) -> Address:
+        if candidate.id in self._own:
+            return self._own_address
+        content = self.content(candidate)
+        assert isinstance(content, Content)
+        return content.committer

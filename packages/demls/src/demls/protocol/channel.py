@@ -1,0 +1,73 @@
+"""Where does an envelope go, and who can open it?
+
+A channel is a topic and a key, both derived from one 32-byte secret. Everything is sealed with it and padded to size
+classes, so an outsider sees neither group nor epoch nor kind, and junk is refused by one AEAD check before any
+parsing. A group's channel comes from the exporter of a settled epoch; rendezvous, joiner and inbox channels come from
+secrets that were handed out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from demls.protocol.engine import Engine
+from demls.wire.codec import WireError
+from demls.wire.ids import Topic
+from demls.wire.messages import Frame, Payload, decode_message, digest, encode_message
+
+EXPORTER_LABEL = "demls channel"
+SECRET_BYTES = 32
+_LENGTH_BYTES = 4
+_SMALLEST = 256
+_LARGE = 64 * 1024
+_LARGE_STEP = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """``topic`` is public, ``key`` (32 bytes) is not."""
+
+    topic: Topic
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"Channel({self.topic.hex()[:8]})"
+
+
+def channel_of(secret: bytes) -> Channel:
+    """The channel of a 32-byte secret."""
+    return Channel(Topic(digest(b"demls topic 1", secret)), digest(b"demls channel key 1", secret))
+
+
+def joiner_channel(key_package: bytes) -> Channel:
+    """Where the welcome for a key package is published: known to its owner and to those it was shown to."""
+    return channel_of(digest(b"demls joiner 1", key_package))
+
+
+def padded_size(size: int) -> int:
+    """The size class of a message: powers of two up to 64 KiB, above it multiples of 16 KiB."""
+    size += _LENGTH_BYTES
+    if size > _LARGE:
+        return -(-size // _LARGE_STEP) * _LARGE_STEP
+    return max(_SMALLEST, 1 << (size - 1).bit_length())
+
+
+def seal(channel: Channel, payload: Payload, engine: Engine) -> bytes:
+    """An envelope's payload for ``channel``."""
+    body = encode_message(Frame(payload))
+    padded = (len(body).to_bytes(_LENGTH_BYTES, "big") + body).ljust(padded_size(len(body)), b"\0")
+    return engine.seal(channel.key, padded, channel.topic)
+
+
+def unseal(channel: Channel, sealed: bytes, engine: Engine) -> Payload | None:
+    """What was sealed for ``channel``; None if it was not, or is no canonical frame. Never raises."""
+    padded = engine.unseal(channel.key, sealed, channel.topic)
+    if padded is None or len(padded) < _LENGTH_BYTES:
+        return None
+    size = int.from_bytes(padded[:_LENGTH_BYTES], "big")
+    if len(padded) != padded_size(size) or any(padded[_LENGTH_BYTES + size :]):
+        return None
+    try:
+        return decode_message(padded[_LENGTH_BYTES : _LENGTH_BYTES + size], Frame).payload
+    except WireError:
+        return None

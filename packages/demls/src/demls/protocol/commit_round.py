@@ -1,0 +1,573 @@
+"""How do the members agree on the next commit, and never fork? One round for one state.
+
+One leader a view offers a candidate; members acknowledge it, lock it on a quorum of acknowledgements, and merge it on
+a quorum of locks, the certificate. The lock survives view changes, so no two candidates of one state can both get a
+certificate while fewer than a third of the members sign twice. This module knows views, statements and timers; what a
+candidate means is asked of its ``Host``.
+
+The transitions are literal data (``TRANSITIONS``); the diagram in the documentation is made from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from demls.protocol import policy as bounds
+from demls.protocol.events import Misbehaved, Reason
+from demls.protocol.records import Ledger
+from demls.protocol.roster import Roster
+from demls.protocol.step import Step
+from demls.protocol.validation import Verdict
+from demls.wire.ids import Address, CandidateId, Duration, Epoch, Head, Instant, View
+from demls.wire.messages import (
+    Candidate,
+    Offer,
+    Proposal,
+    RoundStatement,
+    StatementKind,
+    Vote,
+    decode_message,
+    encode_message,
+)
+
+ROUND_LABEL = "demls round"
+OFFER_LABEL = "demls offer"
+NIL = CandidateId(b"")
+_STEPS_MAX = 256
+"""Transitions in one call; a round moves at most a few, so more is a defect."""
+
+
+class Phase(StrEnum):
+    IDLE = "idle"
+    WAITING = "waiting"
+    ACKED = "acked"
+    LOCKED = "locked"
+
+
+@dataclass(frozen=True, slots=True)
+class Mint:
+    """A fresh candidate with what lets others judge it."""
+
+    candidate: Candidate
+    votes: tuple[Vote, ...]
+    proposals: tuple[Proposal, ...]
+
+
+class Host(Protocol):
+    """What a round asks of its group."""
+
+    def has_work(self) -> bool:
+        """Is there approved work here?"""
+
+    def is_all_about(self, member: Address) -> bool:
+        """Is the removal of ``member`` all the approved work there is? It cannot commit that itself."""
+
+    def mint(self, view: View, step: Step) -> Mint | None:
+        """A fresh candidate with all approved work that the own member may commit."""
+
+    def judge(self, candidate: Candidate, *, fresh: bool, step: Step) -> Verdict:
+        """Fresh: all checks. Otherwise, certified by others: only those that the candidate alone decides."""
+
+    def minted_in(self, candidate: CandidateId) -> View | None:
+        """The view in which a judged candidate was minted."""
+
+    def choices(self, candidate: CandidateId) -> bytes:
+        """The own votes on the entries of a judged candidate, for the ack."""
+
+    def is_good(self, candidate: CandidateId, acks: Iterable[RoundStatement]) -> bool:
+        """Do these acks, with the votes they carry, make a certificate that is no refusal of any entry?"""
+
+    def quorum(self, candidate: CandidateId) -> int:
+        """How many acks or locks a candidate needs; ``NIL``: how many end a phase."""
+
+    def carry(self, candidate: CandidateId) -> tuple[tuple[Vote, ...], tuple[Proposal, ...]]:
+        """Votes and proposals of a candidate's entries, to send along when it is proposed again."""
+
+    def lock(self, candidate: CandidateId) -> None:
+        """The own member is locked on this candidate: its entries no longer change here."""
+
+    def settle(self, candidate: Candidate, view: View, locks: tuple[RoundStatement, ...], step: Step) -> None:
+        """Merge: the candidate has its certificate."""
+
+    def sign(self, label: str, content: bytes) -> bytes: ...
+
+    def verify(self, member: bytes, label: str, content: bytes, signature: bytes) -> bool: ...
+
+
+@dataclass(slots=True)
+class Position:
+    """Where the own member stands; durable before anything that follows from it is sent."""
+
+    view: int = 0
+    phase: Phase = Phase.IDLE
+    lock: bytes = NIL
+    lock_view: int = -1
+    best: bytes = NIL
+    best_view: int = -1
+    entered_at: int = 0
+    acks_at: int | None = None
+    locks_at: int | None = None
+    repeat_at: int | None = None
+    opened_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """``when`` is the guard in words, for the diagram."""
+
+    phase: Phase
+    when: str
+    guard: Callable[[Round, Step], bool]
+    action: Callable[[Round, Step], None]
+    to: Phase
+
+
+class Round:
+    """The commit round of one state."""
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        ledger: Ledger,
+        group_id: bytes,
+        epoch: Epoch,
+        head: Head,
+        roster: Roster,
+        leaders: tuple[Address, ...],
+        own: Address,
+        batch_window: Duration,
+        base_time: Duration,
+    ) -> None:
+        self._host = host
+        self._ledger = ledger
+        self._group_id = group_id
+        self.epoch = epoch
+        self.head = head
+        self._roster = roster
+        self._leaders = leaders
+        self._own = own
+        self._batch_window = batch_window
+        self.base_time = base_time
+        self.at = Position()
+        self.offers: dict[View, Offer] = {}
+        self.candidates: dict[CandidateId, Candidate] = {}
+        self._statements: dict[tuple[StatementKind, View], dict[Address, RoundStatement]] = {}
+        self._reached: dict[Address, View] = {}
+        self.is_settled = False
+
+    # --- Life ---------------------------------------------------------------------------------------------------
+
+    def load(self, now: Instant) -> None:
+        """Go on where the ledger says; timers of the phase start again, so a restart hurries nobody."""
+        self.at = self._ledger.find(b"round/position", Position) or Position()
+        if self.at.phase is not Phase.IDLE:
+            self.at.entered_at = now
+            self.at.acks_at = None if self.at.acks_at is None else now
+            self.at.locks_at = None if self.at.locks_at is None else now
+            self.at.repeat_at = now
+        for _, raw in self._ledger.bytes_under(b"round/offer/"):
+            offer = decode_message(raw, Offer)
+            self.offers[View(offer.view)] = offer
+            self.candidates[offer.candidate.id] = offer.candidate
+        for _, raw in self._ledger.bytes_under(b"round/statement/"):
+            self._keep(decode_message(raw, RoundStatement))
+        if self.at.lock:
+            self._host.lock(CandidateId(self.at.lock))
+
+    def close(self) -> None:
+        """The state is over: nothing of its round is needed any more."""
+        self.is_settled = True
+        self._ledger.delete_all(b"round/")
+
+    def _save(self) -> None:
+        self._ledger.put(b"round/position", self.at)
+
+    # --- Inputs -------------------------------------------------------------------------------------------------
+
+    def receive_offer(self, offer: Offer, step: Step) -> None:
+        """A leader's offer for some view of this state; the first of a view counts."""
+        view = View(offer.view)
+        if not self._is_near(view):
+            step.refuse(Reason.LIMIT, "an offer for a view far away")
+            return
+        if offer.leader != self.leader(view):
+            step.refuse(Reason.NOT_ENTITLED, "an offer by a member that does not lead its view")
+            return
+        if view in self.offers:
+            if self.offers[view].candidate.id != offer.candidate.id:
+                step.refuse(Reason.STALE, "a second offer in one view")
+            return
+        if not self._host.verify(offer.leader, OFFER_LABEL, offer.content(self._group_id), offer.signature):
+            step.refuse(Reason.FORGED, "an offer that its leader did not sign")
+            return
+        self._take_offer(offer)
+        self._heard(Address(offer.leader), view)
+
+    def _take_offer(self, offer: Offer) -> None:
+        view = View(offer.view)
+        self.offers[view] = offer
+        self.candidates[offer.candidate.id] = offer.candidate
+        self._ledger.put_bytes(_offer_key(view), encode_message(offer))
+        kept = {CandidateId(self.at.lock), CandidateId(self.at.best)}
+        spare = [v for v in sorted(self.offers) if self.offers[v].candidate.id not in kept and v != view]
+        for old in spare[: max(0, len(self.offers) - bounds.CANDIDATES_KEPT_MAX)]:
+            self._ledger.delete(_offer_key(old))
+            dropped = self.offers.pop(old).candidate.id
+            if all(other.candidate.id != dropped for other in self.offers.values()):
+                self.candidates.pop(dropped, None)
+
+    def receive_statement(self, statement: RoundStatement, step: Step) -> bool:
+        """A member's ack or lock in some view of this state. Says whether it was new. O(1)."""
+        if statement.kind not in (StatementKind.ACK, StatementKind.LOCK):
+            step.refuse(Reason.INVALID, "a round statement of no known kind")
+            return False
+        kind, view, member = StatementKind(statement.kind), View(statement.view), Address(statement.member)
+        if not self._is_near(view):
+            step.refuse(Reason.LIMIT, "a round statement for a view far away")
+            return False
+        known = self._statements.get((kind, view), {}).get(member)
+        if known is not None and known.content(self._group_id) == statement.content(self._group_id):
+            return False
+        if len(statement.candidate) not in (0, 32):
+            step.refuse(Reason.INVALID, "a round statement about no candidate id")
+            return False
+        if not self._host.verify(member, ROUND_LABEL, statement.content(self._group_id), statement.signature):
+            step.refuse(Reason.FORGED, "a round statement that its member did not sign")
+            return False
+        if known is not None:
+            if known.candidate != statement.candidate:
+                step.tell(Misbehaved(member, "signed two different statements in one view"))
+            return False
+        self._keep(statement)
+        self._ledger.put_bytes(_statement_key(statement), encode_message(statement))
+        self._note_quorums(kind, view, step)
+        return True
+
+    def _keep(self, statement: RoundStatement) -> None:
+        key = StatementKind(statement.kind), View(statement.view)
+        self._statements.setdefault(key, {})[Address(statement.member)] = statement
+        self._heard(Address(statement.member), View(statement.view))
+
+    def _heard(self, member: Address, view: View) -> None:
+        self._reached[member] = max(view, self._reached.get(member, View(-1)))
+
+    def _is_near(self, view: View) -> bool:
+        return self.at.view - bounds.VIEWS_BEHIND_MAX <= view <= self.at.view + bounds.VIEWS_AHEAD_MAX
+
+    # --- What is known ------------------------------------------------------------------------------------------
+
+    def leader(self, view: int) -> Address:
+        return self._leaders[view % len(self._leaders)]
+
+    def statements(self, kind: StatementKind, view: int) -> dict[Address, RoundStatement]:
+        return self._statements.get((kind, View(view)), {})
+
+    def supporters(self, kind: StatementKind, view: int, candidate: bytes) -> tuple[RoundStatement, ...]:
+        """Statements of one view for one candidate, by member."""
+        held = self.statements(kind, view)
+        return tuple(held[member] for member in sorted(held) if held[member].candidate == candidate)
+
+    def view_time(self, view: int) -> Duration:
+        """T(v) = T0 * min(1 + 0.4 v, 6)."""
+        return Duration(self.base_time * min(10 + 4 * view, 60) // 10)
+
+    @property
+    def is_open(self) -> bool:
+        return self.at.phase is not Phase.IDLE
+
+    def heard(self) -> frozenset[Address]:
+        """Members that have spoken in the own view or a later one."""
+        return frozenset(member for member, view in self._reached.items() if view >= self.at.view)
+
+    def _note_quorums(self, kind: StatementKind, view: View, step: Step) -> None:
+        enough = len(self.statements(kind, view)) >= self._host.quorum(NIL)
+        if view == self.at.view and enough:
+            if kind is StatementKind.ACK and self.at.acks_at is None:
+                self.at.acks_at = step.now
+            if kind is StatementKind.LOCK and self.at.locks_at is None:
+                self.at.locks_at = step.now
+        if kind is StatementKind.ACK and view > self.at.best_view:
+            best = self._good_candidate(view)
+            if best is not None:
+                self.at.best, self.at.best_view = best, view
+                self._save()
+
+    def _good_candidate(self, view: int) -> CandidateId | None:
+        """The candidate with a good quorum of acks in ``view``, if its bytes are here."""
+        named = {statement.candidate for statement in self.statements(StatementKind.ACK, view).values()}
+        for candidate in sorted(named - {NIL}):
+            acks = self.supporters(StatementKind.ACK, view, candidate)
+            enough = len(acks) >= self._host.quorum(CandidateId(candidate))
+            if (
+                CandidateId(candidate) in self.candidates
+                and enough
+                and self._host.is_good(CandidateId(candidate), acks)
+            ):
+                return CandidateId(candidate)
+        return None
+
+    # --- Moving -------------------------------------------------------------------------------------------------
+
+    def advance(self, step: Step) -> None:
+        """Do everything that is due: settle, skip, lead, and move through the phases."""
+        for _ in range(_STEPS_MAX):
+            if self.is_settled or self._settle(step):
+                return
+            self._skip(step)
+            self._lead(step)
+            due = next((t for t in TRANSITIONS if t.phase is self.at.phase and t.guard(self, step)), None)
+            if due is None:
+                return
+            self.at.phase = due.to
+            due.action(self, step)
+            self._save()
+        raise AssertionError("a commit round does not come to rest")
+
+    def _settle(self, step: Step) -> bool:
+        """q locks of one view for one candidate whose bytes are here."""
+        for (kind, view), held in self._statements.items():
+            if kind is not StatementKind.LOCK:
+                continue
+            for candidate in {statement.candidate for statement in held.values()} - {NIL}:
+                locks = self.supporters(kind, view, candidate)
+                body = self.candidates.get(CandidateId(candidate))
+                if body is not None and len(locks) >= self._host.quorum(CandidateId(candidate)):
+                    self._host.settle(body, view, locks, step)
+                    return True
+        return False
+
+    def _skip(self, step: Step) -> None:
+        """f + 1 members are in higher views: enter the highest that so many have reached."""
+        reached = sorted((view for member, view in self._reached.items() if member != self._own), reverse=True)
+        if len(reached) > self._roster.f and reached[self._roster.f] > self.at.view:
+            self._enter(View(reached[self._roster.f]), step)
+            self.at.phase = Phase.WAITING
+            self._save()
+
+    def _enter(self, view: View, step: Step) -> None:
+        self.at.view = view
+        self.at.entered_at = step.now
+        self.at.acks_at = self.at.locks_at = None
+        self.at.repeat_at = step.now + bounds.REPEAT_EVERY
+        self.at.opened_at = self.at.opened_at or step.now
+        for kind in StatementKind:
+            self._note_quorums(kind, view, step)
+
+    def _lead(self, step: Step) -> None:
+        """Offer the best candidate, or a fresh one once the batch window is over."""
+        view = View(self.at.view)
+        if self.at.phase is not Phase.WAITING or self.leader(view) != self._own or view in self.offers:
+            return
+        if self.at.best:
+            candidate = self.candidates.get(CandidateId(self.at.best))
+            if candidate is None:
+                return
+            acks = self.supporters(StatementKind.ACK, self.at.best_view, self.at.best)
+            votes, proposals = self._host.carry(candidate.id)
+            self._offer(Mint(candidate, votes, proposals), acks, step)
+        elif step.now >= self._batch_end():
+            fresh = self._host.mint(view, step)
+            if fresh is not None:
+                self._offer(fresh, (), step)
+
+    def _batch_end(self) -> Instant:
+        return Instant(self.at.entered_at + (self._batch_window if self.at.view == 0 else 0))
+
+    def _offer(self, mint: Mint, acks: tuple[RoundStatement, ...], step: Step) -> None:
+        unsigned = Offer(
+            self.epoch, self.head, self.at.view, mint.candidate, mint.votes, acks, self._own, bytes(64), mint.proposals
+        )
+        signature = self._host.sign(OFFER_LABEL, unsigned.content(self._group_id))
+        offer = Offer(
+            self.epoch, self.head, self.at.view, mint.candidate, mint.votes, acks, self._own, signature, mint.proposals
+        )
+        self._take_offer(offer)
+        step.say(offer)
+
+    def _state(self, kind: StatementKind, candidate: bytes, choices: bytes, step: Step) -> None:
+        """Sign and send the own ack or lock of this view; there is at most one of each."""
+        if self._own in self.statements(kind, self.at.view):
+            return
+        unsigned = RoundStatement(
+            self.epoch, self.head, self.at.view, candidate, choices, self._own, bytes(64), int(kind)
+        )
+        signature = self._host.sign(ROUND_LABEL, unsigned.content(self._group_id))
+        statement = RoundStatement(
+            self.epoch, self.head, self.at.view, candidate, choices, self._own, signature, int(kind)
+        )
+        self._keep(statement)
+        self._ledger.put_bytes(_statement_key(statement), encode_message(statement))
+        self._note_quorums(kind, View(self.at.view), step)
+        step.say(statement)
+
+    # --- Guards and actions of the transitions ------------------------------------------------------------------
+
+    def may_start(self, step: Step) -> bool:
+        """Approved work, a best candidate, an acceptable offer, or f + 1 members in this view."""
+        others = sum(1 for member, view in self._reached.items() if view >= self.at.view and member != self._own)
+        return bool(self._host.has_work() or self.at.best or others > self._roster.f or self.is_acceptable(step))
+
+    def start(self, step: Step) -> None:
+        self._enter(View(self.at.view), step)
+
+    def is_acceptable(self, step: Step) -> bool:
+        """Rule of the ack: fresh and valid and not against the own lock, or certified since the own lock."""
+        offer = self.offers.get(View(self.at.view))
+        if offer is None or self._own in self.statements(StatementKind.ACK, self.at.view):
+            return False
+        candidate = offer.candidate.id
+        if not offer.certificate:
+            if self.at.lock not in (NIL, candidate):
+                return False
+            verdict = self._host.judge(offer.candidate, fresh=True, step=step)
+            return verdict is Verdict.VALID and self._host.minted_in(candidate) == self.at.view
+        certified = self._certified_view(offer, step)
+        if certified is None or (self.at.lock != candidate and self.at.lock_view > certified):
+            return False
+        return self._host.judge(offer.candidate, fresh=False, step=step) is Verdict.VALID
+
+    def _certified_view(self, offer: Offer, step: Step) -> View | None:
+        """The earlier view in which the offer's certificate shows a good quorum of acks for it."""
+        candidate, acks = offer.candidate.id, {}
+        for ack in offer.certificate:
+            about = (ack.epoch, ack.head, ack.view, ack.candidate, ack.kind)
+            if about != (self.epoch, self.head, offer.certificate[0].view, candidate, StatementKind.ACK):
+                return None
+            acks[Address(ack.member)] = ack
+        view = View(offer.certificate[0].view)
+        if view >= offer.view or len(acks) < self._host.quorum(candidate):
+            return None
+        held = self.statements(StatementKind.ACK, view)
+        for member, ack in acks.items():
+            if held.get(member) != ack and not self._host.verify(
+                member, ROUND_LABEL, ack.content(self._group_id), ack.signature
+            ):
+                return None
+        if self._host.judge(offer.candidate, fresh=False, step=step) is not Verdict.VALID:
+            return None
+        return view if self._host.is_good(candidate, acks.values()) else None
+
+    def ack_candidate(self, step: Step) -> None:
+        candidate = self.offers[View(self.at.view)].candidate.id
+        self._state(StatementKind.ACK, candidate, self._host.choices(candidate), step)
+
+    def is_hopeless(self, step: Step) -> bool:
+        """This view can bring nothing: its time is over, its offer is invalid, or its leader may not do the work."""
+        if step.now >= self.at.entered_at + self.view_time(self.at.view):
+            return True
+        leader, offer = self.leader(self.at.view), self.offers.get(View(self.at.view))
+        if offer is not None:
+            return self._host.judge(offer.candidate, fresh=not offer.certificate, step=step) is Verdict.INVALID
+        return not self.at.best and self._host.is_all_about(leader)
+
+    def ack_nil(self, step: Step) -> None:
+        self._state(StatementKind.ACK, NIL, b"", step)
+
+    def can_lock(self, step: Step) -> bool:  # noqa: ARG002 - guards have one form
+        return self._good_candidate(self.at.view) is not None
+
+    def lock_candidate(self, step: Step) -> None:
+        candidate = self._good_candidate(self.at.view)
+        assert candidate is not None
+        self.at.lock, self.at.lock_view = candidate, self.at.view
+        self.at.best, self.at.best_view = candidate, self.at.view
+        self._host.lock(candidate)
+        self._save()
+        self._state(StatementKind.LOCK, candidate, b"", step)
+
+    def must_lock_nil(self, step: Step) -> bool:
+        """A quorum of nil acks, or half a view time since a quorum of acks of any kind."""
+        nil = len(self.supporters(StatementKind.ACK, self.at.view, NIL)) >= self._host.quorum(NIL)
+        return nil or self._is_over(self.at.acks_at, step)
+
+    def lock_nil(self, step: Step) -> None:
+        self._state(StatementKind.LOCK, NIL, b"", step)
+
+    def must_go_on(self, step: Step) -> bool:
+        """A quorum of nil locks, or half a view time since a quorum of locks of any kind."""
+        nil = len(self.supporters(StatementKind.LOCK, self.at.view, NIL)) >= self._host.quorum(NIL)
+        return nil or self._is_over(self.at.locks_at, step)
+
+    def _is_over(self, since: int | None, step: Step) -> bool:
+        return since is not None and step.now >= since + self.view_time(self.at.view) // 2
+
+    def goes_on_idle(self, step: Step) -> bool:
+        return self.must_go_on(step) and not self._host.has_work() and not self.at.best
+
+    def next_view(self, step: Step) -> None:
+        self._enter(View(self.at.view + 1), step)
+
+    def rest(self, step: Step) -> None:
+        self._enter(View(self.at.view + 1), step)
+        self.at.opened_at = None
+
+    # --- Time ---------------------------------------------------------------------------------------------------
+
+    def repeat(self, step: Step) -> bool:
+        """Say the own statements (and offer) of this view again if it is time. Says whether it did."""
+        if not self.is_open or self.at.repeat_at is None or step.now < self.at.repeat_at:
+            return False
+        self.at.repeat_at = step.now + bounds.REPEAT_EVERY
+        self._save()
+        offer = self.offers.get(View(self.at.view))
+        if offer is not None and offer.leader == self._own:
+            step.say(offer)
+        for kind in StatementKind:
+            statement = self.statements(kind, self.at.view).get(self._own)
+            if statement is not None:
+                step.say(statement)
+        return True
+
+    def deadline(self) -> Instant | None:
+        """When to call ``advance`` next although nothing arrives."""
+        if not self.is_open or self.is_settled:
+            return None
+        half, whole = self.view_time(self.at.view) // 2, self.view_time(self.at.view)
+        times = [self.at.repeat_at]
+        if self.at.phase is Phase.WAITING:
+            times.append(self.at.entered_at + whole)
+            if self.leader(self.at.view) == self._own and View(self.at.view) not in self.offers:
+                times.append(self._batch_end())
+        if self.at.phase is Phase.ACKED and self.at.acks_at is not None:
+            times.append(self.at.acks_at + half)
+        if self.at.phase is Phase.LOCKED and self.at.locks_at is not None:
+            times.append(self.at.locks_at + half)
+        return min((Instant(time) for time in times if time is not None), default=None)
+
+
+TRANSITIONS: tuple[Transition, ...] = (
+    Transition(
+        Phase.IDLE, "there is work, or f+1 members are in this view", Round.may_start, Round.start, Phase.WAITING
+    ),
+    Transition(
+        Phase.WAITING, "the leader's candidate is acceptable", Round.is_acceptable, Round.ack_candidate, Phase.ACKED
+    ),
+    Transition(
+        Phase.WAITING, "the view's time is over, or it can bring nothing", Round.is_hopeless, Round.ack_nil, Phase.ACKED
+    ),
+    Transition(Phase.ACKED, "q good acks for one candidate", Round.can_lock, Round.lock_candidate, Phase.LOCKED),
+    Transition(
+        Phase.ACKED, "q nil acks, or half a view time after q acks", Round.must_lock_nil, Round.lock_nil, Phase.LOCKED
+    ),
+    Transition(Phase.LOCKED, "the view is over and there is no work", Round.goes_on_idle, Round.rest, Phase.IDLE),
+    Transition(
+        Phase.LOCKED,
+        "q nil locks, or half a view time after q locks",
+        Round.must_go_on,
+        Round.next_view,
+        Phase.WAITING,
+    ),
+)
+"""Settling (q locks of one view for one candidate) comes before all of them, in any phase and from any view."""
+
+
+def _offer_key(view: int) -> bytes:
+    return b"round/offer/" + view.to_bytes(8, "big")
+
+
+def _statement_key(statement: RoundStatement) -> bytes:
+    return b"round/statement/" + bytes([statement.kind]) + statement.view.to_bytes(8, "big") + statement.member

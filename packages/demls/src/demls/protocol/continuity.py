@@ -1,0 +1,160 @@
+"""What does a member need that missed something, and who sends it?
+
+Settled commits are kept as they were certified and served to whoever is behind; while work is open, members tell one
+another in turn what they hold, and the one asked sends what is missing. Anything without a certificate is worth
+nothing, whoever sends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from demls.protocol import policy as bounds
+from demls.protocol.commit_round import Round
+from demls.protocol.governance import Governance
+from demls.protocol.records import Ledger
+from demls.protocol.roster import Roster
+from demls.wire.ids import Address, Epoch, Head, Instant
+from demls.wire.messages import (
+    Digest,
+    Payload,
+    ProposalState,
+    RoundStatement,
+    SettledCommit,
+    StatementKind,
+    Vote,
+    decode_message,
+    digest,
+    encode_message,
+)
+
+DIGEST_LABEL = "demls digest"
+ANSWER_PAYLOADS_MAX = 128
+"""Payloads in one answer; what is still missing is asked for again."""
+
+
+def next_head(head: bytes, epoch: int, candidate: bytes) -> Head:
+    """The name of the state that a settled candidate makes."""
+    return Head(digest(b"demls head 1", head, epoch, candidate))
+
+
+def first_head(group_id: bytes) -> Head:
+    """The name of a group's founding state."""
+    return Head(digest(b"demls head 1", group_id, 0, b""))
+
+
+class History:
+    """The newest settled commits, by the epoch that they left."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._answered: dict[Epoch, Instant] = {}
+
+    def keep(self, settled: SettledCommit) -> None:
+        self._ledger.put_bytes(_key(settled.epoch), encode_message(settled))
+        self._ledger.delete(_key(settled.epoch - bounds.SETTLED_KEPT))
+        self._answered = {epoch: at for epoch, at in self._answered.items() if epoch > settled.epoch - 8}
+
+    def leaving(self, epoch: int) -> SettledCommit | None:
+        """The settled commit that left ``epoch``, if it is still kept."""
+        for _, raw in self._ledger.bytes_under(_key(epoch)):
+            return decode_message(raw, SettledCommit)
+        return None
+
+    def answer(self, epoch: Epoch, now: Instant) -> SettledCommit | None:
+        """For a member seen in an old epoch; at most once in a while, so that nobody can make others shout."""
+        last = self._answered.get(epoch)
+        if last is not None and now < last + bounds.REPEAT_EVERY:
+            return None
+        settled = self.leaving(epoch)
+        if settled is not None:
+            self._answered[epoch] = now
+        return settled
+
+
+def is_certified(
+    settled: SettledCommit,
+    *,
+    quorum: int,
+    is_signed: Callable[[RoundStatement], bool],
+) -> bool:
+    """Do its locks certify the candidate: one view, one candidate, ``quorum`` distinct members of its state?"""
+    candidate = settled.candidate.id
+    members: set[bytes] = set()
+    for lock in settled.locks:
+        about = (lock.epoch, lock.head, lock.view, lock.candidate, lock.kind)
+        if about != (settled.epoch, settled.head, settled.view, candidate, StatementKind.LOCK):
+            return False
+        if lock.member not in members and not is_signed(lock):
+            return False
+        members.add(lock.member)
+    return len(members) >= quorum
+
+
+def make_digest(
+    *,
+    current: Round,
+    governance: Governance,
+    roster: Roster,
+    own: Address,
+    asked: Address,
+    group_id: bytes,
+    sign: Callable[[str, bytes], bytes],
+) -> Digest:
+    """What the own member holds of the open work of this state."""
+    proposals = tuple(
+        ProposalState(item.proposal_id, roster.bitmap(voter for voter, _ in item.votes))
+        for item in governance.in_flight()
+    )
+    unsigned = Digest(
+        current.epoch,
+        current.head,
+        current.at.view,
+        own,
+        asked,
+        proposals,
+        tuple(sorted(current.candidates))[:64],
+        roster.bitmap(current.statements(StatementKind.ACK, current.at.view)),
+        roster.bitmap(current.statements(StatementKind.LOCK, current.at.view)),
+        bytes(64),
+    )
+    signature = sign(DIGEST_LABEL, unsigned.content(group_id))
+    return Digest(
+        unsigned.epoch,
+        unsigned.head,
+        unsigned.view,
+        own,
+        asked,
+        proposals,
+        unsigned.candidates,
+        unsigned.acked,
+        unsigned.locked,
+        signature,
+    )
+
+
+def answer_digest(wanted: Digest, *, current: Round, governance: Governance, roster: Roster) -> list[Payload]:
+    """What the asking member lacks and the own member has, bounded."""
+    answer: list[Payload] = []
+    held = {state.proposal_id: roster.marked(state.voted) for state in wanted.proposals}
+    for item in governance.in_flight():
+        if item.proposal_id not in held:
+            answer.append(item.proposal)
+        known = held.get(item.proposal_id, frozenset())
+        answer.extend(Vote(vote.encode()) for (voter, _), vote in item.votes.items() if voter not in known)
+    newest_first = sorted(current.offers.values(), key=lambda offer: -offer.view)
+    answer.extend(offer for offer in newest_first if offer.candidate.id not in wanted.candidates)
+    for kind, bitmap in ((StatementKind.ACK, wanted.acked), (StatementKind.LOCK, wanted.locked)):
+        answer.extend(_missing(current.statements(kind, wanted.view), roster.marked(bitmap)))
+        if current.at.view > wanted.view:
+            answer.extend(current.statements(kind, current.at.view).values())
+    return answer[:ANSWER_PAYLOADS_MAX]
+
+
+def _missing(statements: dict[Address, RoundStatement], known: Iterable[Address]) -> list[RoundStatement]:
+    known = set(known)
+    return [statement for member, statement in statements.items() if member not in known]
+
+
+def _key(epoch: int) -> bytes:
+    return b"settled/" + max(epoch, 0).to_bytes(8, "big")

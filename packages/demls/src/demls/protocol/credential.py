@@ -1,0 +1,121 @@
+"""Who is this leaf? The credential of a device and the wallet's statement that it may speak for the person.
+
+The credential names address, device and the name a member calls itself; a leaf extension carries the wallet's
+EIP-191 signature over a readable sentence that begins with the word demls, so no signature got elsewhere fits.
+Everybody checks it before an invite is voted on and again when it is committed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from demls_consensus import wallet_recover
+
+from demls.wire.codec import WireError
+from demls.wire.ids import Address, Duration, Instant, LeafKey, address_text
+from demls.wire.messages import Binding, Credential, decode_message, encode_message
+
+BINDING_EXTENSION = 0xF0D1
+"""Leaf extension (private use) with the wallet's binding."""
+
+BINDING_VALIDITY = Duration(366 * 86_400_000)
+"""Longest time between a binding's dates."""
+
+CLOCK_DIFFERENCE_MAX = Duration(60_000)
+"""Honest clocks differ by at most this (fault model)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The own leaf of one group, with its secret. Never logged, never sent."""
+
+    address: Address
+    name: str
+    device: str
+    leaf_key: LeafKey
+    leaf_private: bytes
+    binding: Binding
+
+    def __repr__(self) -> str:
+        return f"Device({address_text(self.address)}, {self.device!r})"
+
+    def credential(self) -> bytes:
+        """The bytes for the MLS BasicCredential."""
+        return encode_message(Credential(self.address, self.device, self.name))
+
+    def extensions(self) -> dict[int, bytes]:
+        """The leaf extensions of this device."""
+        return {BINDING_EXTENSION: encode_message(self.binding)}
+
+
+class CredentialRefused(ValueError):
+    """A credential or binding that proves nothing; the text says what is wrong with it."""
+
+
+def binding_sentence(address: Address, leaf_key: LeafKey, device: str, issued: Instant, expires: Instant) -> str:
+    """What the wallet signs: readable, and of no use anywhere but in demls."""
+    return (
+        "demls device binding\n\n"
+        "I let the device below speak and vote for me in one group.\n"
+        f"Wallet: {address_text(address)}\n"
+        f"Device: {device}\n"
+        f"Leaf key: {leaf_key.hex()}\n"
+        f"From: {_date(issued)}\n"
+        f"Until: {_date(expires)}"
+    )
+
+
+def _date(at: int) -> str:
+    try:
+        return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
+    except (OverflowError, OSError, ValueError) as problem:
+        raise CredentialRefused("The dates of the wallet binding are out of range.") from problem
+
+
+def parse_credential(identity: bytes) -> Credential:
+    """The credential of a leaf. Raises CredentialRefused."""
+    try:
+        credential = decode_message(identity, Credential)
+    except WireError as problem:
+        raise CredentialRefused("The credential cannot be read.") from problem
+    if not (credential.device + credential.name).isprintable():
+        raise CredentialRefused("A name in the credential is not printable.")
+    return credential
+
+
+def parse_binding(extensions: dict[int, bytes]) -> Binding:
+    """The binding among a leaf's extensions. Raises CredentialRefused."""
+    try:
+        return decode_message(extensions[BINDING_EXTENSION], Binding)
+    except KeyError as problem:
+        raise CredentialRefused("The wallet binding is missing.") from problem
+    except WireError as problem:
+        raise CredentialRefused("The wallet binding cannot be read.") from problem
+
+
+def check_leaf(identity: bytes, signature_key: bytes, extensions: dict[int, bytes], now: Instant | None) -> Credential:
+    """The credential of a leaf whose wallet binding verifies. Raises CredentialRefused.
+
+    ``now``: also check the dates, as is done when somebody is added; None: only the signature, since an expired
+    binding never removes anybody (rule of the identity: it bars new statements only).
+    """
+    credential = parse_credential(identity)
+    binding = parse_binding(extensions)
+    if not 0 < binding.expires - binding.issued <= BINDING_VALIDITY:
+        raise CredentialRefused("The wallet binding is valid for longer than a year, or for no time at all.")
+    if now is not None:
+        if binding.issued > now + CLOCK_DIFFERENCE_MAX:
+            raise CredentialRefused("The wallet binding begins in the future.")
+        if binding.expires <= now:
+            raise CredentialRefused("The wallet binding has expired; ask for a fresh one.")
+    sentence = binding_sentence(
+        Address(credential.address),
+        LeafKey(signature_key),
+        credential.device,
+        Instant(binding.issued),
+        Instant(binding.expires),
+    )
+    if wallet_recover(sentence.encode(), binding.signature) != credential.address:
+        raise CredentialRefused("The wallet binding is not signed by the wallet it names.")
+    return credential

@@ -1,0 +1,151 @@
+"""What the core tells people (and programs): one frozen dataclass for each kind of news."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from demls.wire.ids import Address, CandidateId, Epoch, Instant, ProposalId
+
+
+class Reason(StrEnum):
+    """Why an envelope from the network was refused."""
+
+    UNREADABLE = "unreadable"
+    """Not sealed for this group, or not decodable."""
+    FORGED = "forged"
+    """A signature that does not verify."""
+    NOT_ENTITLED = "not entitled"
+    """The sender is not a member, or may not do this."""
+    STALE = "stale"
+    """Of another epoch, already seen, or already over."""
+    LIMIT = "limit"
+    """A bound of the policy is reached."""
+    INVALID = "invalid"
+    """It contradicts the rules of the group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Root of all events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected(Event):
+    """An envelope was refused; nothing changed. ``detail`` is for logs, it never contains content."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived(Event):
+    """A chat message, own ones included (they are told when ``send`` accepted them)."""
+
+    message_id: bytes
+    sender: Address
+    epoch: Epoch
+    text: str
+    at: Instant
+    """When the sender wrote it, by the sender's clock."""
+    counter: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesMissing(Event):
+    """Messages of ``sender`` with counters ``first`` to ``last`` have not arrived."""
+
+    sender: Address
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReceived(Event):
+    """Somebody asks to join; ``sponsor`` is the member whose invite link was used."""
+
+    request_id: bytes
+    address: Address
+    name: str
+    sponsor: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalOpened(Event):
+    proposal_id: ProposalId
+    owner: Address
+
+
+@dataclass(frozen=True, slots=True)
+class VoteRecorded(Event):
+    proposal_id: ProposalId
+    voter: Address
+    yes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalDecided(Event):
+    """``approved``: it will be (or has been) committed. ``by_silence``: provisional until the commit is settled."""
+
+    proposal_id: ProposalId
+    approved: bool
+    by_silence: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalWithdrawn(Event):
+    """An approved or open proposal that can no longer be carried out, and why."""
+
+    proposal_id: ProposalId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Event):
+    """The group moved to ``epoch``: the only way it ever does."""
+
+    epoch: Epoch
+    candidate: CandidateId
+    committer: Address
+    joined: tuple[Address, ...]
+    left: tuple[Address, ...]
+    carried: tuple[ProposalId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Event):
+    """The own node became a member."""
+
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRefused(Event):
+    """The group, or a member's node, answered a request to join with no."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removed(Event):
+    """The own member is no longer in the group. ``by_own_wish``: through its own leave."""
+
+    epoch: Epoch
+    by_own_wish: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Event):
+    """A commit round waits for members that have not been heard in it; empty: it no longer waits."""
+
+    missing: tuple[Address, ...]
+    needed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Misbehaved(Event):
+    """A member broke a rule in a way that its own signature proves."""
+
+    member: Address
+    what: str

@@ -1,0 +1,505 @@
+"""What is being decided, who voted how, and what follows? Proposals in flight, their votes and their decisions.
+
+A proposal is decided by the members of the epoch in which it was opened who are still in, from the set of their
+votes and never from their order (LIP-73 §3). YES by votes is final; YES by silence is provisional until the commit
+that carries it is settled. Leaving needs no vote (LIP-104 §Member leave).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from demls_consensus import Certificate, Choice, Malformed, Recorded, SignedVote, Silence, Tally, Verdict, quorum
+
+from demls.protocol import policy as bounds
+from demls.protocol.engine import Engine
+from demls.protocol.events import Misbehaved, ProposalDecided, ProposalOpened, ProposalWithdrawn, Reason, VoteRecorded
+from demls.protocol.records import Ledger
+from demls.protocol.roster import Roster
+from demls.protocol.step import Step
+from demls.protocol.views import ProposalStatus
+from demls.wire.ids import Address, Epoch, GroupId, Instant, LeafKey, ProposalId
+from demls.wire.messages import (
+    Change,
+    ChangeRequest,
+    Electorate,
+    Entry,
+    Invite,
+    Leave,
+    Policy,
+    Proposal,
+    Remove,
+    Seat,
+    Vote,
+    decode_message,
+    encode_message,
+)
+
+PROPOSAL_LABEL = "demls proposal"
+VOTE_LABEL = "demls vote"
+_KIND_ORDER = {Leave: 0, Remove: 1, Invite: 2}
+"""Canonical order of kinds in a commit; within a kind by proposal id."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalRecord:
+    """What is durable of a proposal besides its votes."""
+
+    proposal: bytes
+    first_seen: int
+    deadline: int
+    status: str
+    by_silence: bool
+    reason: str
+    epoch: int | None
+    ended_at: int | None
+
+
+@dataclass(slots=True)
+class Item:
+    """One proposal in flight or recently ended. ``effect``: what it would do, equal for proposals of one effect."""
+
+    proposal: Proposal
+    proposal_id: ProposalId
+    effect: tuple[str, bytes]
+    subject: Address
+    first_seen: Instant
+    deadline: Instant
+    tally: Tally
+    status: ProposalStatus = ProposalStatus.OPEN
+    reason: str = ""
+    by_silence: bool = False
+    epoch: Epoch | None = None
+    approved_since: Instant | None = None
+    ended_at: Instant | None = None
+    votes: dict[tuple[Address, Choice], SignedVote] = field(default_factory=dict)
+
+    @property
+    def change(self) -> Change:
+        return self.proposal.change.payload
+
+    @property
+    def needs_votes(self) -> bool:
+        return not isinstance(self.change, Leave)
+
+    def order(self) -> tuple[int, ProposalId]:
+        """The canonical order of work in a commit."""
+        return _KIND_ORDER[type(self.change)], self.proposal_id
+
+
+class VoteScheme:
+    """Leaf-key signatures for ``demls_consensus``, by the engine's ZIP 215 rules."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def verify(self, key: bytes, content: bytes, signature: bytes) -> bool:
+        return self._engine.verify(key, VOTE_LABEL, content, signature)
+
+    def verify_batch(self, items: Iterable[tuple[bytes, bytes, bytes]]) -> list[bool]:
+        return self._engine.verify_batch([(key, VOTE_LABEL, content, signature) for key, content, signature in items])
+
+
+class Governance:
+    """The open and recently ended proposals of one group."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        engine: Engine,
+        group_id: GroupId,
+        policy: Policy,
+        subject_of: Callable[[Change, Address], tuple[tuple[str, bytes], Address] | None],
+    ) -> None:
+        """``subject_of(change, owner)``: (effect, whom it concerns), None if the change makes no sense by itself."""
+        self._ledger = ledger
+        self._engine = engine
+        self._group_id = group_id
+        self._policy = policy
+        self._subject_of = subject_of
+        self._scheme = VoteScheme(engine)
+        self._electorates: dict[Epoch, dict[Address, LeafKey]] = {}
+        self._roster = Roster(())
+        self._epoch = Epoch(0)
+        self.items: dict[ProposalId, Item] = {}
+        self._early: dict[Address, dict[tuple[ProposalId, Choice], SignedVote]] = {}
+        self.locked: frozenset[ProposalId] = frozenset()
+        """Entries under a lock of the own: a late NO no longer changes them here."""
+
+    # --- Life of the state --------------------------------------------------------------------------------------
+
+    def load(self, roster: Roster, epoch: Epoch) -> None:
+        """Read proposals and votes back from the ledger, in the state they were saved in."""
+        self._roster = roster
+        self._epoch = epoch
+        for key, electorate in self._ledger.under(b"electorate/", dict[bytes, bytes]):
+            self._electorates[Epoch(int.from_bytes(key, "big"))] = {
+                Address(address): LeafKey(leaf_key) for address, leaf_key in electorate.items()
+            }
+        for _, record in self._ledger.under(b"proposal/", ProposalRecord):
+            proposal = decode_message(record.proposal, Proposal)
+            item = self._make(proposal, Instant(record.first_seen), Instant(record.deadline))
+            if item is None:
+                continue
+            item.status = ProposalStatus(record.status)
+            item.by_silence = record.by_silence
+            item.reason = record.reason
+            item.epoch = None if record.epoch is None else Epoch(record.epoch)
+            item.ended_at = None if record.ended_at is None else Instant(record.ended_at)
+            if item.status is ProposalStatus.APPROVED:
+                item.approved_since = Instant(record.first_seen)
+            self.items[item.proposal_id] = item
+        for _, raw in self._ledger.bytes_under(b"vote/"):
+            vote = SignedVote.decode(raw)
+            item = self.items.get(ProposalId(vote.proposal_id))
+            if item is not None:
+                item.votes[Address(vote.voter), vote.choice] = vote
+                item.tally.record(vote.voter, vote.choice)
+
+    def enter(self, roster: Roster, epoch: Epoch) -> None:
+        """A new state: its members may open proposals and decide what is opened in it."""
+        self._roster = roster
+        self._epoch = epoch
+        electorate = {seat.address: seat.leaf_key for seat in roster.seats}
+        self._electorates[epoch] = electorate
+        self._ledger.put(_electorate_key(epoch), {bytes(address): bytes(key) for address, key in electorate.items()})
+        needed = {item.proposal.epoch for item in self.items.values()}
+        for old in [old for old in self._electorates if old < epoch - bounds.PAST_EPOCHS and old not in needed]:
+            del self._electorates[old]
+            self._ledger.delete(_electorate_key(old))
+
+    def adopt_electorate(self, epoch: Epoch, electorate: Mapping[Address, LeafKey]) -> None:
+        """The voters of an epoch before the own first one, from a verified sync."""
+        self._electorates.setdefault(epoch, dict(electorate))
+        self._ledger.put(_electorate_key(epoch), {bytes(address): bytes(key) for address, key in electorate.items()})
+
+    def electorate(self, epoch: int) -> Electorate:
+        """Who may decide what was opened in ``epoch``, for a sync; leaf indices are not needed there."""
+        known = self._electorates[Epoch(epoch)]
+        return Electorate(epoch, tuple(Seat(address, 0, key) for address, key in known.items()))
+
+    def leaf_key_of(self, address: bytes, epoch: int) -> LeafKey | None:
+        """The key with which a member made statements in ``epoch``."""
+        return self._electorates.get(Epoch(epoch), {}).get(Address(address))
+
+    # --- Proposals ----------------------------------------------------------------------------------------------
+
+    def rule(self, change: Change) -> tuple[int, Silence]:
+        """(duration in ms, what silence means) for a kind of change."""
+        if isinstance(change, Leave):
+            return 0, Silence.COUNTS_FOR_NOTHING
+        rule = self._policy.invite if isinstance(change, Invite) else self._policy.remove
+        return rule.duration, Silence.COUNTS_AS_YES if rule.silence_is_yes else Silence.COUNTS_FOR_NOTHING
+
+    def new_proposal(self, change: Change, owner: Address, private: bytes, now: Instant) -> Proposal:
+        """A signed proposal of the own member."""
+        duration, _ = self.rule(change)
+        unsigned = Proposal(self._group_id, self._epoch, owner, ChangeRequest(change), now, duration, bytes(64))
+        signature = self._engine.sign(private, PROPOSAL_LABEL, unsigned.id)
+        return Proposal(self._group_id, self._epoch, owner, ChangeRequest(change), now, duration, signature)
+
+    def receive_proposal(self, proposal: Proposal, step: Step, *, solicited: bool = False) -> Item | None:
+        """A proposal from the network, the own node, or (``solicited``) from a candidate that carries it.
+
+        Returns the item if it is known now; hostile input is refused and changes nothing.
+        """
+        proposal_id = proposal.id
+        if proposal_id in self.items:
+            return self.items[proposal_id]
+        refusal = self._refusal(proposal, proposal_id, solicited)
+        if refusal is not None:
+            step.refuse(*refusal)
+            return None
+        duration, _ = self.rule(proposal.change.payload)
+        item = self._make(proposal, step.now, Instant(step.now + duration))
+        if item is None:
+            step.refuse(Reason.INVALID, "a proposal whose change makes no sense")
+            return None
+        self.items[proposal_id] = item
+        step.tell(ProposalOpened(proposal_id, Address(proposal.owner)))
+        for votes in self._early.values():
+            for choice in Choice:
+                vote = votes.pop((proposal_id, choice), None)
+                if vote is not None:
+                    self._record(item, vote, step)
+        self.refresh(item, step)
+        self._save(item)
+        return item
+
+    def _refusal(self, proposal: Proposal, proposal_id: ProposalId, solicited: bool) -> tuple[Reason, str] | None:
+        if proposal.group_id != self._group_id:
+            return Reason.INVALID, "a proposal of another group"
+        key = self.leaf_key_of(proposal.owner, proposal.epoch)
+        if key is None:
+            return Reason.NOT_ENTITLED, "a proposal by no member of its epoch"
+        if Address(proposal.owner) not in self._roster.addresses:
+            return Reason.NOT_ENTITLED, "a proposal by a former member"
+        if proposal.duration != self.rule(proposal.change.payload)[0]:
+            return Reason.INVALID, "a proposal with another duration than the policy's"
+        in_epoch = sum(
+            1
+            for item in self.items.values()
+            if (item.proposal.owner, item.proposal.epoch) == (proposal.owner, proposal.epoch)
+        )
+        if in_epoch >= bounds.PROPOSALS_PER_MEMBER_AND_EPOCH_MAX:
+            return Reason.LIMIT, "too many proposals by one member in one epoch"
+        if not solicited:
+            going = [item for item in self.items.values() if item.ended_at is None]
+            own = sum(1 for item in going if item.proposal.owner == proposal.owner)
+            if own >= bounds.OPEN_PROPOSALS_PER_MEMBER_MAX or len(going) >= bounds.OPEN_PROPOSALS_MAX:
+                return Reason.LIMIT, "too many open proposals"
+        if not self._engine.verify(key, PROPOSAL_LABEL, proposal_id, proposal.signature):
+            return Reason.FORGED, "a proposal that its owner did not sign"
+        return None
+
+    def _make(self, proposal: Proposal, first_seen: Instant, deadline: Instant) -> Item | None:
+        meaning = self._subject_of(proposal.change.payload, Address(proposal.owner))
+        if meaning is None:
+            return None
+        effect, subject = meaning
+        _, silence = self.rule(proposal.change.payload)
+        tally = self._tally(proposal, silence)
+        if tally is None:
+            return None
+        return Item(proposal, proposal.id, effect, subject, first_seen, deadline, tally)
+
+    def _tally(self, proposal: Proposal, silence: Silence) -> Tally | None:
+        electorate = self._electorates.get(Epoch(proposal.epoch), {})
+        voters = frozenset(electorate).intersection(self._roster.addresses)
+        return Tally(frozenset(bytes(voter) for voter in voters), silence) if voters else None
+
+    # --- Votes --------------------------------------------------------------------------------------------------
+
+    def new_vote(self, item: Item, voter: Address, private: bytes, yes: bool, now: Instant) -> SignedVote:
+        """A signed vote of the own member."""
+        choice = Choice.YES if yes else Choice.NO
+        return SignedVote.cast(
+            item.proposal_id, voter, choice, now, lambda content: self._engine.sign(private, VOTE_LABEL, content)
+        )
+
+    def vote_of(self, item: Item, voter: Address) -> bool | None:
+        """How a member voted, None if it did not; whoever signed both counts as YES."""
+        if (voter, Choice.YES) in item.votes:
+            return True
+        return False if (voter, Choice.NO) in item.votes else None
+
+    def receive_vote(self, message: Vote, step: Step) -> Item | None:
+        """A vote from the network; returns the item if something changed. O(1)."""
+        try:
+            vote = SignedVote.decode(message.signed_vote)
+        except Malformed:
+            step.refuse(Reason.UNREADABLE, "a vote that cannot be read")
+            return None
+        item = self.items.get(ProposalId(vote.proposal_id))
+        if item is None:
+            self._keep_early(vote, step)
+            return None
+        if (Address(vote.voter), vote.choice) in item.votes:
+            return None
+        key = self.leaf_key_of(vote.voter, item.proposal.epoch)
+        if key is None or vote.voter not in item.tally.voters:
+            step.refuse(Reason.NOT_ENTITLED, "a vote by nobody who may vote on it")
+            return None
+        if item.status in (ProposalStatus.COMMITTED, ProposalStatus.WITHDRAWN):
+            return None
+        if not self._scheme.verify(key, vote.content, vote.signature):
+            step.refuse(Reason.FORGED, "a vote that its voter did not sign")
+            return None
+        self._record(item, vote, step)
+        self.refresh(item, step)
+        return item
+
+    def _keep_early(self, vote: SignedVote, step: Step) -> None:
+        """Votes may overtake their proposal: keep a few of each current member, proven to be its own."""
+        seat = self._roster.seat(vote.voter)
+        if seat is None:
+            step.refuse(Reason.NOT_ENTITLED, "a vote by no member")
+            return
+        kept = self._early.setdefault(seat.address, {})
+        if len(kept) >= bounds.EARLY_VOTES_PER_MEMBER_MAX:
+            step.refuse(Reason.LIMIT, "too many votes on unknown proposals")
+            return
+        if not self._scheme.verify(seat.leaf_key, vote.content, vote.signature):
+            step.refuse(Reason.FORGED, "a vote that its voter did not sign")
+            return
+        kept[ProposalId(vote.proposal_id), vote.choice] = vote
+
+    def _record(self, item: Item, vote: SignedVote, step: Step) -> None:
+        recorded = item.tally.record(vote.voter, vote.choice)
+        if recorded in (Recorded.REPEATED, Recorded.NOT_A_VOTER):
+            return
+        item.votes[Address(vote.voter), vote.choice] = vote
+        self._ledger.put_bytes(_vote_key(vote), vote.encode())
+        step.tell(VoteRecorded(item.proposal_id, Address(vote.voter), vote.choice is Choice.YES))
+        if recorded is Recorded.EQUIVOCATION:
+            step.tell(Misbehaved(Address(vote.voter), "signed both a yes and a no on one proposal"))
+
+    # --- Decisions ----------------------------------------------------------------------------------------------
+
+    def refresh(self, item: Item, step: Step) -> None:
+        """Bring the item's status in line with its votes and the time."""
+        if item.status in (ProposalStatus.COMMITTED, ProposalStatus.WITHDRAWN) or item.proposal_id in self.locked:
+            return
+        if item.needs_votes:
+            verdict = item.tally.verdict(deadline_passed=step.now >= item.deadline)
+            approved, refused, by_silence = verdict.is_yes, verdict.is_no, verdict is Verdict.YES_BY_SILENCE
+            reason = _decision_sentence(item.tally, verdict)
+        else:
+            approved, refused, by_silence, reason = True, False, False, "Leaving needs no vote."
+        status = ProposalStatus.APPROVED if approved else ProposalStatus.REJECTED if refused else ProposalStatus.OPEN
+        if (status, by_silence) == (item.status, item.by_silence):
+            return
+        item.status, item.by_silence, item.reason = status, by_silence, reason
+        if approved:
+            item.approved_since = item.approved_since or step.now
+            item.ended_at = None
+        else:
+            item.approved_since = None
+            item.ended_at = step.now if refused else None
+        if approved or refused:
+            step.tell(ProposalDecided(item.proposal_id, approved, by_silence, reason))
+        self._save(item)
+
+    def tick(self, step: Step) -> None:
+        """Judge silence where the time is up."""
+        for item in list(self.items.values()):
+            if item.status is ProposalStatus.OPEN and step.now >= item.deadline:
+                self.refresh(item, step)
+
+    def deadline(self) -> Instant | None:
+        return min((item.deadline for item in self.items.values() if item.status is ProposalStatus.OPEN), default=None)
+
+    def needed(self, item: Item) -> int:
+        """How many YES votes decide at once."""
+        return quorum(item.tally.n) if item.needs_votes else 0
+
+    def approved(self) -> list[Item]:
+        """Approved work in canonical order; of several with one effect only the lowest."""
+        seen: set[tuple[str, bytes]] = set()
+        work = []
+        for item in sorted((i for i in self.items.values() if i.status is ProposalStatus.APPROVED), key=Item.order):
+            if item.effect not in seen:
+                seen.add(item.effect)
+                work.append(item)
+        return work
+
+    def certificate(self, item: Item) -> Certificate | None:
+        """The decision certificate, if a quorum voted YES."""
+        voters = item.tally.voters
+        votes = [vote for (voter, _), vote in sorted(item.votes.items(), key=lambda kv: kv[0][0]) if voter in voters]
+        return Certificate.collect(item.proposal_id, votes, len(voters))
+
+    def entry(self, item: Item) -> Entry:
+        """How a commit names this work. Leaving and consent by silence have no certificate."""
+        certificate = self.certificate(item) if item.needs_votes else None
+        return Entry(item.proposal_id, certificate.hash if certificate else b"")
+
+    def votes_for(self, items: Iterable[Item]) -> tuple[Vote, ...]:
+        """All votes that make these items what they are."""
+        return tuple(
+            Vote(vote.encode()) for item in items for _, vote in sorted(item.votes.items(), key=lambda kv: kv[0][0])
+        )
+
+    # --- Settling -----------------------------------------------------------------------------------------------
+
+    def settle(self, carried: Iterable[ProposalId], roster: Roster, epoch: Epoch, step: Step) -> None:
+        """A commit was merged: mark what it carried, withdraw what became impossible, count again."""
+        self.locked = frozenset()
+        for proposal_id in carried:
+            item = self.items.get(proposal_id)
+            if item is not None:
+                self._end(item, ProposalStatus.COMMITTED, item.reason, step, epoch)
+        self.enter(roster, epoch)
+        for item in list(self.items.values()):
+            if item.status in (ProposalStatus.COMMITTED, ProposalStatus.WITHDRAWN):
+                continue
+            impossible = self._impossible(item)
+            if impossible:
+                self._end(item, ProposalStatus.WITHDRAWN, impossible, step)
+                step.tell(ProposalWithdrawn(item.proposal_id, impossible))
+                continue
+            tally = self._tally(item.proposal, item.tally.silence)
+            if tally is None:
+                self._end(item, ProposalStatus.WITHDRAWN, "Nobody who may decide it is left.", step)
+                continue
+            if tally.n != item.tally.n:
+                for voter, choice in item.votes:
+                    tally.record(voter, choice)
+                item.tally = tally
+                self.refresh(item, step)
+        for gone in [address for address in self._early if address not in roster.addresses]:
+            del self._early[gone]
+        self._forget()
+
+    def _impossible(self, item: Item) -> str:
+        kind, _ = item.effect
+        is_member = item.subject in self._roster.addresses
+        if kind == "remove" and not is_member:
+            return "The member is no longer in the group."
+        if kind == "add" and is_member:
+            return "This person is a member already."
+        if Address(item.proposal.owner) not in self._roster.addresses:
+            return "Who proposed it is no longer in the group."
+        return ""
+
+    def _end(self, item: Item, status: ProposalStatus, reason: str, step: Step, epoch: Epoch | None = None) -> None:
+        item.status, item.reason, item.epoch, item.ended_at = status, reason, epoch, step.now
+        self._save(item)
+
+    def _forget(self) -> None:
+        """Keep the newest that ended, and all that a replay could still bring back; drop the rest with their votes."""
+        oldest = self._epoch - bounds.PAST_EPOCHS
+        ended = sorted(
+            (item for item in self.items.values() if item.ended_at is not None and item.proposal.epoch < oldest),
+            key=lambda item: item.ended_at or 0,
+        )
+        for item in ended[: max(0, len(ended) - bounds.ENDED_PROPOSALS_KEPT)]:
+            del self.items[item.proposal_id]
+            self._ledger.delete(b"proposal/" + item.proposal_id)
+            self._ledger.delete_all(b"vote/" + item.proposal_id)
+
+    def _save(self, item: Item) -> None:
+        self._ledger.put(
+            b"proposal/" + item.proposal_id,
+            ProposalRecord(
+                encode_message(item.proposal),
+                item.first_seen,
+                item.deadline,
+                item.status.value,
+                item.by_silence,
+                item.reason,
+                item.epoch,
+                item.ended_at,
+            ),
+        )
+
+    def in_flight(self) -> Iterator[Item]:
+        """Open and approved work, in canonical order."""
+        for item in sorted(self.items.values(), key=Item.order):
+            if item.status in (ProposalStatus.OPEN, ProposalStatus.APPROVED):
+                yield item
+
+
+def _electorate_key(epoch: int) -> bytes:
+    return b"electorate/" + epoch.to_bytes(8, "big")
+
+
+def _vote_key(vote: SignedVote) -> bytes:
+    return b"vote/" + vote.proposal_id + vote.voter + bytes([vote.choice.value])
+
+
+def _decision_sentence(tally: Tally, verdict: Verdict) -> str:
+    counts = f"{tally.yes} yes, {tally.no} no, {tally.silent} silent of {tally.n}"
+    match verdict:
+        case Verdict.YES_BY_VOTES:
+            return f"Approved by vote: {counts}."
+        case Verdict.YES_BY_SILENCE:
+            return f"Approved because silence counts as yes: {counts}."
+        case Verdict.NO_BY_VOTES:
+            return f"Rejected by vote: {counts}."
+        case Verdict.NO_BY_SILENCE:
+            return f"Rejected because too few said yes in time: {counts}."
+        case Verdict.PENDING:
+            return ""

@@ -1,0 +1,148 @@
+"""Who asks to join, with which token, and who opens the vote?
+
+A request carries the one-time token of an invite link, signed by the member that answers for it. Every member keeps
+it; the first in the order of leaders proposes it to the group, the next ones if it stays silent (LIP-104 §Timers,
+voting inactivity). Nobody is ever voted on because of a request that no member answers for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from demls.protocol import policy as bounds
+from demls.protocol.credential import CredentialRefused, check_leaf
+from demls.protocol.engine import Engine, EngineError
+from demls.protocol.events import Reason, RequestReceived
+from demls.protocol.records import Ledger
+from demls.protocol.roster import Roster
+from demls.protocol.step import Step
+from demls.wire.ids import Address, GroupId, Instant
+from demls.wire.messages import JoinRequest, UsedToken, digest, invite_content
+
+INVITE_LABEL = "demls invite"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as kept: ``open_at``: when the own member opens the vote if nobody did before."""
+
+    key_package: bytes
+    address: bytes
+    name: str
+    issuer: bytes
+    token: bytes
+    received_at: int
+    open_at: int
+
+
+class Requests:
+    """The requests to join one group, and the tokens that were used."""
+
+    def __init__(self, ledger: Ledger, engine: Engine, group_id: GroupId) -> None:
+        self._ledger = ledger
+        self._engine = engine
+        self._group_id = group_id
+        self.waiting: dict[bytes, Request] = dict(ledger.under(b"request/", Request))
+        self._used: dict[bytes, tuple[bytes, bytes, int]] = dict(ledger.under(b"token/", tuple[bytes, bytes, int]))
+        """token: (request, issuer, when it expires)"""
+
+    def receive(self, request: JoinRequest, roster: Roster, rank: int, step: Step) -> str | None:
+        """A request from the rendezvous topic. ``rank``: own place among the leaders.
+
+        Returns a sentence for the requester if it can never succeed, None otherwise.
+        """
+        refusal = self._refusal(request, roster, step.now)
+        if refusal is not None:
+            reason, sentence = refusal
+            step.refuse(reason, sentence)
+            return sentence if reason is Reason.STALE else None
+        try:
+            package = self._engine.parse_key_package(request.key_package_bytes)
+            credential = check_leaf(package.credential, package.signature_key, package.extensions, step.now)
+        except (EngineError, CredentialRefused) as problem:
+            step.refuse(Reason.INVALID, f"a request to join with an unusable key package: {problem}")
+            return None
+        if credential.address in roster.addresses:
+            step.refuse(Reason.STALE, "a request by somebody who is a member")
+            return None
+        request_id = digest(b"demls request 1", request.key_package_bytes)
+        if request_id in self.waiting or request.token in self._used:
+            return None
+        if len(self.waiting) >= bounds.REQUESTS_MAX:
+            step.refuse(Reason.LIMIT, "too many requests to join")
+            return None
+        self._use(request, request_id)
+        kept = Request(
+            request.key_package_bytes,
+            credential.address,
+            credential.name,
+            request.issuer,
+            request.token,
+            step.now,
+            step.now + rank * bounds.TAKEOVER_AFTER,
+        )
+        self.waiting[request_id] = kept
+        self._ledger.put(b"request/" + request_id, kept)
+        step.tell(RequestReceived(request_id, Address(kept.address), kept.name, Address(kept.issuer)))
+        return None
+
+    def _refusal(self, request: JoinRequest, roster: Roster, now: Instant) -> tuple[Reason, str] | None:
+        seat = roster.seat(request.issuer)
+        if seat is None:
+            return Reason.STALE, "Who made this invite link is no longer in the group; ask another member for one."
+        content = invite_content(self._group_id, request.token, request.expires, request.issuer)
+        if not self._engine.verify(seat.leaf_key, INVITE_LABEL, content, request.signature):
+            return Reason.FORGED, "an invite token that its issuer did not sign"
+        if request.expires <= now or request.expires > now + bounds.INVITE_LIFETIME_MAX:
+            return Reason.STALE, "This invite link has expired; ask for a new one."
+        used = self._used.get(request.token)
+        if used is not None and used[0] != digest(b"demls request 1", request.key_package_bytes):
+            return Reason.STALE, "This invite link was used before; ask for a new one."
+        if used is None and sum(1 for _, by, _ in self._used.values() if by == request.issuer) >= (
+            bounds.INVITES_PER_MEMBER_MAX
+        ):
+            return Reason.LIMIT, "too many used invite links of one member"
+        return None
+
+    def _use(self, request: JoinRequest, request_id: bytes) -> None:
+        self._used[request.token] = (request_id, request.issuer, request.expires)
+        self._ledger.put(b"token/" + request.token, self._used[request.token])
+
+    def used_tokens(self) -> tuple[UsedToken, ...]:
+        """The newest used tokens, for a sync."""
+        newest = sorted(self._used.items(), key=lambda used: (-used[1][2], used[0]))[: bounds.SYNCED_TOKENS_MAX]
+        return tuple(UsedToken(token, request, issuer, expires) for token, (request, issuer, expires) in newest)
+
+    def adopt_used(self, tokens: tuple[UsedToken, ...]) -> None:
+        """What was used before the own joining: those requests are not ours to bring up again."""
+        for used in tokens:
+            self._used[used.token] = (used.request_id, used.issuer, used.expires)
+            self._ledger.put(b"token/" + used.token, self._used[used.token])
+
+    def due(self, now: Instant) -> list[tuple[bytes, Request]]:
+        """Requests whose vote the own member shall open now."""
+        return [(request_id, kept) for request_id, kept in self.waiting.items() if kept.open_at <= now]
+
+    def drop(self, request_id: bytes) -> Request | None:
+        """It was proposed, dismissed, or is too old."""
+        kept = self.waiting.pop(request_id, None)
+        if kept is not None:
+            self._ledger.delete(b"request/" + request_id)
+        return kept
+
+    def proposed(self, key_package: bytes) -> None:
+        """A proposal for this key package is there: nobody needs to open another."""
+        self.drop(digest(b"demls request 1", key_package))
+
+    def settle(self, roster: Roster, now: Instant) -> None:
+        """Forget what is too old, who has become a member, and tokens that nobody can use any more."""
+        for request_id, kept in list(self.waiting.items()):
+            if kept.address in roster.addresses or now > kept.received_at + bounds.REQUEST_LIFETIME:
+                self.drop(request_id)
+        for token, (_, issuer, expires) in list(self._used.items()):
+            if issuer not in roster.addresses or expires <= now:
+                del self._used[token]
+                self._ledger.delete(b"token/" + token)
+
+    def deadline(self) -> Instant | None:
+        return min((Instant(kept.open_at) for kept in self.waiting.values()), default=None)

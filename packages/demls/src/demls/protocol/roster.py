@@ -1,0 +1,88 @@
+"""Who is a member of this state, with which leaves, and how many make a quorum?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from demls_consensus import faults, quorum
+
+from demls.protocol.credential import parse_credential
+from demls.protocol.engine import Member
+from demls.wire.ids import Address, LeafKey
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A member's speaking leaf: the lowest leaf of its address, so that a person has one voice."""
+
+    address: Address
+    leaf: int
+    leaf_key: LeafKey
+    device: str
+    name: str
+
+
+class Roster:
+    """The members of one state, immutable; order is by speaking leaf. Building it is O(n), asking it O(1)."""
+
+    def __init__(self, leaves: Iterable[Member]) -> None:
+        seats: dict[Address, Seat] = {}
+        self._leaves: dict[Address, tuple[int, ...]] = {}
+        self._owner: dict[int, Address] = {}
+        for member in sorted(leaves, key=lambda member: member.leaf):
+            credential = parse_credential(member.credential)
+            address = Address(credential.address)
+            seat = Seat(address, member.leaf, LeafKey(member.signature_key), credential.device, credential.name)
+            seats.setdefault(address, seat)
+            self._leaves[address] = (*self._leaves.get(address, ()), member.leaf)
+            self._owner[member.leaf] = address
+        self.seats: tuple[Seat, ...] = tuple(seats.values())
+        self._by_address: Mapping[Address, Seat] = seats
+        self.addresses: frozenset[Address] = frozenset(seats)
+        self._index = {seat.address: index for index, seat in enumerate(self.seats)}
+
+    @property
+    def n(self) -> int:
+        return len(self.seats)
+
+    @property
+    def q(self) -> int:
+        """ceil(2n/3); any two such sets share at least f + 1 members."""
+        return quorum(self.n)
+
+    @property
+    def f(self) -> int:
+        """How many may be malicious: floor((n - 1)/3)."""
+        return faults(self.n)
+
+    def seat(self, address: bytes) -> Seat | None:
+        return self._by_address.get(Address(address))
+
+    def index(self, address: bytes) -> int:
+        """Place in the roster's order, for bitmaps."""
+        return self._index[Address(address)]
+
+    def leaves_of(self, address: bytes) -> tuple[int, ...]:
+        return self._leaves.get(Address(address), ())
+
+    def owner_of(self, leaf: int) -> Address | None:
+        return self._owner.get(leaf)
+
+    def owners(self) -> dict[int, bytes]:
+        """Leaf to address, all leaves."""
+        return {leaf: bytes(address) for leaf, address in self._owner.items()}
+
+    def bitmap(self, addresses: Iterable[bytes]) -> bytes:
+        """One bit a member in the roster's order, first member in the lowest bit."""
+        bits = 0
+        for address in addresses:
+            place = self._index.get(Address(address))
+            if place is not None:
+                bits |= 1 << place
+        return bits.to_bytes((self.n + 7) // 8, "little")
+
+    def marked(self, bitmap: bytes) -> frozenset[Address]:
+        """The members whose bit is set; bits beyond the roster mean nothing."""
+        bits = int.from_bytes(bitmap, "little")
+        return frozenset(seat.address for place, seat in enumerate(self.seats) if bits >> place & 1)

@@ -1,0 +1,139 @@
+"""What does a joiner need besides MLS, and is what it got the truth?
+
+The sync stands in the candidate that admits the joiner, so a quorum has acknowledged it; its hash stands in the
+welcome. Everything in it that can be recomputed or proven is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from demls_consensus import quorum
+
+from demls.protocol.candidates import JOINER_EXTENSION
+from demls.protocol.commit_round import ROUND_LABEL
+from demls.protocol.continuity import is_certified
+from demls.protocol.credential import CredentialRefused, check_leaf
+from demls.protocol.engine import Engine, EngineError, MlsGroup
+from demls.protocol.governance import Governance
+from demls.protocol.policy import CHARTER_VERSION, POLICY_EXTENSION
+from demls.protocol.requests import Requests
+from demls.protocol.roster import Roster
+from demls.protocol.validation import State
+from demls.wire.codec import WireError
+from demls.wire.messages import (
+    Charter,
+    JoinerBundle,
+    JoinerSecrets,
+    Seat,
+    SettledCommit,
+    Sync,
+    WelcomeBundle,
+    decode_message,
+    encode_message,
+)
+
+BUNDLE_DATA = b"demls joiners' bundle 1"
+SYNCED_EPOCHS_MAX = 64
+
+
+class WelcomeRefused(ValueError):
+    """A welcome that cannot be trusted or used; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A welcome that was verified in every part."""
+
+    mls: MlsGroup
+    charter: Charter
+    sync: Sync
+    settled: SettledCommit
+
+
+def build_sync(state: State, governance: Governance, requests: Requests, group_id: bytes) -> Sync:
+    """The sync for those whom a candidate of this state admits. O(members + work in flight)."""
+    items = list(governance.in_flight())
+    epochs = sorted({item.proposal.epoch for item in items if item.proposal.epoch != state.epoch})[:SYNCED_EPOCHS_MAX]
+    return Sync(
+        group_id,
+        state.epoch,
+        state.head,
+        tuple(Seat(seat.address, seat.leaf, seat.leaf_key) for seat in state.roster.seats),
+        tuple(state.stewards.members),
+        state.stewards.since,
+        tuple(item.proposal for item in items),
+        governance.votes_for(items),
+        state.time,
+        tuple(governance.electorate(epoch) for epoch in epochs),
+        requests.used_tokens(),
+    )
+
+
+def seal_bundle(mls: MlsGroup, settled: SettledCommit, engine: Engine) -> WelcomeBundle:
+    """What the joiners of a just merged commit need; O(members), since the tree is in it."""
+    candidate = settled.candidate
+    bundle = encode_message(JoinerBundle(mls.ratchet_tree(), candidate.sync))
+    return WelcomeBundle(candidate.welcome, engine.seal(candidate.joiner_key, bundle, BUNDLE_DATA), settled)
+
+
+def open_welcome(message: WelcomeBundle, key_package_private: bytes, engine: Engine) -> Accepted:
+    """Join, if everything in the message proves itself. Raises WelcomeRefused; the key package is not used up then."""
+    try:
+        opened = engine.open_welcome(message.welcome, key_package_private)
+        secrets = decode_message(opened.group_info_extensions.get(JOINER_EXTENSION, b""), JoinerSecrets)
+        charter = decode_message(opened.context_extensions.get(POLICY_EXTENSION, b""), Charter)
+        plain = engine.unseal(secrets.joiner_key, message.bundle, BUNDLE_DATA)
+        if plain is None:
+            raise WelcomeRefused("The bundle of the welcome is not sealed with its key.")
+        bundle = decode_message(plain, JoinerBundle)
+        sync = decode_message(bundle.sync, Sync)
+        if hashlib.sha256(bundle.sync).digest() != secrets.sync_hash:
+            raise WelcomeRefused("The sync is not the one that the welcome names.")
+        mls = opened.join(bundle.ratchet_tree)
+    except (EngineError, WireError) as problem:
+        raise WelcomeRefused("The welcome cannot be opened or does not verify.") from problem
+    if charter.version != CHARTER_VERSION:
+        raise WelcomeRefused("The group was founded by a newer demls; update to join it.")
+    _check(mls, charter, sync, message, engine)
+    return Accepted(mls, charter, sync, message.settled)
+
+
+def _check(mls: MlsGroup, charter: Charter, sync: Sync, message: WelcomeBundle, engine: Engine) -> None:
+    settled = message.settled
+    if charter.profile != "demls" or sync.group_id != mls.group_id or sync.epoch + 1 != mls.epoch:
+        raise WelcomeRefused("The sync is of another group or epoch than the welcome.")
+    if (settled.epoch, settled.head) != (sync.epoch, sync.head):
+        raise WelcomeRefused("The certificate is of another state than the sync.")
+    if settled.candidate.welcome != message.welcome or settled.candidate.sync != encode_message(sync):
+        raise WelcomeRefused("The certificate is of another candidate than the welcome.")
+    try:
+        for member in mls.members():
+            check_leaf(member.credential, member.signature_key, member.extensions, None)
+    except CredentialRefused as problem:
+        raise WelcomeRefused(f"A member of the group is not who it says: {problem}") from problem
+    _check_roster(mls, sync)
+    keys = {seat.address: seat.leaf_key for seat in sync.roster}
+    if not is_certified(
+        settled,
+        quorum=quorum(len(keys)),
+        is_signed=lambda lock: (
+            lock.member in keys
+            and engine.verify(keys[lock.member], ROUND_LABEL, lock.content(sync.group_id), lock.signature)
+        ),
+    ):
+        raise WelcomeRefused("The commit that admits us has no certificate of the group's members.")
+
+
+def _check_roster(mls: MlsGroup, sync: Sync) -> None:
+    """The state before differs from the tree only by whom this commit added and removed."""
+    now = Roster(mls.members())
+    before = {seat.address: seat for seat in sync.roster}
+    if len(before) != len(sync.roster):
+        raise WelcomeRefused("The roster of the sync names somebody twice.")
+    stayed = [seat for seat in now.seats if seat.address in before]
+    if any(seat.leaf_key != before[seat.address].leaf_key for seat in stayed):
+        raise WelcomeRefused("The roster of the sync contradicts the group's tree.")
+    if not stayed and before:
+        raise WelcomeRefused("Nobody of the group's roster is in its tree.")

@@ -1,0 +1,214 @@
+"""Is this candidate what its leader may offer? The commit validation service: numbered checks, each with its clause.
+
+A check finds the candidate ``invalid`` (a structural fault that the committer's own signature proves) or ``not yet``
+acceptable (something it depends on may still arrive). Losing, being late or being unheard is never a fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from demls.protocol import policy as bounds
+from demls.protocol.credential import CredentialRefused, check_leaf
+from demls.protocol.engine import EngineError, MlsGroup, StagedCommit
+from demls.protocol.governance import Item
+from demls.protocol.roster import Roster
+from demls.protocol.stewards import StewardList
+from demls.protocol.views import ProposalStatus
+from demls.wire.codec import WireError
+from demls.wire.ids import Address, Duration, Epoch, Head, Instant, ProposalId, View
+from demls.wire.messages import Candidate, CommitContext, Entry, Invite, Sync, decode_message
+
+
+class Verdict(Enum):
+    VALID = "valid"
+    INVALID = "invalid"
+    NOT_YET = "not yet"
+
+
+class Check(StrEnum):
+    """The numbered checks. Order is the order in which they run; each names its clause."""
+
+    STAGES = "V01"
+    """The commit is valid for this epoch. RFC 9420 §12.4.2."""
+    CONTEXT = "V02"
+    """Its authenticated data is a CommitContext of this state. LIP-104 §Commit validation; P7."""
+    COMMITTER = "V03"
+    """The committer, as MLS proves it, is the leader of the view in which it was minted. LIP-104 §Committer checks."""
+    CANONICAL = "V04"
+    """Entries are distinct, in canonical order, at most 50. LIP-104 §Commit ordering."""
+    NOTHING_ELSE = "V05"
+    """No MLS proposals but Add and Remove; the GroupContext stays. RFC 9420 §12.2."""
+    NOT_ITSELF = "V06"
+    """The committer does not remove itself. LIP-104 §Member leave; RFC 9420 §12.2."""
+    PATH = "V07"
+    """A path keeps the committer's signature key and credential. RFC 9420 §12.4.1."""
+    WELCOME = "V08"
+    """Welcome, joiner key and sync are there exactly when somebody is added, and the sync states this state."""
+    KNOWN = "V09"
+    """Every entry is a proposal that is known here (else it is fetched)."""
+    EXACT = "V10"
+    """The commit changes exactly what its entries say: kind, member, key package. LIP-104 §Broken MLS proposal."""
+    CREDENTIALS = "V11"
+    """Every added leaf has a credential whose wallet binding verifies and is in date. Fresh candidates only."""
+    APPROVED = "V12"
+    """Every entry is approved here, after the votes that came with it. LIP-104 §Commit validation."""
+    PATIENCE = "V13"
+    """Nothing approved here for longer than patience is missing by effect. No censorship."""
+    TIME = "V14"
+    """Chain time is later than the parent's and within two minutes of the own clock. Fresh candidates only."""
+
+
+TIME_DIFFERENCE_MAX = Duration(120_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of a check that did not pass."""
+
+    verdict: Verdict
+    check: Check
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What candidates of one state are judged against."""
+
+    epoch: Epoch
+    head: Head
+    time: Instant
+    roster: Roster
+    stewards: StewardList
+    leaders: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a structurally sound candidate does."""
+
+    committer: Address
+    view: View
+    time: Instant
+    entries: tuple[Entry, ...]
+    staged: StagedCommit
+    sync: Sync | None
+
+
+def read_content(candidate: Candidate, state: State, mls: MlsGroup) -> Content | Finding:
+    """Checks V01 to V08, on a copy of the state: they need nothing but the candidate."""
+    try:
+        staged = mls.stage(candidate.commit)
+    except EngineError as problem:
+        return _invalid(Check.STAGES, f"the commit does not verify: {type(problem).__name__}")
+    committer = state.roster.owner_of(staged.committer)
+    if committer is None:
+        return _invalid(Check.STAGES, "the committer has no leaf")
+    try:
+        context = decode_message(staged.authenticated_data, CommitContext)
+    except WireError:
+        return _invalid(Check.CONTEXT, "the authenticated data is no commit context")
+    if context.head != state.head:
+        return _invalid(Check.CONTEXT, "it continues another state")
+    if state.leaders[context.view % len(state.leaders)] != committer:
+        return _invalid(Check.COMMITTER, "its committer did not lead the view in which it was minted")
+    seat = state.roster.seat(committer)
+    if seat is None or seat.leaf != staged.committer:
+        return _invalid(Check.COMMITTER, "committed by a leaf that does not speak for its member")
+    ids = [entry.proposal_id for entry in context.entries]
+    if len(set(ids)) != len(ids) or len(ids) > bounds.CANDIDATE_ENTRIES_MAX:
+        return _invalid(Check.CANONICAL, "its entries repeat or are too many")
+    if staged.updates or staged.other_proposals or staged.context_extensions is not None:
+        return _invalid(Check.NOTHING_ELSE, "it contains MLS proposals that nobody decided")
+    if staged.committer in staged.removes:
+        return _invalid(Check.NOT_ITSELF, "the committer removes itself")
+    if staged.has_path and staged.path_signature_key not in (None, bytes(seat.leaf_key)):
+        return _invalid(Check.PATH, "its path changes the committer's key")
+    return _read_welcome(candidate, state, staged, committer, context)
+
+
+def _read_welcome(
+    candidate: Candidate, state: State, staged: StagedCommit, committer: Address, context: CommitContext
+) -> Content | Finding:
+    present = {bool(candidate.welcome), len(candidate.joiner_key) == bounds.JOINER_KEY_BYTES, bool(candidate.sync)}
+    if present != {bool(staged.adds)}:
+        return _invalid(Check.WELCOME, "welcome, joiner key and sync do not fit the additions")
+    sync = None
+    if candidate.sync:
+        try:
+            sync = decode_message(candidate.sync, Sync)
+        except WireError:
+            return _invalid(Check.WELCOME, "its sync cannot be read")
+        seats = tuple((seat.address, seat.leaf, seat.leaf_key) for seat in sync.roster)
+        own = tuple((seat.address, seat.leaf, seat.leaf_key) for seat in state.roster.seats)
+        stewards = sync.stewards, sync.stewards_since
+        own_stewards = tuple(state.stewards.members), state.stewards.since
+        if (sync.epoch, sync.head, seats, stewards) != (state.epoch, state.head, own, own_stewards):
+            return _invalid(Check.WELCOME, "its sync states another state")
+    return Content(committer, View(context.view), Instant(context.time), context.entries, staged, sync)
+
+
+def check_content(content: Content, items: Mapping[ProposalId, Item], roster: Roster) -> Finding | None:
+    """Checks V09 and V10, and the order of V04: what the entries say is what the commit does."""
+    known = [items.get(ProposalId(entry.proposal_id)) for entry in content.entries]
+    work = [item for item in known if item is not None]
+    if len(work) != len(known):
+        return Finding(Verdict.NOT_YET, Check.KNOWN, "it carries proposals that are not known here yet")
+    if [item.order() for item in work] != sorted(item.order() for item in work):
+        return _invalid(Check.CANONICAL, "its entries are not in canonical order")
+    effects = [item.effect for item in work]
+    if len(set(effects)) != len(effects):
+        return _invalid(Check.CANONICAL, "two of its entries have one effect")
+    removes = sorted(leaf for item in work if item.effect[0] == "remove" for leaf in roster.leaves_of(item.subject))
+    if sorted(content.staged.removes) != removes:
+        return _invalid(Check.EXACT, "it removes other leaves than was decided")
+    added = sorted(package.encoded for package in content.staged.adds)
+    if added != sorted(item.change.key_package_bytes for item in work if isinstance(item.change, Invite)):
+        return _invalid(Check.EXACT, "it adds other key packages than was decided")
+    if any(item.effect[0] == "add" and item.subject in roster.addresses for item in work):
+        return _invalid(Check.EXACT, "it adds a member again")
+    return None
+
+
+def check_credentials(content: Content, now: Instant) -> Finding | None:
+    """Check V11."""
+    for package in content.staged.adds:
+        try:
+            check_leaf(package.credential, package.signature_key, package.extensions, now)
+        except CredentialRefused as problem:
+            return Finding(Verdict.NOT_YET, Check.CREDENTIALS, str(problem))
+    return None
+
+
+def check_consent(
+    content: Content, items: Mapping[ProposalId, Item], approved: list[Item], patience: Duration, now: Instant
+) -> Finding | None:
+    """Checks V12 and V13: by the own view, after the votes that came with the candidate."""
+    for entry in content.entries:
+        item = items[ProposalId(entry.proposal_id)]
+        if item.status is not ProposalStatus.APPROVED:
+            return Finding(Verdict.NOT_YET, Check.APPROVED, "it carries what is not approved here")
+        if entry.certificate_hash and item.needs_votes and item.by_silence:
+            return Finding(Verdict.NOT_YET, Check.APPROVED, "a decision certificate is missing")
+    if len(content.entries) >= bounds.CANDIDATE_ENTRIES_MAX:
+        return None
+    carried = {items[ProposalId(entry.proposal_id)].effect for entry in content.entries}
+    for item in approved:
+        waited = now - (item.approved_since or now)
+        own = item.effect == ("remove", bytes(content.committer))
+        if waited > patience and item.effect not in carried and not own:
+            return Finding(Verdict.NOT_YET, Check.PATIENCE, "it leaves out work that has been approved for long")
+    return None
+
+
+def check_time(content: Content, parent: Instant, now: Instant) -> Finding | None:
+    """Check V14."""
+    if content.time <= parent or abs(content.time - now) > TIME_DIFFERENCE_MAX:
+        return Finding(Verdict.NOT_YET, Check.TIME, "its time does not fit the chain or the clock here")
+    return None
+
+
+def _invalid(check: Check, detail: str) -> Finding:
+    return Finding(Verdict.INVALID, check, detail)

@@ -1,0 +1,132 @@
+"""What people see of a group: plain data, made on demand from the state, never stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from demls.wire.ids import Address, Epoch, GroupId, Instant, ProposalId
+from demls.wire.messages import Charter
+
+
+class GroupStatus(StrEnum):
+    """Where the own node stands with a group."""
+
+    MEMBER = "member"
+    REMOVED = "removed"
+    LEFT = "left"
+    CLOSED = "closed"
+    """Its last member, this one, left."""
+
+
+class ProposalStatus(StrEnum):
+    OPEN = "open"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    COMMITTED = "committed"
+    WITHDRAWN = "withdrawn"
+
+
+class ProposalKind(StrEnum):
+    INVITE = "invite"
+    REMOVE = "remove"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """``name`` is what the member calls itself: shown, never trusted."""
+
+    address: Address
+    name: str
+    device: str
+    leaf: int
+    is_self: bool
+    is_steward: bool
+    is_epoch_steward: bool
+    removal_pending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalView:
+    """A proposal card. ``subject``: whom it admits or removes; ``needed``: YES votes that decide at once.
+
+    ``yes + no + silent == voters``; ``silence_is_yes``: what silence means at ``deadline``;
+    ``my_vote``: None while the own member has not voted; a cast vote is final.
+    """
+
+    proposal_id: ProposalId
+    kind: ProposalKind
+    subject: Address
+    subject_name: str
+    owner: Address
+    sponsor: Address | None
+    opened_at: Instant
+    deadline: Instant
+    silence_is_yes: bool
+    voters: int
+    needed: int
+    yes: int
+    no: int
+    silent: int
+    my_vote: bool | None
+    may_vote: bool
+    status: ProposalStatus
+    reason: str
+    epoch: Epoch | None
+    """The epoch that its commit led to."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    """Somebody who asks to join and is not yet voted on."""
+
+    request_id: bytes
+    address: Address
+    name: str
+    sponsor: Address | None
+    received_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class RoundView:
+    """The commit round now. ``missing``: members not heard although the round waits for them."""
+
+    is_open: bool
+    view: int
+    leader: Address | None
+    needed: int
+    heard: int
+    missing: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    group_id: GroupId
+    name: str
+    description: str
+    preset: str
+    status: GroupStatus
+    epoch: Epoch
+    authenticator: bytes
+    """Epoch authenticator (RFC 9420 §8.7): equal for all members of the epoch."""
+    own_address: Address
+    stewards: tuple[Address, ...]
+    epoch_steward: Address | None
+    backup_steward: Address | None
+    members: int
+    proposals: tuple[ProposalView, ...]
+    """Open and approved first, then the newest that ended."""
+    requests: tuple[RequestView, ...]
+    round: RoundView
+
+    @classmethod
+    def of_ended(
+        cls, group_id: GroupId, charter: Charter, status: GroupStatus, epoch: Epoch, own: Address
+    ) -> GroupView:
+        """A group that the own member is no longer in."""
+        idle = RoundView(False, 0, None, 0, 0, ())
+        name, preset = charter.name, charter.policy.preset
+        return cls(
+            group_id, name, charter.description, preset, status, epoch, b"", own, (), None, None, 0, (), (), idle
+        )

@@ -1,0 +1,1 @@
+"""Bytes on the wire: schemas, strict decoding into frozen dataclasses, encoding."""

@@ -1,0 +1,507 @@
+"""Every message of the wire as a frozen dataclass with its bounds, and the only functions that read and write them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Annotated, TypeAlias, TypeVar
+
+from demls.wire import demls_pb2 as pb
+from demls.wire.codec import Size, decode, encode
+from demls.wire.ids import CandidateId, ProposalId
+
+Digest32: TypeAlias = Annotated[bytes, Size(32)]
+AddressBytes: TypeAlias = Annotated[bytes, Size(20)]
+MaybeAddress: TypeAlias = Annotated[bytes, Size(0, 20)]
+Signature: TypeAlias = Annotated[bytes, Size(64)]
+Name: TypeAlias = Annotated[str, Size(0, 64)]
+KeyPackageBytes: TypeAlias = Annotated[bytes, Size(1, 16_384)]
+Bitmap: TypeAlias = Annotated[bytes, Size(0, 1_250)]
+
+ROSTER_MAX = 10_000
+COMMIT_BYTES_MAX = 4 * 1024 * 1024
+WELCOME_BYTES_MAX = 4 * 1024 * 1024
+SYNC_BYTES_MAX = 8 * 1024 * 1024
+TREE_BYTES_MAX = 8 * 1024 * 1024
+ENTRIES_MAX = 50
+VOTES_IN_OFFER_MAX = 50 * 1024
+
+
+def framed(domain: bytes, *parts: bytes | int) -> bytes:
+    """An unambiguous concatenation: each part behind its length, integers as eight bytes."""
+    pieces = [domain]
+    for part in parts:
+        raw = part.to_bytes(8, "big") if isinstance(part, int) else part
+        pieces += (len(raw).to_bytes(4, "big"), raw)
+    return b"".join(pieces)
+
+
+def digest(domain: bytes, *parts: bytes | int) -> bytes:
+    """SHA-256 of ``framed``."""
+    return hashlib.sha256(framed(domain, *parts)).digest()
+
+
+# --- Changes and proposals ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """Admit the owner of a key package. ``sponsor`` answers for the person; ``token``: of the invite link used."""
+
+    key_package_bytes: KeyPackageBytes
+    sponsor: MaybeAddress = b""
+    token: Annotated[bytes, Size(0, 16)] = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove a member: all leaves of its address."""
+
+    member_id: AddressBytes
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The proposal's owner leaves; needs no vote."""
+
+
+Change: TypeAlias = Invite | Remove | Leave
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRequest:
+    payload: Change = field(metadata={"oneof": {"member_invite": Invite, "remove_member": Remove, "leave": Leave}})
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A voting proposal; its id is the digest of all but the signature."""
+
+    group_id: Digest32
+    epoch: int
+    owner: AddressBytes
+    change: ChangeRequest
+    created_at: int
+    duration: int
+    signature: Signature
+
+    @property
+    def id(self) -> ProposalId:
+        """32-byte SHA-256; a prefix is shown to people and never compared."""
+        kind = type(self.change.payload).__name__.lower().encode()
+        payload = encode(self.change, pb.ChangeRequest)
+        return ProposalId(
+            digest(
+                b"demls proposal 1",
+                self.group_id,
+                self.epoch,
+                self.owner,
+                kind,
+                payload,
+                self.created_at,
+                self.duration,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """``signed_vote``: canonical bytes of demls_consensus.SignedVote."""
+
+    signed_vote: Annotated[bytes, Size(1, 512)]
+
+
+# --- The round ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A proposal that a commit carries. ``certificate_hash`` is empty if silence approved it."""
+
+    proposal_id: Digest32
+    certificate_hash: Annotated[bytes, Size(0, 32)]
+
+
+@dataclass(frozen=True, slots=True)
+class CommitContext:
+    """What the committer states about its commit, inside the commit's authenticated_data."""
+
+    head: Digest32
+    view: int
+    time: int
+    entries: Annotated[tuple[Entry, ...], Size(1, ENTRIES_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A commit offered for the epoch and all that must not get lost with its author."""
+
+    commit: Annotated[bytes, Size(1, COMMIT_BYTES_MAX)]
+    welcome: Annotated[bytes, Size(0, WELCOME_BYTES_MAX)]
+    joiner_key: Annotated[bytes, Size(0, 32)]
+    sync: Annotated[bytes, Size(0, SYNC_BYTES_MAX)]
+
+    @property
+    def id(self) -> CandidateId:
+        """32-byte SHA-256 over every byte of it."""
+        return CandidateId(digest(b"demls candidate 1", self.commit, self.welcome, self.joiner_key, self.sync))
+
+
+class StatementKind(IntEnum):
+    ACK = 1
+    LOCK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RoundStatement:
+    """A member's acknowledgement or lock in one view; an empty ``candidate`` is nil."""
+
+    epoch: int
+    head: Digest32
+    view: int
+    candidate: Annotated[bytes, Size(0, 32)]
+    choices: Annotated[bytes, Size(0, ENTRIES_MAX)]
+    member: AddressBytes
+    signature: Signature
+    kind: int
+
+    def content(self, group_id: bytes) -> bytes:
+        """What the member's leaf key signs."""
+        return framed(
+            b"demls round 1",
+            group_id,
+            self.epoch,
+            self.head,
+            self.view,
+            self.kind,
+            self.candidate,
+            self.choices,
+            self.member,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A leader's candidate for a view; ``certificate``: acks of one earlier view if it is proposed again."""
+
+    epoch: int
+    head: Digest32
+    view: int
+    candidate: Candidate
+    votes: Annotated[tuple[Vote, ...], Size(0, VOTES_IN_OFFER_MAX)]
+    certificate: Annotated[tuple[RoundStatement, ...], Size(0, ROSTER_MAX)]
+    leader: AddressBytes
+    signature: Signature
+    proposals: Annotated[tuple[Proposal, ...], Size(0, ENTRIES_MAX)]
+
+    def content(self, group_id: bytes) -> bytes:
+        """What the leader's leaf key signs: votes, proposals and certificate prove themselves."""
+        return framed(b"demls offer 1", group_id, self.epoch, self.head, self.view, self.candidate.id, self.leader)
+
+
+@dataclass(frozen=True, slots=True)
+class SettledCommit:
+    """A settled candidate with its certificate: locks of one view for it."""
+
+    epoch: int
+    head: Digest32
+    candidate: Candidate
+    view: int
+    locks: Annotated[tuple[RoundStatement, ...], Size(1, ROSTER_MAX)]
+    proposals: Annotated[tuple[Proposal, ...], Size(0, ENTRIES_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalState:
+    proposal_id: Digest32
+    voted: Bitmap
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What ``member`` has of the open work, so that ``asked`` can send what is missing."""
+
+    epoch: int
+    head: Digest32
+    view: int
+    member: AddressBytes
+    asked: AddressBytes
+    proposals: Annotated[tuple[ProposalState, ...], Size(0, 512)]
+    candidates: Annotated[tuple[Digest32, ...], Size(0, 64)]
+    acked: Bitmap
+    locked: Bitmap
+    signature: Signature
+
+    def content(self, group_id: bytes) -> bytes:
+        """What the asking member's leaf key signs."""
+        unsigned = Digest(
+            self.epoch,
+            self.head,
+            self.view,
+            self.member,
+            self.asked,
+            self.proposals,
+            self.candidates,
+            self.acked,
+            self.locked,
+            bytes(64),
+        )
+        return framed(b"demls digest 1", group_id, encode(unsigned, pb.Digest))
+
+
+# --- Joining ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    address: AddressBytes
+    leaf: int
+    leaf_key: Digest32
+
+
+@dataclass(frozen=True, slots=True)
+class Electorate:
+    """Who may decide what was opened in ``epoch``."""
+
+    epoch: int
+    seats: Annotated[tuple[Seat, ...], Size(1, ROSTER_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class UsedToken:
+    """The token of an invite link that a request has used."""
+
+    token: Annotated[bytes, Size(16)]
+    request_id: Digest32
+    issuer: AddressBytes
+    expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """What a joiner needs besides MLS: the state that the candidate continues, and the work in flight."""
+
+    group_id: Digest32
+    epoch: int
+    head: Digest32
+    roster: Annotated[tuple[Seat, ...], Size(1, ROSTER_MAX)]
+    stewards: Annotated[tuple[AddressBytes, ...], Size(0, ROSTER_MAX)]
+    stewards_since: int
+    proposals: Annotated[tuple[Proposal, ...], Size(0, 512)]
+    votes: Annotated[tuple[Vote, ...], Size(0, VOTES_IN_OFFER_MAX)]
+    time: int
+    electorates: Annotated[tuple[Electorate, ...], Size(0, 64)]
+    used_tokens: Annotated[tuple[UsedToken, ...], Size(0, 4096)]
+
+
+@dataclass(frozen=True, slots=True)
+class WelcomeBundle:
+    welcome: Annotated[bytes, Size(1, WELCOME_BYTES_MAX)]
+    bundle: Annotated[bytes, Size(1, TREE_BYTES_MAX + SYNC_BYTES_MAX + 1024)]
+    settled: SettledCommit
+
+
+@dataclass(frozen=True, slots=True)
+class JoinerBundle:
+    ratchet_tree: Annotated[bytes, Size(1, TREE_BYTES_MAX)]
+    sync: Annotated[bytes, Size(1, SYNC_BYTES_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRequest:
+    """A key package with the token of an invite link; ``signature`` is the issuer's, over the token."""
+
+    key_package_bytes: KeyPackageBytes
+    token: Annotated[bytes, Size(16)]
+    expires: int
+    issuer: AddressBytes
+    signature: Signature
+
+
+def invite_content(group_id: bytes, token: bytes, expires: int, issuer: bytes) -> bytes:
+    """What the issuer of an invite link signs with its leaf key."""
+    return framed(b"demls invite 1", group_id, token, expires, issuer)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinAnswer:
+    """A member tells a requester why it will not be admitted."""
+
+    reason: Annotated[str, Size(1, 500)]
+    member: AddressBytes
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPackageRequest:
+    reply: Digest32
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPackageAnswer:
+    key_package_bytes: KeyPackageBytes
+
+
+# --- Frames and chat ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateMessage:
+    """``data``: an MLSMessage with a PrivateMessage, in which chat travels."""
+
+    data: Annotated[bytes, Size(1, 128 * 1024)]
+
+
+Payload: TypeAlias = (
+    Proposal
+    | Vote
+    | Offer
+    | WelcomeBundle
+    | PrivateMessage
+    | RoundStatement
+    | SettledCommit
+    | Digest
+    | JoinRequest
+    | JoinAnswer
+    | KeyPackageRequest
+    | KeyPackageAnswer
+)
+
+_PAYLOADS: dict[str, type] = {
+    "proposal": Proposal,
+    "vote": Vote,
+    "commit_candidate": Offer,
+    "member_welcome": WelcomeBundle,
+    "private_message": PrivateMessage,
+    "round_statement": RoundStatement,
+    "settled": SettledCommit,
+    "digest": Digest,
+    "join_request": JoinRequest,
+    "join_answer": JoinAnswer,
+    "key_package_request": KeyPackageRequest,
+    "key_package_answer": KeyPackageAnswer,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message between nodes."""
+
+    payload: Payload = field(metadata={"oneof": _PAYLOADS})
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationMessage:
+    """A chat message inside MLS: ``counter`` counts this sender's messages in the group, from 1."""
+
+    message: Annotated[bytes, Size(1, 32_768)]
+    message_id: Annotated[bytes, Size(16)]
+    counter: int
+    sent_at: int
+    seen: Annotated[tuple[Annotated[bytes, Size(16)], ...], Size(0, 8)]
+
+
+# --- Extensions of MLS objects, and texts that people hand out ----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """Identity of the MLS BasicCredential. ``name`` is shown to people and proves nothing."""
+
+    address: AddressBytes
+    device: Name
+    name: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Leaf extension: dates in milliseconds, 65-byte EIP-191 signature of the wallet."""
+
+    issued: int
+    expires: int
+    signature: Annotated[bytes, Size(65)]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one kind of proposal is decided: ``duration`` in ms; what silence means at its end (n > 2 only)."""
+
+    duration: int
+    silence_is_yes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The group's own choices, the same for all members. Durations in ms.
+
+    ``batch_window``: how long the first leader of a round waits for more approved work; ``delivery_time``: expected
+    time from one member to all others, twice this (at least 4 s) is the first view's time.
+    """
+
+    preset: Annotated[str, Size(1, 32)]
+    invite: Rule
+    remove: Rule
+    batch_window: int
+    delivery_time: int
+    stewards_min: int
+    stewards_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Charter:
+    """GroupContext extension. ``rendezvous``: secret of the topic on which joiners and returning members meet."""
+
+    version: int
+    profile: Annotated[str, Size(1, 32)]
+    name: Annotated[str, Size(1, 320)]
+    description: Annotated[str, Size(0, 2000)]
+    rendezvous: Digest32
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class JoinerSecrets:
+    """GroupInfo extension: key of the joiners' bundle, and the hash of the sync in it."""
+
+    joiner_key: Digest32
+    sync_hash: Digest32
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What a person gives away to be reached: ``inbox`` is the secret of topic and key."""
+
+    version: int
+    address: AddressBytes
+    name: Name
+    inbox: Digest32
+    relay: Annotated[str, Size(0, 256)]
+
+
+@dataclass(frozen=True, slots=True)
+class InviteLink:
+    """What lets a newcomer ask a group to be admitted; the token is good for one request until ``expires`` (ms)."""
+
+    version: int
+    group_id: Digest32
+    group_name: Annotated[str, Size(0, 320)]
+    rendezvous: Digest32
+    relay: Annotated[str, Size(0, 256)]
+    token: Annotated[bytes, Size(16)]
+    expires: int
+    issuer: AddressBytes
+    signature: Signature
+
+
+_Message = TypeVar("_Message")
+
+
+def encode_message(value: object) -> bytes:
+    """The canonical bytes of any message of this module."""
+    return encode(value, getattr(pb, type(value).__name__))
+
+
+def decode_message(data: bytes, cls: type[_Message]) -> _Message:
+    """The message whose canonical bytes these are. Raises WireError, and nothing else."""
+    return decode(data, cls, getattr(pb, cls.__name__))
