@@ -10,9 +10,8 @@ from demls_consensus import Silence, is_refusal
 
 from demls.protocol import policy as bounds
 from demls.protocol.commit_round import Mint
-from demls.protocol.credential import CredentialRefused, check_leaf
 from demls.protocol.engine import Candidate as BuiltCandidate
-from demls.protocol.engine import Engine, EngineError, InvalidInput, MlsGroup
+from demls.protocol.engine import Engine, InvalidInput, MlsGroup
 from demls.protocol.events import Reason
 from demls.protocol.governance import Governance, Item
 from demls.protocol.records import Ledger
@@ -90,18 +89,9 @@ class Candidates:
 
     def work_for(self, member: Address, now: Instant) -> list[Item]:
         """Approved work that ``member`` could commit now, in canonical order."""
-        work = [item for item in self._governance.approved() if item.effect != ("remove", bytes(member))]
-        return [item for item in work if self._is_committable(item, now)][: bounds.CANDIDATE_ENTRIES_MAX]
-
-    def _is_committable(self, item: Item, now: Instant) -> bool:
-        if not isinstance(item.change, Invite):
-            return True
-        try:
-            package = self._engine.parse_key_package(item.change.key_package_bytes)
-            check_leaf(package.credential, package.signature_key, package.extensions, now)
-        except (EngineError, CredentialRefused):
-            return False
-        return True
+        approved = self._governance.approved()
+        work = [item for item in approved if item.effect != ("remove", bytes(member)) and _is_in_date(item, now)]
+        return work[: bounds.CANDIDATE_ENTRIES_MAX]
 
     def mint(self, view: View, step: Step) -> Mint | None:
         """A fresh candidate with all approved work of the own member, None if there is none."""
@@ -173,7 +163,7 @@ class Candidates:
         wrong = check_content(content, items, self._state.roster)
         if wrong is not None or not fresh:
             return wrong
-        approved = [item for item in self._governance.approved() if self._is_committable(item, now)]
+        approved = [item for item in self._governance.approved() if _is_in_date(item, now)]
         return (
             check_credentials(content, now)
             or check_time(content, self._state.time, now)
@@ -261,3 +251,7 @@ class Candidates:
         content = self.content(candidate)
         assert isinstance(content, Content)
         return content.committer
+
+
+def _is_in_date(item: Item, now: Instant) -> bool:
+    return item.meaning.expires is None or now < item.meaning.expires

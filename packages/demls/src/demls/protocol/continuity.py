@@ -14,7 +14,7 @@ from demls.protocol.commit_round import Round
 from demls.protocol.governance import Governance
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
-from demls.wire.ids import Address, Epoch, Head, Instant
+from demls.wire.ids import Address, Epoch, Head, Instant, ProposalId
 from demls.wire.messages import (
     Digest,
     Payload,
@@ -149,6 +149,17 @@ def answer_digest(wanted: Digest, *, current: Round, governance: Governance, ros
         if current.at.view > wanted.view:
             answer.extend(current.statements(kind, current.at.view).values())
     return answer[:ANSWER_PAYLOADS_MAX]
+
+
+def lacks(wanted: Digest, *, governance: Governance, roster: Roster, current: Round) -> bool:
+    """Does the sender of a digest hold something that is missing here?"""
+    for state in wanted.proposals:
+        item = governance.items.get(ProposalId(state.proposal_id))
+        if item is None or roster.marked(state.voted) - {voter for voter, _ in item.votes}:
+            return True
+    acked, locked = (current.statements(kind, wanted.view) for kind in (StatementKind.ACK, StatementKind.LOCK))
+    unknown = roster.marked(wanted.acked).difference(acked) or roster.marked(wanted.locked).difference(locked)
+    return bool(unknown) or any(candidate not in current.candidates for candidate in wanted.candidates)
 
 
 def _missing(statements: dict[Address, RoundStatement], known: Iterable[Address]) -> list[RoundStatement]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from demls_consensus import Certificate, Choice, Malformed, Recorded, SignedVote, Silence, Tally, Verdict, quorum
 
 from demls.protocol import policy as bounds
+from demls.protocol.admission import Meaning
 from demls.protocol.engine import Engine
 from demls.protocol.events import Misbehaved, ProposalDecided, ProposalOpened, ProposalWithdrawn, Reason, VoteRecorded
 from demls.protocol.records import Ledger
@@ -58,12 +59,11 @@ class ProposalRecord:
 
 @dataclass(slots=True)
 class Item:
-    """One proposal in flight or recently ended. ``effect``: what it would do, equal for proposals of one effect."""
+    """One proposal in flight or recently ended."""
 
     proposal: Proposal
     proposal_id: ProposalId
-    effect: tuple[str, bytes]
-    subject: Address
+    meaning: Meaning
     first_seen: Instant
     deadline: Instant
     tally: Tally
@@ -78,6 +78,16 @@ class Item:
     @property
     def change(self) -> Change:
         return self.proposal.change.payload
+
+    @property
+    def effect(self) -> tuple[str, bytes]:
+        """What it would do; only one proposal of one effect goes into a commit."""
+        return self.meaning.effect
+
+    @property
+    def subject(self) -> Address:
+        """Whom it concerns."""
+        return self.meaning.subject
 
     @property
     def needs_votes(self) -> bool:
@@ -111,14 +121,14 @@ class Governance:
         engine: Engine,
         group_id: GroupId,
         policy: Policy,
-        subject_of: Callable[[Change, Address], tuple[tuple[str, bytes], Address] | None],
+        meaning_of: Callable[[Change, Address], Meaning | None],
     ) -> None:
-        """``subject_of(change, owner)``: (effect, whom it concerns), None if the change makes no sense by itself."""
+        """``meaning_of(change, owner)``: what it would do, None if it makes no sense by itself."""
         self._ledger = ledger
         self._engine = engine
         self._group_id = group_id
         self._policy = policy
-        self._subject_of = subject_of
+        self._meaning_of = meaning_of
         self._scheme = VoteScheme(engine)
         self._electorates: dict[Epoch, dict[Address, LeafKey]] = {}
         self._roster = Roster(())
@@ -255,15 +265,14 @@ class Governance:
         return None
 
     def _make(self, proposal: Proposal, first_seen: Instant, deadline: Instant) -> Item | None:
-        meaning = self._subject_of(proposal.change.payload, Address(proposal.owner))
+        meaning = self._meaning_of(proposal.change.payload, Address(proposal.owner))
         if meaning is None:
             return None
-        effect, subject = meaning
         _, silence = self.rule(proposal.change.payload)
         tally = self._tally(proposal, silence)
         if tally is None:
             return None
-        return Item(proposal, proposal.id, effect, subject, first_seen, deadline, tally)
+        return Item(proposal, proposal.id, meaning, first_seen, deadline, tally)
 
     def _tally(self, proposal: Proposal, silence: Silence) -> Tally | None:
         electorate = self._electorates.get(Epoch(proposal.epoch), {})
@@ -363,13 +372,22 @@ class Governance:
         self._save(item)
 
     def tick(self, step: Step) -> None:
-        """Judge silence where the time is up."""
-        for item in list(self.items.values()):
-            if item.status is ProposalStatus.OPEN and step.now >= item.deadline:
+        """Judge silence where the time is up, and withdraw what has become impossible."""
+        for item in list(self.in_flight()):
+            expires = item.meaning.expires
+            if expires is not None and step.now >= expires and item.proposal_id not in self.locked:
+                self._withdraw(item, "The key package has expired; invite the person again.", step)
+            elif item.status is ProposalStatus.OPEN and step.now >= item.deadline:
                 self.refresh(item, step)
 
     def deadline(self) -> Instant | None:
-        return min((item.deadline for item in self.items.values() if item.status is ProposalStatus.OPEN), default=None)
+        """When ``tick`` has something to judge."""
+        going = list(self.in_flight())
+        times = [item.deadline for item in going if item.status is ProposalStatus.OPEN]
+        times += [
+            item.meaning.expires for item in going if item.meaning.expires and item.proposal_id not in self.locked
+        ]
+        return min(times, default=None)
 
     def needed(self, item: Item) -> int:
         """How many YES votes decide at once."""
@@ -417,12 +435,11 @@ class Governance:
                 continue
             impossible = self._impossible(item)
             if impossible:
-                self._end(item, ProposalStatus.WITHDRAWN, impossible, step)
-                step.tell(ProposalWithdrawn(item.proposal_id, impossible))
+                self._withdraw(item, impossible, step)
                 continue
             tally = self._tally(item.proposal, item.tally.silence)
             if tally is None:
-                self._end(item, ProposalStatus.WITHDRAWN, "Nobody who may decide it is left.", step)
+                self._withdraw(item, "Nobody who may decide it is left.", step)
                 continue
             if tally.n != item.tally.n:
                 for voter, choice in item.votes:
@@ -443,6 +460,10 @@ class Governance:
         if Address(item.proposal.owner) not in self._roster.addresses:
             return "Who proposed it is no longer in the group."
         return ""
+
+    def _withdraw(self, item: Item, reason: str, step: Step) -> None:
+        self._end(item, ProposalStatus.WITHDRAWN, reason, step)
+        step.tell(ProposalWithdrawn(item.proposal_id, reason))
 
     def _end(self, item: Item, status: ProposalStatus, reason: str, step: Step, epoch: Epoch | None = None) -> None:
         item.status, item.reason, item.epoch, item.ended_at = status, reason, epoch, step.now

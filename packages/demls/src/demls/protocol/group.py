@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from demls.protocol import policy as bounds
 from demls.protocol.channel import Channel, joiner_channel, seal, unseal
-from demls.protocol.continuity import DIGEST_LABEL, answer_digest, first_head, make_digest
+from demls.protocol.continuity import DIGEST_LABEL, answer_digest, first_head, lacks, make_digest
 from demls.protocol.credential import BINDING_EXTENSION, CredentialRefused, Device, check_leaf
 from demls.protocol.effects import Change as RecordChange
 from demls.protocol.effects import Effects, Outbound
@@ -123,6 +123,7 @@ class Group:
         self._ended = ended
         self._ledger = state.ledger if state is not None else Ledger()
         self._waiting: tuple[Address, ...] = ()
+        self._asked_back_at = Instant(0)
 
     # --- Beginning ----------------------------------------------------------------------------------------------
 
@@ -480,6 +481,10 @@ class Group:
         if self._is_current(state, wanted):
             for payload in answer_digest(wanted, current=state.round, governance=state.governance, roster=state.roster):
                 step.say(payload)
+            due = step.now >= self._asked_back_at + bounds.REPEAT_EVERY
+            if due and lacks(wanted, governance=state.governance, roster=state.roster, current=state.round):
+                self._asked_back_at = step.now
+                step.say(self._digest(Address(wanted.member)))
         elif wanted.epoch < state.epoch:
             for epoch in range(wanted.epoch, min(state.epoch, wanted.epoch + CATCH_UP_MAX)):
                 settled = state.history.answer(Epoch(epoch), step.now)
@@ -545,9 +550,14 @@ class Group:
     # --- Ending a call ------------------------------------------------------------------------------------------
 
     def _finish(self, step: Step) -> Effects:
+        """Let the round do what is due, and say all that follows as effects."""
         state = self._live()
         self._open_votes(state, step)
         while True:
+            if state.is_alone_and_leaving():
+                state.say_farewell(step)
+                step.tell(Removed(state.epoch, by_own_wish=True))
+                return self._end(GroupStatus.CLOSED, state.epoch, step)
             before = state.round
             before.advance(step)
             if state.status is not GroupStatus.MEMBER:

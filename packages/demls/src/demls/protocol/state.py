@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from demls.protocol import policy as bounds
-from demls.protocol.admission import subject_of
+from demls.protocol.admission import meaning_of
 from demls.protocol.candidates import Candidates
 from demls.protocol.channel import EXPORTER_LABEL, SECRET_BYTES, Channel, channel_of, joiner_channel
 from demls.protocol.chat import Chat
@@ -89,7 +89,7 @@ class GroupState:
             engine=engine,
             group_id=group_id,
             policy=charter.policy,
-            subject_of=lambda change, owner: subject_of(change, owner, engine),
+            meaning_of=lambda change, owner: meaning_of(change, owner, engine),
         )
         self.requests = Requests(ledger, engine, group_id)
         self.history = History(ledger)
@@ -206,6 +206,16 @@ class GroupState:
     def has_work(self) -> bool:
         return bool(self.governance.approved())
 
+    def is_alone_and_leaving(self) -> bool:
+        """The last member wants to go, and nobody is left who could commit that."""
+        return self.roster.n == 1 and any(isinstance(item.change, Leave) for item in self.governance.approved())
+
+    def say_farewell(self, step: Step) -> None:
+        """Before closing: whoever was here until the last commit may still need its certificate."""
+        last, channel = self.history.leaving(self.epoch - 1), self.channels.get(Epoch(self.epoch - 1))
+        if last is not None and channel is not None:
+            step.say(last, channel)
+
     def is_all_about(self, member: Address) -> bool:
         work = self.governance.approved()
         return bool(work) and all(item.effect == ("remove", bytes(member)) for item in work)
@@ -235,20 +245,17 @@ class GroupState:
         )
 
     def quorum(self, candidate: CandidateId) -> int:
-        """q of the roster. Of two members, the one who stays decides alone about the other's signed leave."""
-        leaver = self._leaver_of_two()
-        if leaver is None:
+        """q of the roster. Of two members, the one who stays decides alone about the other's signed leave.
+
+        ``NIL``: how many end a phase without a candidate.
+        """
+        if self.roster.n != 2:
             return self.roster.q
         if candidate == NIL:
-            return 1
+            leaving = [item.subject for item in self.governance.approved() if isinstance(item.change, Leave)]
+            return 1 if len(leaving) == 1 and leaving[0] != self.own else self.roster.q
         items = self.candidates.items(candidate)
-        return 1 if [(type(item.change), item.subject) for item in items] == [(Leave, leaver)] else self.roster.q
-
-    def _leaver_of_two(self) -> Address | None:
-        if self.roster.n != 2:
-            return None
-        leaving = [item.subject for item in self.governance.approved() if isinstance(item.change, Leave)]
-        return leaving[0] if len(leaving) == 1 and leaving[0] != self.own else None
+        return 1 if [type(item.change) for item in items] == [Leave] else self.roster.q
 
     def sign(self, label: str, content: bytes) -> bytes:
         return self.engine.sign(self.device.leaf_private, label, content)
@@ -314,6 +321,7 @@ class GroupState:
         if not self.mls.is_active:
             self.status = GroupStatus.LEFT if own_leave else GroupStatus.REMOVED
             step.tell(Removed(Epoch(settled.epoch + 1), own_leave))
+            step.say(settled)  # the last word: nobody can ask this member for it later
             return
         roster = Roster(self.mls.members())
         epoch = Epoch(settled.epoch + 1)
