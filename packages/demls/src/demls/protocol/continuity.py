@@ -14,6 +14,7 @@ from demls.protocol.commit_round import Round
 from demls.protocol.governance import Governance
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
+from demls.protocol.views import ProposalStatus
 from demls.wire.ids import Address, Epoch, Head, Instant, ProposalId
 from demls.wire.messages import (
     Digest,
@@ -136,8 +137,11 @@ def make_digest(
 def answer_digest(wanted: Digest, *, current: Round, governance: Governance, roster: Roster) -> list[Payload]:
     """What the asking member lacks and the own member has, bounded."""
     answer: list[Payload] = []
-    held = {state.proposal_id: roster.marked(state.voted) for state in wanted.proposals}
-    for item in governance.in_flight():
+    held = {ProposalId(state.proposal_id): roster.marked(state.voted) for state in wanted.proposals}
+    for item in governance.items.values():
+        is_open = item.status in (ProposalStatus.OPEN, ProposalStatus.APPROVED)
+        if not is_open and item.proposal_id not in held:
+            continue
         if item.proposal_id not in held:
             answer.append(item.proposal)
         known = held.get(item.proposal_id, frozenset())

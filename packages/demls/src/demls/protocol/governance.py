@@ -131,7 +131,7 @@ class Governance:
         self._meaning_of = meaning_of
         self._scheme = VoteScheme(engine)
         self._electorates: dict[Epoch, dict[Address, LeafKey]] = {}
-        self._roster = Roster(())
+        self._roster = Roster.empty()
         self._epoch = Epoch(0)
         self.items: dict[ProposalId, Item] = {}
         self._early: dict[Address, dict[tuple[ProposalId, Choice], SignedVote]] = {}
@@ -188,7 +188,7 @@ class Governance:
     def electorate(self, epoch: int) -> Electorate:
         """Who may decide what was opened in ``epoch``, for a sync; leaf indices are not needed there."""
         known = self._electorates[Epoch(epoch)]
-        return Electorate(epoch, tuple(Seat(address, 0, key) for address, key in known.items()))
+        return Electorate(epoch, tuple(Seat(address, 0, key, 0) for address, key in known.items()))
 
     def leaf_key_of(self, address: bytes, epoch: int) -> LeafKey | None:
         """The key with which a member made statements in ``epoch``."""
@@ -226,6 +226,10 @@ class Governance:
         item = self._make(proposal, step.now, Instant(step.now + duration))
         if item is None:
             step.refuse(Reason.INVALID, "a proposal whose change makes no sense")
+            return None
+        impossible = self._impossible(item)
+        if impossible:
+            step.refuse(Reason.STALE, f"a proposal that came to nothing: {impossible}")
             return None
         self.items[proposal_id] = item
         step.tell(ProposalOpened(proposal_id, Address(proposal.owner)))
@@ -451,11 +455,14 @@ class Governance:
         self._forget()
 
     def _impossible(self, item: Item) -> str:
+        """Why no commit of this state can carry it; only the chain enters, so all members agree."""
         kind, _ = item.effect
-        is_member = item.subject in self._roster.addresses
-        if kind == "remove" and not is_member:
+        seat = self._roster.seat(item.subject)
+        if kind == "remove" and seat is None:
             return "The member is no longer in the group."
-        if kind == "add" and is_member:
+        if kind == "remove" and seat is not None and seat.since > item.proposal.epoch:
+            return "The member has left and come back since; propose it anew."
+        if kind == "add" and seat is not None:
             return "This person is a member already."
         if Address(item.proposal.owner) not in self._roster.addresses:
             return "Who proposed it is no longer in the group."

@@ -79,8 +79,10 @@ SUPPORTED_EXTENSIONS = (bounds.POLICY_EXTENSION, BINDING_EXTENSION)
 """Extension types that every member's leaf lists; the policy's is required by the group."""
 
 ANSWER_LABEL = "demls answer"
-CATCH_UP_MAX = 8
-"""Settled commits sent at once to a member that is behind; it asks again."""
+STRAGGLER_AFTER = Duration(2 * bounds.REPEAT_EVERY)
+"""So long after a commit, messages of the epoch before are nothing unusual."""
+
+STRAGGLER_HELPERS = 3
 
 _MLS = b"mls/"
 _WAITING_AFTER_VIEWS = 3
@@ -148,7 +150,7 @@ class Group:
         )
         state = _new_state(Ledger(), engine, device, group_id, charter, mls)
         stewards = StewardList((device.address,), Epoch(0))
-        roster = Roster(mls.members())
+        roster = Roster(mls.members(), Epoch(0), {})
         state.enter(first_head(group_id), Instant(0), stewards, roster, now)
         state.governance.enter(roster, state.epoch)
         group = cls(state)
@@ -409,6 +411,7 @@ class Group:
         else:
             channel, message = found
             self._dispatch(state, channel, message, step)
+            self._answer_straggler(state, channel, message, step)
         return self._finish(step)
 
     @staticmethod
@@ -450,6 +453,17 @@ class Group:
                 step.refuse(Reason.INVALID, "a message that does not belong on the group's channel")
 
     @staticmethod
+    def _answer_straggler(state: GroupState, channel: Channel, message: Payload, step: Step) -> None:
+        """Whoever still speaks on the channel of an old epoch has missed its end: the first few members say it."""
+        if isinstance(message, SettledCommit | Digest) or channel in (state.rendezvous, state.channel):
+            return
+        is_late = step.now < state.settled_at + STRAGGLER_AFTER
+        if is_late or state.own not in state.state.leaders[:STRAGGLER_HELPERS]:
+            return
+        epoch = next(epoch for epoch, known in state.channels.items() if known == channel)
+        state.say_history(epoch, channel, step)
+
+    @staticmethod
     def _is_current(state: GroupState, message: Offer | RoundStatement | Digest) -> bool:
         """Messages of other states are nothing bad: they are late, or early for us."""
         return (message.epoch, message.head) == (state.epoch, state.state.head)
@@ -486,10 +500,7 @@ class Group:
                 self._asked_back_at = step.now
                 step.say(self._digest(Address(wanted.member)))
         elif wanted.epoch < state.epoch:
-            for epoch in range(wanted.epoch, min(state.epoch, wanted.epoch + CATCH_UP_MAX)):
-                settled = state.history.answer(Epoch(epoch), step.now)
-                if settled is not None:
-                    step.say(settled, channel)
+            state.say_history(Epoch(wanted.epoch), channel, step)
 
     def _receive_chat(self, state: GroupState, message: PrivateMessage, step: Step) -> None:
         try:
@@ -510,6 +521,8 @@ class Group:
         state.chat.read(decrypted.plaintext, sender, Epoch(decrypted.epoch), step)
 
     def _receive_request(self, state: GroupState, request: JoinRequest, step: Step) -> None:
+        if state.welcome_again(request.key_package_bytes, step):
+            return
         rank = state.state.leaders.index(state.own)
         sentence = state.requests.receive(request, state.roster, rank, step)
         if sentence is not None and rank == 0:
@@ -617,7 +630,7 @@ class Group:
             state.chat.deadline(),
             state.requests.deadline(),
             state.round.deadline(),
-            *(Instant(pending.send_at) for pending in state.welcomes.values()),
+            *(Instant(pending.send_at) for pending in state.welcomes.values() if pending.send_at is not None),
         ]
         return min((time for time in times if time is not None), default=None)
 

@@ -9,7 +9,7 @@ from demls_consensus import faults, quorum
 
 from demls.protocol.credential import parse_credential
 from demls.protocol.engine import Member
-from demls.wire.ids import Address, LeafKey
+from demls.wire.ids import Address, Epoch, LeafKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +21,24 @@ class Seat:
     leaf_key: LeafKey
     device: str
     name: str
+    since: Epoch
+    """The epoch that the member joined in."""
 
 
 class Roster:
     """The members of one state, immutable; order is by speaking leaf. Building it is O(n), asking it O(1)."""
 
-    def __init__(self, leaves: Iterable[Member]) -> None:
+    def __init__(self, leaves: Iterable[Member], epoch: Epoch, since: Mapping[Address, Epoch]) -> None:
+        """``since``: when members joined that were there before ``epoch``; all others joined in it."""
         seats: dict[Address, Seat] = {}
         self._leaves: dict[Address, tuple[int, ...]] = {}
         self._owner: dict[int, Address] = {}
         for member in sorted(leaves, key=lambda member: member.leaf):
             credential = parse_credential(member.credential)
             address = Address(credential.address)
-            seat = Seat(address, member.leaf, LeafKey(member.signature_key), credential.device, credential.name)
+            joined = since.get(address, epoch)
+            key = LeafKey(member.signature_key)
+            seat = Seat(address, member.leaf, key, credential.device, credential.name, joined)
             seats.setdefault(address, seat)
             self._leaves[address] = (*self._leaves.get(address, ()), member.leaf)
             self._owner[member.leaf] = address
@@ -41,6 +46,14 @@ class Roster:
         self._by_address: Mapping[Address, Seat] = seats
         self.addresses: frozenset[Address] = frozenset(seats)
         self._index = {seat.address: index for index, seat in enumerate(self.seats)}
+
+    @classmethod
+    def empty(cls) -> Roster:
+        return cls((), Epoch(0), {})
+
+    def since(self) -> dict[Address, Epoch]:
+        """When each member joined."""
+        return {seat.address: seat.since for seat in self.seats}
 
     @property
     def n(self) -> int:

@@ -47,6 +47,10 @@ WELCOMERS_MAX = 8
 """So many members hold a welcome for the case that those before them do not deliver it."""
 
 
+CATCH_UP_MAX = 8
+"""Settled commits sent at once to a member that is behind; it asks again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """The durable part of the state besides MLS and the records of the single machines."""
@@ -61,12 +65,16 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class PendingWelcome:
-    """A welcome that the own member publishes at ``send_at`` unless the joiner is heard before."""
+    """A welcome that the own member publishes at ``send_at`` unless the joiner is heard before.
+
+    ``send_at`` None: it was sent, and is kept in case the joiner asks again.
+    """
 
     address: bytes
     key_package: bytes
     message: bytes
-    send_at: int
+    send_at: int | None
+    since: int
 
 
 class GroupState:
@@ -125,6 +133,7 @@ class GroupState:
         self._assemble(head, time, stewards, roster, epoch)
         self.channels[epoch] = self._open_channel(epoch)
         self.ledger.put(_owners_key(epoch), roster.owners())
+        self.ledger.put(b"since", {bytes(address): joined for address, joined in roster.since().items()})
         for old in [old for old in self.channels if old < epoch - bounds.CHANNELS_KEPT]:
             del self.channels[old]
             self.ledger.delete(_channel_key(old))
@@ -133,8 +142,9 @@ class GroupState:
 
     def enter_joined(self, sync: Sync, settled: SettledCommit, now: Instant) -> None:
         """Begin with the state that a verified welcome leads to."""
-        roster = Roster(self.mls.members())
         epoch = Epoch(self.mls.epoch)
+        before = {Address(seat.address): Epoch(seat.since) for seat in sync.roster}
+        roster = Roster(self.mls.members(), epoch, before)
         stewards = StewardList(tuple(Address(steward) for steward in sync.stewards), Epoch(sync.stewards_since))
         head = next_head(sync.head, sync.epoch, settled.candidate.id)
         self.enter(head, Instant(sync.time), continued(stewards, roster, epoch, self.group_id), roster, now)
@@ -146,7 +156,9 @@ class GroupState:
         standing = self.ledger.get(b"standing", Standing)
         self.status = standing.status
         self.settled_at = Instant(standing.settled_at)
-        roster = Roster(self.mls.members())
+        since = self.ledger.get(b"since", dict[bytes, int])
+        known = {Address(address): Epoch(joined) for address, joined in since.items()}
+        roster = Roster(self.mls.members(), Epoch(self.mls.epoch), known)
         stewards = StewardList(tuple(Address(steward) for steward in standing.stewards), Epoch(standing.stewards_since))
         self._assemble(Head(standing.head), Instant(standing.time), stewards, roster, Epoch(self.mls.epoch))
         self.governance.load(roster, self.epoch)
@@ -209,6 +221,13 @@ class GroupState:
     def is_alone_and_leaving(self) -> bool:
         """The last member wants to go, and nobody is left who could commit that."""
         return self.roster.n == 1 and any(isinstance(item.change, Leave) for item in self.governance.approved())
+
+    def say_history(self, epoch: Epoch, channel: Channel, step: Step) -> None:
+        """The settled commits from ``epoch`` on, for a member that is behind and listens on ``channel``."""
+        for behind in range(epoch, min(self.epoch, epoch + CATCH_UP_MAX)):
+            settled = self.history.answer(Epoch(behind), step.now)
+            if settled is not None:
+                step.say(settled, channel)
 
     def say_farewell(self, step: Step) -> None:
         """Before closing: whoever was here until the last commit may still need its certificate."""
@@ -323,8 +342,8 @@ class GroupState:
             step.tell(Removed(Epoch(settled.epoch + 1), own_leave))
             step.say(settled)  # the last word: nobody can ask this member for it later
             return
-        roster = Roster(self.mls.members())
         epoch = Epoch(settled.epoch + 1)
+        roster = Roster(self.mls.members(), epoch, before.since())
         joined = tuple(seat.address for seat in roster.seats if seat.address not in before.addresses)
         left = tuple(seat.address for seat in before.seats if seat.address not in roster.addresses)
         head = next_head(settled.head, settled.epoch, candidate.id)
@@ -362,23 +381,36 @@ class GroupState:
             return
         rank = order.index(self.own)
         message = seal_bundle(self.mls, settled, self.engine)
+        encoded = encode_message(message)
         for address, key_package in added:
             if rank == 0:
                 step.say(message, joiner_channel(key_package))
-            else:
-                pending = PendingWelcome(
-                    address, key_package, encode_message(message), step.now + rank * self.round.base_time
-                )
-                self.welcomes[address] = pending
-                self.ledger.put(b"welcome/" + address, pending)
+            send_at = step.now + rank * self.round.base_time if rank else None
+            self._keep_welcome(PendingWelcome(address, key_package, encoded, send_at, step.now))
+
+    def _keep_welcome(self, pending: PendingWelcome) -> None:
+        self.welcomes[pending.address] = pending
+        self.ledger.put(b"welcome/" + pending.address, pending)
 
     def send_welcomes(self, step: Step) -> None:
-        """Publish the welcomes whose time has come."""
+        """Publish the welcomes whose time has come; forget those that nobody wanted for long."""
         for address, pending in list(self.welcomes.items()):
-            if pending.send_at <= step.now:
-                message = decode_message(pending.message, WelcomeBundle)
-                step.say(message, joiner_channel(pending.key_package))
+            if step.now > pending.since + bounds.REQUEST_LIFETIME:
                 self.heard(Address(address))
+            elif pending.send_at is not None and pending.send_at <= step.now:
+                self._send_welcome(pending, step)
+
+    def _send_welcome(self, pending: PendingWelcome, step: Step) -> None:
+        step.say(decode_message(pending.message, WelcomeBundle), joiner_channel(pending.key_package))
+        self._keep_welcome(PendingWelcome(pending.address, pending.key_package, pending.message, None, pending.since))
+
+    def welcome_again(self, key_package: bytes, step: Step) -> bool:
+        """A joiner that was admitted asks again: its welcome got lost. Says whether there is one for it."""
+        for pending in self.welcomes.values():
+            if pending.key_package == key_package:
+                self._send_welcome(pending, step)
+                return True
+        return False
 
     def heard(self, member: Address) -> None:
         """A member said something: it needs no welcome any more."""

@@ -22,6 +22,7 @@ from demls.protocol.requests import Requests
 from demls.protocol.roster import Roster
 from demls.protocol.validation import State
 from demls.wire.codec import WireError
+from demls.wire.ids import Epoch
 from demls.wire.messages import (
     Charter,
     JoinerBundle,
@@ -60,7 +61,7 @@ def build_sync(state: State, governance: Governance, requests: Requests, group_i
         group_id,
         state.epoch,
         state.head,
-        tuple(Seat(seat.address, seat.leaf, seat.leaf_key) for seat in state.roster.seats),
+        tuple(Seat(seat.address, seat.leaf, seat.leaf_key, seat.since) for seat in state.roster.seats),
         tuple(state.stewards.members),
         state.stewards.since,
         tuple(item.proposal for item in items),
@@ -128,7 +129,7 @@ def _check(mls: MlsGroup, charter: Charter, sync: Sync, message: WelcomeBundle, 
 
 def _check_roster(mls: MlsGroup, sync: Sync) -> None:
     """The state before differs from the tree only by whom this commit added and removed."""
-    now = Roster(mls.members())
+    now = Roster(mls.members(), Epoch(mls.epoch), {})
     before = {seat.address: seat for seat in sync.roster}
     if len(before) != len(sync.roster):
         raise WelcomeRefused("The roster of the sync names somebody twice.")

@@ -141,8 +141,8 @@ def _read_welcome(
             sync = decode_message(candidate.sync, Sync)
         except WireError:
             return _invalid(Check.WELCOME, "its sync cannot be read")
-        seats = tuple((seat.address, seat.leaf, seat.leaf_key) for seat in sync.roster)
-        own = tuple((seat.address, seat.leaf, seat.leaf_key) for seat in state.roster.seats)
+        seats = tuple((seat.address, seat.leaf, seat.leaf_key, seat.since) for seat in sync.roster)
+        own = tuple((seat.address, seat.leaf, seat.leaf_key, seat.since) for seat in state.roster.seats)
         stewards = sync.stewards, sync.stewards_since
         own_stewards = tuple(state.stewards.members), state.stewards.since
         if (sync.epoch, sync.head, seats, stewards) != (state.epoch, state.head, own, own_stewards):
@@ -161,14 +161,18 @@ def check_content(content: Content, items: Mapping[ProposalId, Item], roster: Ro
     effects = [item.effect for item in work]
     if len(set(effects)) != len(effects):
         return _invalid(Check.CANONICAL, "two of its entries have one effect")
+    for item in work:
+        seat = roster.seat(item.subject)
+        if item.effect[0] == "add" and seat is not None:
+            return _invalid(Check.EXACT, "it adds a member again")
+        if item.effect[0] == "remove" and (seat is None or seat.since > item.proposal.epoch):
+            return _invalid(Check.EXACT, "it carries the removal of somebody who is not, or no longer, meant")
     removes = sorted(leaf for item in work if item.effect[0] == "remove" for leaf in roster.leaves_of(item.subject))
     if sorted(content.staged.removes) != removes:
         return _invalid(Check.EXACT, "it removes other leaves than was decided")
     added = sorted(package.encoded for package in content.staged.adds)
     if added != sorted(item.change.key_package_bytes for item in work if isinstance(item.change, Invite)):
         return _invalid(Check.EXACT, "it adds other key packages than was decided")
-    if any(item.effect[0] == "add" and item.subject in roster.addresses for item in work):
-        return _invalid(Check.EXACT, "it adds a member again")
     return None
 
 

@@ -490,19 +490,23 @@ class Seat(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     LEAF_FIELD_NUMBER: _builtins.int
     LEAF_KEY_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
     address: _builtins.bytes
     leaf: _builtins.int
     leaf_key: _builtins.bytes
+    since: _builtins.int
+    """epoch that the member joined in"""
     def __init__(
         self,
         *,
         address: _builtins.bytes = ...,
         leaf: _builtins.int = ...,
         leaf_key: _builtins.bytes = ...,
+        since: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "leaf", b"leaf", "leaf_key", b"leaf_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "leaf", b"leaf", "leaf_key", b"leaf_key", "since", b"since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -255,9 +255,12 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
+    """A member's speaking leaf in some state; ``since``: the epoch that the member joined in."""
+
     address: AddressBytes
     leaf: int
     leaf_key: Digest32
+    since: int
 
 
 @dataclass(frozen=True, slots=True)
