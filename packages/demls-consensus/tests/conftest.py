@@ -9,6 +9,11 @@ from typing import Any
 
 import pytest
 from demls_consensus import Ballot, Choice, Electorate, SignedItem, SignedVote, Silence
+from hypothesis import HealthCheck, settings
+
+# A machine may be busy: how long an example takes says nothing about the code.
+settings.register_profile("demls", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("demls")
 
 PROPOSAL = hashlib.sha256(b"a proposal").digest()
 
