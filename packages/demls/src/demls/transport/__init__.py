@@ -1,0 +1,1 @@
+"""Carrying sealed envelopes between nodes; nothing here knows what the bytes mean."""
