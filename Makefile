@@ -112,6 +112,7 @@ fuzz: setup
 soak: setup
 	$(BIN)/python fuzz/run.py --inputs 1000000
 	DEMLS_STRESS_SEEDS=5000 $(BIN)/pytest -n $(WORKERS) packages/demls/tests/protocol
+	$(BIN)/pytest soak
 
 .PHONY: wheels
 wheels: setup
