@@ -1,0 +1,46 @@
+//! The outer seal: XChaCha20-Poly1305 with a random nonce in front.
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+
+use crate::error::{Error, Result};
+use crate::random::Random;
+
+const NONCE_SIZE_BYTES: usize = 24;
+
+fn cipher(key: &[u8]) -> Result<XChaCha20Poly1305> {
+    if key.len() != 32 {
+        return Err(Error::input("A sealing key has 32 bytes."));
+    }
+    Ok(XChaCha20Poly1305::new(Key::from_slice(key)))
+}
+
+pub fn seal(
+    random: &Random,
+    key: &[u8],
+    plaintext: &[u8],
+    associated_data: &[u8],
+) -> Result<Vec<u8>> {
+    let cipher = cipher(key)?;
+    let nonce: [u8; NONCE_SIZE_BYTES] = random.array()?;
+    let payload = Payload {
+        msg: plaintext,
+        aad: associated_data,
+    };
+    let ciphertext = cipher
+        .encrypt(XNonce::from_slice(&nonce), payload)
+        .map_err(|_| Error::input("The plaintext is too long to be sealed."))?;
+    Ok([nonce.as_slice(), &ciphertext].concat())
+}
+
+pub fn unseal(key: &[u8], sealed: &[u8], associated_data: &[u8]) -> Result<Option<Vec<u8>>> {
+    let cipher = cipher(key)?;
+    let Some((nonce, ciphertext)) = sealed.split_at_checked(NONCE_SIZE_BYTES) else {
+        return Ok(None);
+    };
+    let payload = Payload {
+        msg: ciphertext,
+        aad: associated_data,
+    };
+    Ok(cipher.decrypt(XNonce::from_slice(nonce), payload).ok())
+}
