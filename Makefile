@@ -46,6 +46,11 @@ $(STAMPS)/engine: $(STAMPS)/requirements $(ENGINE_SOURCES)
 	@cd packages/demls-engine && VIRTUAL_ENV=$(CURDIR)/$(VENV) $(CURDIR)/$(BIN)/maturin develop --release --locked --quiet
 	@touch $@
 
+$(STAMPS)/interop: $(STAMPS)/engine packages/demls-engine/interop/Cargo.lock packages/demls-engine/interop/src/main.rs
+	@echo "Building the other MLS library that the engine is tested against ..."
+	@cd packages/demls-engine/interop && cargo build --release --locked --quiet
+	@touch $@
+
 $(STAMPS)/packages: $(STAMPS)/requirements packages/demls/pyproject.toml packages/demls-consensus/pyproject.toml
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e packages/demls-consensus -e packages/demls
 	@touch $@
@@ -74,7 +79,7 @@ demo: setup
 	@$(BIN)/demls demo
 
 .PHONY: test
-test: setup
+test: setup $(STAMPS)/interop
 	@scripts/chromium.sh
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal
 	@cd web && ../scripts/npm.sh test --silent
