@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from demls_consensus import Silence, is_refusal
+from demls_consensus import Certificate, Malformed, SignedVote, Silence, is_refusal
 
 from demls.protocol import policy as bounds
 from demls.protocol.commit_round import Mint
@@ -17,6 +17,7 @@ from demls.protocol.governance import Governance, Item
 from demls.protocol.records import Ledger
 from demls.protocol.step import Step
 from demls.protocol.validation import (
+    Check,
     Content,
     Finding,
     State,
@@ -34,6 +35,7 @@ from demls.wire.messages import (
     Entry,
     Invite,
     JoinerSecrets,
+    Offer,
     Proposal,
     RoundStatement,
     Sync,
@@ -81,6 +83,8 @@ class Candidates:
         self._make_sync = make_sync
         self._found: dict[CandidateId, Content | Finding] = {}
         self._told: set[CandidateId] = set()
+        self._shown: dict[CandidateId, dict[bytes, list[SignedVote]]] = {}
+        self._left_out: dict[CandidateId, dict[ProposalId, bool]] = {}
         self._own: dict[CandidateId, OwnCandidate] = {
             CandidateId(key): own_candidate for key, own_candidate in ledger.under(b"round/private/", OwnCandidate)
         }
@@ -100,7 +104,7 @@ class Candidates:
             return None
         built = self._build(work, view, step)
         if built is None:
-            work = [item for item in work if self._build([item], view, step) is not None]
+            work = self._fitting(work)
             built = self._build(work, view, step) if work else None
         if built is None:
             return None
@@ -109,17 +113,39 @@ class Candidates:
         self._ledger.put(b"round/private/" + candidate.id, own)
         return Mint(candidate, self._governance.votes_for(work), tuple(item.proposal for item in work))
 
-    def _build(self, work: list[Item], view: View, step: Step) -> tuple[Candidate, OwnCandidate] | None:
+    def _fitting(self, work: list[Item]) -> list[Item]:
+        """As much of it, in its order, as one commit takes: two newcomers may have brought one key."""
+        fitting: list[Item] = []
+        for item in work:
+            if self._fits([*fitting, item]):
+                fitting.append(item)
+        return fitting
+
+    def _fits(self, work: list[Item]) -> bool:
+        """Does MLS take all of this into one commit of this state?"""
+        adds, removes = self._proposals_of(work)
+        try:
+            self._mls.propose_commit(adds=adds, removes=removes)
+        except InvalidInput:
+            return False
+        return True
+
+    def _proposals_of(self, work: list[Item]) -> tuple[list[bytes], list[int]]:
+        """(key packages to add, leaves to remove)."""
         adds = [item.change.key_package_bytes for item in work if isinstance(item.change, Invite)]
         removes = [
             leaf for item in work if item.effect[0] == "remove" for leaf in self._state.roster.leaves_of(item.subject)
         ]
+        return adds, removes
+
+    def _build(self, work: list[Item], view: View, step: Step) -> tuple[Candidate, OwnCandidate] | None:
+        adds, removes = self._proposals_of(work)
         time = max(step.now, self._state.time + 1)
         context = encode_message(
             CommitContext(self._state.head, view, time, tuple(self._governance.entry(item) for item in work))
         )
         joiner_key = self._engine.random(bounds.JOINER_KEY_BYTES) if adds else b""
-        sync = encode_message(self._make_sync()) if adds else b""
+        sync = encode_message(replace(self._make_sync(), time=time)) if adds else b""
         secrets = JoinerSecrets(joiner_key, hashlib.sha256(sync).digest()) if adds else None
         try:
             built: BuiltCandidate = self._mls.propose_commit(
@@ -142,6 +168,36 @@ class Candidates:
         if candidate_id not in self._found:
             self._found[candidate_id] = read_content(candidate, self._state, self._mls)
         return self._found[candidate_id]
+
+    def note_votes(self, offer: Offer) -> None:
+        """Remember the votes that came with an offer, to rebuild the decision certificates that it names."""
+        shown: dict[bytes, list[SignedVote]] = {}
+        for message in offer.votes:
+            try:
+                vote = SignedVote.decode(message.signed_vote)
+            except Malformed:
+                continue
+            shown.setdefault(vote.proposal_id, []).append(vote)
+        self._shown.setdefault(offer.candidate.id, shown)
+
+    def _is_shown(self, candidate_id: CandidateId, entry: Entry) -> bool:
+        """Do the votes that came with the candidate make the certificate that its entry names?"""
+        item = self._governance.items[ProposalId(entry.proposal_id)]
+        votes = self._shown.get(candidate_id, {}).get(entry.proposal_id, [])
+        genuine = [
+            vote
+            for vote in votes
+            if vote.voter in item.tally.voters and item.votes.get((Address(vote.voter), vote.choice)) == vote
+        ]
+        certificate = Certificate.collect(item.proposal_id, sorted(genuine, key=lambda v: v.voter), item.tally.n)
+        return certificate is not None and certificate.hash == entry.certificate_hash
+
+    def forget(self, candidate_id: CandidateId) -> None:
+        """The round does not hold it: drop what was found out about it."""
+        self._found.pop(candidate_id, None)
+        self._shown.pop(candidate_id, None)
+        self._left_out.pop(candidate_id, None)
+        self._told.discard(candidate_id)
 
     def judge(self, candidate: Candidate, *, fresh: bool, step: Step) -> Verdict:
         """Fresh: all checks. Certified by others: only those that the candidate itself decides."""
@@ -167,8 +223,28 @@ class Candidates:
         return (
             check_credentials(content, now)
             or check_time(content, self._state.time, now)
-            or check_consent(content, items, approved, self._patience, now)
+            or check_consent(content, items, approved, self._patience, now, self._fits_with(candidate.id, content))
+            or self._check_certificates(candidate.id, content)
         )
+
+    def _fits_with(self, candidate_id: CandidateId, content: Content) -> Callable[[Item], bool]:
+        """Would this work have had a place in the candidate? Building one to find out is done once for each."""
+        carried = [self._governance.items[ProposalId(entry.proposal_id)] for entry in content.entries]
+
+        def fits(item: Item) -> bool:
+            known = self._left_out.setdefault(candidate_id, {})
+            if item.proposal_id not in known:
+                known[item.proposal_id] = self._fits([*carried, item])
+            return known[item.proposal_id]
+
+        return fits
+
+    def _check_certificates(self, candidate_id: CandidateId, content: Content) -> Finding | None:
+        """The rest of check V12: a named decision certificate is there."""
+        for entry in content.entries:
+            if entry.certificate_hash and not self._is_shown(candidate_id, entry):
+                return Finding(Verdict.NOT_YET, Check.APPROVED, "a decision certificate that it names is not there")
+        return None
 
     def entries(self, candidate_id: CandidateId) -> tuple[Entry, ...]:
         """The entries of a candidate that was judged or built here; empty if it was not."""

@@ -47,7 +47,10 @@ class Chat:
 
     def write(self, text: str, own: Address, epoch: Epoch, step: Step) -> bytes:
         """The next own message, ready to be encrypted. Raises RequestRefused for a text that cannot be sent."""
-        raw = text.encode()
+        try:
+            raw = text.encode()
+        except UnicodeEncodeError as problem:
+            raise RequestRefused("The message contains characters that cannot be sent; type it again.") from problem
         if not text.strip():
             raise RequestRefused("There is nothing to send: the message is empty.")
         if len(raw) > bounds.MESSAGE_BYTES_MAX:
@@ -111,6 +114,6 @@ class Chat:
         return Instant(min(waiting) + GAP_PATIENCE) if waiting else None
 
     def forget(self, member: Address) -> None:
-        """A member left: its counters start anew if it returns."""
+        """A member left or came back: its counters start anew."""
         if self._heard.pop(member, None) is not None:
             self._ledger.delete(b"chat/heard/" + member)

@@ -71,6 +71,12 @@ class Host(Protocol):
     def judge(self, candidate: Candidate, *, fresh: bool, step: Step) -> Verdict:
         """Fresh: all checks. Otherwise, certified by others: only those that the candidate alone decides."""
 
+    def learn(self, candidate: Candidate) -> None:
+        """Read what a candidate does, so that it can be asked about by its id."""
+
+    def forget(self, candidate: CandidateId) -> None:
+        """The round holds this candidate no longer."""
+
     def minted_in(self, candidate: CandidateId) -> View | None:
         """The view in which a judged candidate was minted."""
 
@@ -173,6 +179,7 @@ class Round:
             offer = decode_message(raw, Offer)
             self.offers[View(offer.view)] = offer
             self.candidates[offer.candidate.id] = offer.candidate
+            self._host.learn(offer.candidate)
         for _, raw in self._ledger.bytes_under(b"round/statement/"):
             self._keep(decode_message(raw, RoundStatement))
         if self.at.lock:
@@ -188,29 +195,32 @@ class Round:
 
     # --- Inputs -------------------------------------------------------------------------------------------------
 
-    def receive_offer(self, offer: Offer, step: Step) -> None:
-        """A leader's offer for some view of this state; the first of a view counts."""
+    def admits(self, offer: Offer, step: Step) -> bool:
+        """Is this a genuine offer of the leader of some view of this state, and not a second, different one?"""
         view = View(offer.view)
         if not self._is_near(view):
             step.refuse(Reason.LIMIT, "an offer for a view far away")
-            return
-        if offer.leader != self.leader(view):
+        elif offer.leader != self.leader(view):
             step.refuse(Reason.NOT_ENTITLED, "an offer by a member that does not lead its view")
-            return
-        if view in self.offers:
-            if self.offers[view].candidate.id != offer.candidate.id:
-                step.refuse(Reason.STALE, "a second offer in one view")
-            return
-        if not self._host.verify(offer.leader, OFFER_LABEL, offer.content(self._group_id), offer.signature):
+        elif view in self.offers and self.offers[view].candidate.id != offer.candidate.id:
+            step.refuse(Reason.STALE, "a second offer in one view")
+        elif not self._host.verify(offer.leader, OFFER_LABEL, offer.content(self._group_id), offer.signature):
             step.refuse(Reason.FORGED, "an offer that its leader did not sign")
-            return
-        self._take_offer(offer)
-        self._heard(Address(offer.leader), view)
+        else:
+            return True
+        return False
+
+    def receive_offer(self, offer: Offer, step: Step) -> None:
+        """A leader's offer for some view of this state; the first of a view counts."""
+        if View(offer.view) not in self.offers and self.admits(offer, step):
+            self._take_offer(offer)
+            self._heard(Address(offer.leader), View(offer.view))
 
     def _take_offer(self, offer: Offer) -> None:
         view = View(offer.view)
         self.offers[view] = offer
         self.candidates[offer.candidate.id] = offer.candidate
+        self._host.learn(offer.candidate)
         self._ledger.put_bytes(_offer_key(view), encode_message(offer))
         kept = {CandidateId(self.at.lock), CandidateId(self.at.best)}
         spare = [v for v in sorted(self.offers) if self.offers[v].candidate.id not in kept and v != view]
@@ -219,6 +229,7 @@ class Round:
             dropped = self.offers.pop(old).candidate.id
             if all(other.candidate.id != dropped for other in self.offers.values()):
                 self.candidates.pop(dropped, None)
+                self._host.forget(dropped)
 
     def receive_statement(self, statement: RoundStatement, step: Step) -> bool:
         """A member's ack or lock in some view of this state. Says whether it was new. O(1)."""
@@ -227,7 +238,7 @@ class Round:
             return False
         kind, view, member = StatementKind(statement.kind), View(statement.view), Address(statement.member)
         if not self._is_near(view):
-            step.refuse(Reason.LIMIT, "a round statement for a view far away")
+            self._note_far(statement, step)
             return False
         known = self._statements.get((kind, view), {}).get(member)
         if known is not None and known.content(self._group_id) == statement.content(self._group_id):
@@ -246,6 +257,15 @@ class Round:
         self._ledger.put_bytes(_statement_key(statement), encode_message(statement))
         self._note_quorums(kind, view, step)
         return True
+
+    def _note_far(self, statement: RoundStatement, step: Step) -> None:
+        """Of a view far ahead only the number is kept: f + 1 members there are followed, however far it is."""
+        member, view = Address(statement.member), View(statement.view)
+        if view > max(self.at.view, self._reached.get(member, View(-1))) and self._host.verify(
+            member, ROUND_LABEL, statement.content(self._group_id), statement.signature
+        ):
+            self._heard(member, view)
+        step.refuse(Reason.LIMIT, "a round statement for a view far away")
 
     def _keep(self, statement: RoundStatement) -> None:
         key = StatementKind(statement.kind), View(statement.view)
@@ -291,22 +311,21 @@ class Round:
             if kind is StatementKind.LOCK and self.at.locks_at is None:
                 self.at.locks_at = step.now
         if kind is StatementKind.ACK and view > self.at.best_view:
-            best = self._good_candidate(view)
+            best = self._good_candidate(view, step)
             if best is not None:
                 self.at.best, self.at.best_view = best, view
                 self._save()
 
-    def _good_candidate(self, view: int) -> CandidateId | None:
+    def _good_candidate(self, view: int, step: Step) -> CandidateId | None:
         """The candidate with a good quorum of acks in ``view``, if its bytes are here."""
         named = {statement.candidate for statement in self.statements(StatementKind.ACK, view).values()}
         for candidate in sorted(named - {NIL}):
+            body = self.candidates.get(CandidateId(candidate))
+            if body is None or self._host.judge(body, fresh=False, step=step) is not Verdict.VALID:
+                continue
             acks = self.supporters(StatementKind.ACK, view, candidate)
             enough = len(acks) >= self._host.quorum(CandidateId(candidate))
-            if (
-                CandidateId(candidate) in self.candidates
-                and enough
-                and self._host.is_good(CandidateId(candidate), acks)
-            ):
+            if enough and self._host.is_good(CandidateId(candidate), acks):
                 return CandidateId(candidate)
         return None
 
@@ -354,8 +373,16 @@ class Round:
         self.at.acks_at = self.at.locks_at = None
         self.at.repeat_at = step.now + bounds.REPEAT_EVERY
         self.at.opened_at = self.at.opened_at or step.now
+        self._forget_statements()
         for kind in StatementKind:
             self._note_quorums(kind, view, step)
+
+    def _forget_statements(self) -> None:
+        """Drop what was said in views long past, but for the certificate of the best candidate."""
+        oldest = self.at.view - bounds.VIEWS_BEHIND_MAX
+        for kind, view in [key for key in self._statements if key[1] < oldest and key[1] != self.at.best_view]:
+            for statement in self._statements.pop((kind, view)).values():
+                self._ledger.delete(_statement_key(statement))
 
     def _lead(self, step: Step) -> None:
         """Offer the best candidate, or a fresh one once the batch window is over."""
@@ -376,6 +403,10 @@ class Round:
 
     def _batch_end(self) -> Instant:
         return Instant(self.at.entered_at + (self._batch_window if self.at.view == 0 else 0))
+
+    def _offer_end(self) -> Instant:
+        """So long members wait for the offer of the own view: its leader has the batch window and the view's time."""
+        return Instant(self._batch_end() + self.view_time(self.at.view))
 
     def _offer(self, mint: Mint, acks: tuple[RoundStatement, ...], step: Step) -> None:
         unsigned = Offer(
@@ -457,7 +488,7 @@ class Round:
 
     def is_hopeless(self, step: Step) -> bool:
         """This view can bring nothing: its time is over, its offer is invalid, or its leader may not do the work."""
-        if step.now >= self.at.entered_at + self.view_time(self.at.view):
+        if step.now >= self._offer_end():
             return True
         leader, offer = self.leader(self.at.view), self.offers.get(View(self.at.view))
         if offer is not None:
@@ -467,11 +498,11 @@ class Round:
     def ack_nil(self, step: Step) -> None:
         self._state(StatementKind.ACK, NIL, b"", step)
 
-    def can_lock(self, step: Step) -> bool:  # noqa: ARG002 - guards have one form
-        return self._good_candidate(self.at.view) is not None
+    def can_lock(self, step: Step) -> bool:
+        return self._good_candidate(self.at.view, step) is not None
 
     def lock_candidate(self, step: Step) -> None:
-        candidate = self._good_candidate(self.at.view)
+        candidate = self._good_candidate(self.at.view, step)
         assert candidate is not None
         self.at.lock, self.at.lock_view = candidate, self.at.view
         self.at.best, self.at.best_view = candidate, self.at.view
@@ -522,21 +553,21 @@ class Round:
                 step.say(statement)
         return True
 
-    def deadline(self) -> Instant | None:
-        """When to call ``advance`` next although nothing arrives."""
+    def deadline(self, now: Instant) -> Instant | None:
+        """When to call ``advance`` next although nothing arrives; what was due by ``now`` has been done."""
         if not self.is_open or self.is_settled:
             return None
-        half, whole = self.view_time(self.at.view) // 2, self.view_time(self.at.view)
+        half = self.view_time(self.at.view) // 2
         times = [self.at.repeat_at]
         if self.at.phase is Phase.WAITING:
-            times.append(self.at.entered_at + whole)
+            times.append(self._offer_end())
             if self.leader(self.at.view) == self._own and View(self.at.view) not in self.offers:
                 times.append(self._batch_end())
         if self.at.phase is Phase.ACKED and self.at.acks_at is not None:
             times.append(self.at.acks_at + half)
         if self.at.phase is Phase.LOCKED and self.at.locks_at is not None:
             times.append(self.at.locks_at + half)
-        return min((Instant(time) for time in times if time is not None), default=None)
+        return min((Instant(time) for time in times if time is not None and time > now), default=None)
 
 
 TRANSITIONS: tuple[Transition, ...] = (

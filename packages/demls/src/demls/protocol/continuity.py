@@ -17,6 +17,7 @@ from demls.protocol.roster import Roster
 from demls.protocol.views import ProposalStatus
 from demls.wire.ids import Address, Epoch, Head, Instant, ProposalId
 from demls.wire.messages import (
+    STATED_PROPOSALS_MAX,
     Digest,
     Payload,
     ProposalState,
@@ -106,7 +107,7 @@ def make_digest(
     proposals = tuple(
         ProposalState(item.proposal_id, roster.bitmap(voter for voter, _ in item.votes))
         for item in governance.in_flight()
-    )
+    )[:STATED_PROPOSALS_MAX]
     unsigned = Digest(
         current.epoch,
         current.head,

@@ -54,6 +54,7 @@ class ProposalRecord:
     by_silence: bool
     reason: str
     epoch: int | None
+    approved_since: int | None
     ended_at: int | None
 
 
@@ -122,13 +123,18 @@ class Governance:
         group_id: GroupId,
         policy: Policy,
         meaning_of: Callable[[Change, Address], Meaning | None],
+        can_add: Callable[[bytes], bool],
     ) -> None:
-        """``meaning_of(change, owner)``: what it would do, None if it makes no sense by itself."""
+        """``meaning_of(change, owner)``: what it would do, None if it makes no sense by itself.
+
+        ``can_add(key package)``: does MLS take it into the group as it is now?
+        """
         self._ledger = ledger
         self._engine = engine
         self._group_id = group_id
         self._policy = policy
         self._meaning_of = meaning_of
+        self._can_add = can_add
         self._scheme = VoteScheme(engine)
         self._electorates: dict[Epoch, dict[Address, LeafKey]] = {}
         self._roster = Roster.empty()
@@ -158,8 +164,7 @@ class Governance:
             item.reason = record.reason
             item.epoch = None if record.epoch is None else Epoch(record.epoch)
             item.ended_at = None if record.ended_at is None else Instant(record.ended_at)
-            if item.status is ProposalStatus.APPROVED:
-                item.approved_since = Instant(record.first_seen)
+            item.approved_since = None if record.approved_since is None else Instant(record.approved_since)
             self.items[item.proposal_id] = item
         for _, raw in self._ledger.bytes_under(b"vote/"):
             vote = SignedVote.decode(raw)
@@ -280,8 +285,9 @@ class Governance:
 
     def _tally(self, proposal: Proposal, silence: Silence) -> Tally | None:
         electorate = self._electorates.get(Epoch(proposal.epoch), {})
-        voters = frozenset(electorate).intersection(self._roster.addresses)
-        return Tally(frozenset(bytes(voter) for voter in voters), silence) if voters else None
+        seats = (self._roster.seat(address) for address in electorate)
+        voters = frozenset(bytes(seat.address) for seat in seats if seat and seat.since <= proposal.epoch)
+        return Tally(voters, silence) if voters else None
 
     # --- Votes --------------------------------------------------------------------------------------------------
 
@@ -331,12 +337,11 @@ class Governance:
             step.refuse(Reason.NOT_ENTITLED, "a vote by no member")
             return
         kept = self._early.setdefault(seat.address, {})
-        if len(kept) >= bounds.EARLY_VOTES_PER_MEMBER_MAX:
-            step.refuse(Reason.LIMIT, "too many votes on unknown proposals")
-            return
         if not self._scheme.verify(seat.leaf_key, vote.content, vote.signature):
             step.refuse(Reason.FORGED, "a vote that its voter did not sign")
             return
+        if len(kept) >= bounds.EARLY_VOTES_PER_MEMBER_MAX:
+            del kept[next(iter(kept))]  # else old votes, said again by others, would keep out the new ones
         kept[ProposalId(vote.proposal_id), vote.choice] = vote
 
     def _record(self, item: Item, vote: SignedVote, step: Step) -> None:
@@ -387,10 +392,9 @@ class Governance:
     def deadline(self) -> Instant | None:
         """When ``tick`` has something to judge."""
         going = list(self.in_flight())
-        times = [item.deadline for item in going if item.status is ProposalStatus.OPEN]
-        times += [
-            item.meaning.expires for item in going if item.meaning.expires and item.proposal_id not in self.locked
-        ]
+        free = [item for item in going if item.proposal_id not in self.locked]
+        times = [item.deadline for item in free if item.status is ProposalStatus.OPEN]
+        times += [item.meaning.expires for item in free if item.meaning.expires]
         return min(times, default=None)
 
     def needed(self, item: Item) -> int:
@@ -419,9 +423,12 @@ class Governance:
         return Entry(item.proposal_id, certificate.hash if certificate else b"")
 
     def votes_for(self, items: Iterable[Item]) -> tuple[Vote, ...]:
-        """All votes that make these items what they are."""
+        """All votes that make these items what they are, by voter."""
         return tuple(
-            Vote(vote.encode()) for item in items for _, vote in sorted(item.votes.items(), key=lambda kv: kv[0][0])
+            Vote(vote.encode())
+            for item in items
+            for (voter, _), vote in sorted(item.votes.items(), key=lambda kv: kv[0][0])
+            if voter in item.tally.voters
         )
 
     # --- Settling -----------------------------------------------------------------------------------------------
@@ -449,7 +456,7 @@ class Governance:
                 for voter, choice in item.votes:
                     tally.record(voter, choice)
                 item.tally = tally
-                self.refresh(item, step)
+            self.refresh(item, step)
         for gone in [address for address in self._early if address not in roster.addresses]:
             del self._early[gone]
         self._forget()
@@ -464,8 +471,12 @@ class Governance:
             return "The member has left and come back since; propose it anew."
         if kind == "add" and seat is not None:
             return "This person is a member already."
-        if Address(item.proposal.owner) not in self._roster.addresses:
+        owner = self._roster.seat(item.proposal.owner)
+        if owner is None or owner.since > item.proposal.epoch:
             return "Who proposed it is no longer in the group."
+        is_going = item.ended_at is None
+        if is_going and isinstance(item.change, Invite) and not self._can_add(item.change.key_package_bytes):
+            return "The key package does not fit this group: it repeats a key, or was made by another version of demls."
         return ""
 
     def _withdraw(self, item: Item, reason: str, step: Step) -> None:
@@ -477,16 +488,24 @@ class Governance:
         self._save(item)
 
     def _forget(self) -> None:
-        """Keep the newest that ended, and all that a replay could still bring back; drop the rest with their votes."""
+        """Keep the newest that ended; drop older ones by whole epochs, with the electorate that a replay would need."""
         oldest = self._epoch - bounds.PAST_EPOCHS
-        ended = sorted(
-            (item for item in self.items.values() if item.ended_at is not None and item.proposal.epoch < oldest),
-            key=lambda item: item.ended_at or 0,
-        )
-        for item in ended[: max(0, len(ended) - bounds.ENDED_PROPOSALS_KEPT)]:
-            del self.items[item.proposal_id]
-            self._ledger.delete(b"proposal/" + item.proposal_id)
-            self._ledger.delete_all(b"vote/" + item.proposal_id)
+        going = {item.proposal.epoch for item in self.in_flight()}
+        ended: dict[int, list[Item]] = {}
+        for item in self.items.values():
+            if item.proposal.epoch < oldest and item.proposal.epoch not in going:
+                ended.setdefault(item.proposal.epoch, []).append(item)
+        kept = sum(len(items) for items in ended.values())
+        for epoch in sorted(ended):
+            if kept <= bounds.ENDED_PROPOSALS_KEPT:
+                return
+            kept -= len(ended[epoch])
+            self._electorates.pop(Epoch(epoch), None)
+            self._ledger.delete(_electorate_key(epoch))
+            for item in ended[epoch]:
+                del self.items[item.proposal_id]
+                self._ledger.delete(b"proposal/" + item.proposal_id)
+                self._ledger.delete_all(b"vote/" + item.proposal_id)
 
     def _save(self, item: Item) -> None:
         self._ledger.put(
@@ -499,6 +518,7 @@ class Governance:
                 item.by_silence,
                 item.reason,
                 item.epoch,
+                item.approved_since,
                 item.ended_at,
             ),
         )

@@ -126,6 +126,7 @@ class Group:
         self._ledger = state.ledger if state is not None else Ledger()
         self._waiting: tuple[Address, ...] = ()
         self._asked_back_at = Instant(0)
+        self._answered: dict[Address, Instant] = {}
 
     # --- Beginning ----------------------------------------------------------------------------------------------
 
@@ -134,9 +135,9 @@ class Group:
         cls, *, name: str, description: str, policy: Policy, device: Device, engine: Engine, now: Instant
     ) -> tuple[Group, Effects]:
         """Found a group of one, whose founder is its first steward (LIP-104 §Group creation)."""
-        if not name.strip() or len(name.encode()) > bounds.NAME_BYTES_MAX:
+        if not name.strip() or not _fits_in(name, bounds.NAME_BYTES_MAX):
             raise RequestRefused("Give the group a name of at most 80 characters.")
-        if len(description.encode()) > bounds.DESCRIPTION_BYTES_MAX:
+        if not _fits_in(description, bounds.DESCRIPTION_BYTES_MAX):
             raise RequestRefused("The description is too long: at most 500 characters.")
         group_id = GroupId(engine.random(32))
         charter = Charter(bounds.CHARTER_VERSION, "demls", name, description, engine.random(32), policy)
@@ -257,9 +258,8 @@ class Group:
         return member_views(self._state) if self._state is not None else ()
 
     def name_of(self, address: bytes) -> str:
-        """What a member calls itself; empty for anybody else."""
-        seat = self._state.roster.seat(address) if self._state is not None else None
-        return seat.name if seat is not None else ""
+        """What a member, or a former one, calls itself; empty for anybody else."""
+        return self._state.name_of(address) if self._state is not None else ""
 
     def snapshot(self) -> dict[bytes, bytes]:
         """All records; ``load`` makes the same group of them, byte for byte."""
@@ -286,6 +286,8 @@ class Group:
             detail = next((event.detail for event in step.events if isinstance(event, Rejected)), "")
             raise TooMuch(f"The proposal was not accepted ({detail}); wait until others have been decided.")
         step.say(proposal)
+        if isinstance(change, Invite):
+            state.requests.proposed(change.key_package_bytes, now)
         if item.needs_votes:
             self._cast(item, True, step)
         return self._finish(step)
@@ -302,6 +304,8 @@ class Group:
             subject, effect = Address(credential.address), "add"
             if subject in state.roster.addresses:
                 raise RequestRefused(f"{credential.name or address_text(subject)} is a member already.")
+            if not state.can_add(change.key_package_bytes):
+                raise BadInvite("The key package does not fit this group; ask the person to update and for a new one.")
         else:
             subject = Address(change.member_id) if isinstance(change, Remove) else state.own
             effect = "remove"
@@ -435,7 +439,7 @@ class Group:
             case Proposal():
                 item = state.governance.receive_proposal(message, step)
                 if item is not None and isinstance(item.change, Invite):
-                    state.requests.proposed(item.change.key_package_bytes)
+                    state.requests.proposed(item.change.key_package_bytes, step.now)
             case Vote():
                 item = state.governance.receive_vote(message, step)
             case Offer():
@@ -469,7 +473,7 @@ class Group:
         return (message.epoch, message.head) == (state.epoch, state.state.head)
 
     def _receive_offer(self, state: GroupState, offer: Offer, step: Step) -> None:
-        if not self._is_current(state, offer) or offer.leader != state.round.leader(offer.view):
+        if not self._is_current(state, offer) or not state.round.admits(offer, step):
             return
         for proposal in offer.proposals:
             state.governance.receive_proposal(proposal, step, solicited=True)
@@ -478,6 +482,7 @@ class Group:
         for ack in offer.certificate:
             if self._is_current(state, ack):
                 state.round.receive_statement(ack, step)
+        state.candidates.note_votes(offer)
         state.round.receive_offer(offer, step)
 
     def _receive_digest(self, state: GroupState, channel: Channel, wanted: Digest, step: Step) -> None:
@@ -492,6 +497,11 @@ class Group:
             state.heard(Address(wanted.member))
         if wanted.asked != state.own:
             return
+        last = self._answered.get(Address(wanted.member))
+        if last is not None and step.now < last + bounds.ANSWER_EVERY:
+            return
+        self._answered = {member: at for member, at in self._answered.items() if at > step.now - bounds.REPEAT_EVERY}
+        self._answered[Address(wanted.member)] = step.now
         if self._is_current(state, wanted):
             for payload in answer_digest(wanted, current=state.round, governance=state.governance, roster=state.roster):
                 step.say(payload)
@@ -558,6 +568,7 @@ class Group:
                 continue
             proposal = state.governance.new_proposal(change, state.own, state.device.leaf_private, step.now)
             if state.governance.receive_proposal(proposal, step) is not None:
+                state.requests.proposed(request.key_package, step.now)
                 step.say(proposal)
 
     # --- Ending a call ------------------------------------------------------------------------------------------
@@ -581,7 +592,8 @@ class Group:
             self._ask(state, step)
         self._answer_rejected(state, step)
         self._note_waiting(state, step)
-        return Effects(self._changes(state), self._outbound(state, step), tuple(step.events), self._deadline(state))
+        deadline = self._deadline(state, step.now)
+        return Effects(self._changes(state), self._outbound(state, step), tuple(step.events), deadline)
 
     def _ask(self, state: GroupState, step: Step) -> None:
         """Ask one other member, drawn at random, for what is missing here."""
@@ -624,12 +636,12 @@ class Group:
             self._waiting = missing
             step.tell(Waiting(missing, state.roster.q))
 
-    def _deadline(self, state: GroupState) -> Instant | None:
+    def _deadline(self, state: GroupState, now: Instant) -> Instant | None:
         times = [
             state.governance.deadline(),
             state.chat.deadline(),
             state.requests.deadline(),
-            state.round.deadline(),
+            state.round.deadline(now),
             *(Instant(pending.send_at) for pending in state.welcomes.values() if pending.send_at is not None),
         ]
         return min((time for time in times if time is not None), default=None)
@@ -655,6 +667,14 @@ class Group:
         outbound = self._outbound(state, step)
         self._state = None
         return Effects(tuple(mls) + self._ledger.drain(), outbound, tuple(step.events), None)
+
+
+def _fits_in(text: str, size: int) -> bool:
+    """Is it text that UTF-8 can write, in at most ``size`` bytes?"""
+    try:
+        return len(text.encode()) <= size
+    except UnicodeEncodeError:
+        return False
 
 
 def _check_schema(schema: int, machine: str) -> None:

@@ -88,9 +88,9 @@ def _proposal_view(state: GroupState, item: Item) -> ProposalView:
 
 def _name_of(state: GroupState, item: Item) -> str:
     """What the subject calls itself, from the roster or from its key package."""
-    seat = state.roster.seat(item.subject)
-    if seat is not None:
-        return seat.name
+    known = state.name_of(item.subject)
+    if known:
+        return known
     if isinstance(item.change, Invite):
         try:
             package = state.engine.parse_key_package(item.change.key_package_bytes)

@@ -47,7 +47,11 @@ EARLY_VOTES_PER_MEMBER_MAX = 16
 """Votes for proposals not seen yet."""
 
 REQUESTS_MAX = 64
+FORMER_NAMES_KEPT = 256
 SYNCED_TOKENS_MAX = 4096
+PROPOSED_REQUESTS_KEPT = 1024
+"""Requests that were put to a vote, so that a late copy does not open another."""
+
 REQUEST_LIFETIME = Duration(DAY)
 INVITES_PER_MEMBER_MAX = 32
 """Tokens of one issuer that the group remembers as used."""
@@ -75,6 +79,9 @@ PATIENCE_VIEWS = 3
 VIEW_TIME_MIN = Duration(4 * SECOND)
 REPEAT_EVERY = Duration(2 * SECOND)
 """Pace of repeating own round statements and digests while a round is open."""
+
+ANSWER_EVERY = Duration(SECOND)
+"""A member's digests are answered at most this often, so that asking is never cheaper than answering for long."""
 
 INVITE_LIFETIME_MAX = Duration(90 * DAY)
 TAKEOVER_AFTER = Duration(3 * SECOND)

@@ -45,6 +45,7 @@ class Requests:
         self.waiting: dict[bytes, Request] = dict(ledger.under(b"request/", Request))
         self._used: dict[bytes, tuple[bytes, bytes, int]] = dict(ledger.under(b"token/", tuple[bytes, bytes, int]))
         """token: (request, issuer, when it expires)"""
+        self._proposed: dict[bytes, Instant] = {key: Instant(at) for key, at in ledger.under(b"proposed/", int)}
 
     def receive(self, request: JoinRequest, roster: Roster, rank: int, step: Step) -> str | None:
         """A request from the rendezvous topic. ``rank``: own place among the leaders.
@@ -67,6 +68,9 @@ class Requests:
             return None
         request_id = digest(b"demls request 1", request.key_package_bytes)
         if request_id in self.waiting or request.token in self._used:
+            return None
+        if request_id in self._proposed:
+            self._use(request, request_id)
             return None
         if len(self.waiting) >= bounds.REQUESTS_MAX:
             step.refuse(Reason.LIMIT, "too many requests to join")
@@ -130,9 +134,16 @@ class Requests:
             self._ledger.delete(b"request/" + request_id)
         return kept
 
-    def proposed(self, key_package: bytes) -> None:
-        """A proposal for this key package is there: nobody needs to open another."""
-        self.drop(digest(b"demls request 1", key_package))
+    def proposed(self, key_package: bytes, now: Instant) -> None:
+        """A proposal for this key package is (or was) there: nobody opens another, whenever the request comes."""
+        request_id = digest(b"demls request 1", key_package)
+        self.drop(request_id)
+        self._proposed[request_id] = now
+        self._ledger.put(b"proposed/" + request_id, now)
+        if len(self._proposed) > bounds.PROPOSED_REQUESTS_KEPT:
+            oldest = min(self._proposed, key=lambda known: (self._proposed[known], known))
+            del self._proposed[oldest]
+            self._ledger.delete(b"proposed/" + oldest)
 
     def settle(self, roster: Roster, now: Instant) -> None:
         """Forget what is too old, who has become a member, and tokens that nobody can use any more."""

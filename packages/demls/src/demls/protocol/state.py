@@ -16,7 +16,7 @@ from demls.protocol.chat import Chat
 from demls.protocol.commit_round import NIL, ROUND_LABEL, Mint, Round
 from demls.protocol.continuity import History, is_certified, next_head
 from demls.protocol.credential import Device
-from demls.protocol.engine import Engine, MlsGroup
+from demls.protocol.engine import Engine, EngineError, MlsGroup
 from demls.protocol.events import Reason, Removed, Settled
 from demls.protocol.governance import Governance, Item
 from demls.protocol.records import Ledger
@@ -98,6 +98,7 @@ class GroupState:
             group_id=group_id,
             policy=charter.policy,
             meaning_of=lambda change, owner: meaning_of(change, owner, engine),
+            can_add=self.can_add,
         )
         self.requests = Requests(ledger, engine, group_id)
         self.history = History(ledger)
@@ -107,6 +108,8 @@ class GroupState:
             Epoch(int.from_bytes(key, "big")): channel_of(secret) for key, secret in ledger.bytes_under(b"channel/")
         }
         self.welcomes: dict[bytes, PendingWelcome] = dict(ledger.under(b"welcome/", PendingWelcome))
+        former = ledger.find(b"former", dict[bytes, str]) or {}
+        self.former_names = {Address(address): name for address, name in former.items()}
         self.roster: Roster
         self.state: State
         self.candidates: Candidates
@@ -192,6 +195,13 @@ class GroupState:
             base_time=base_time,
         )
 
+    def can_add(self, key_package: bytes) -> bool:
+        try:
+            self.mls.propose_commit(adds=[key_package])
+        except EngineError:
+            return False
+        return True
+
     def _open_channel(self, epoch: Epoch) -> Channel:
         secret = self.mls.export_secret(EXPORTER_LABEL, self.state.head, SECRET_BYTES)
         self.ledger.put_bytes(_channel_key(epoch), secret)
@@ -244,6 +254,12 @@ class GroupState:
 
     def judge(self, candidate: Candidate, *, fresh: bool, step: Step) -> Verdict:
         return self.candidates.judge(candidate, fresh=fresh, step=step)
+
+    def learn(self, candidate: Candidate) -> None:
+        self.candidates.prepare(candidate)
+
+    def forget(self, candidate: CandidateId) -> None:
+        self.candidates.forget(candidate)
 
     def minted_in(self, candidate: CandidateId) -> View | None:
         minted = self.candidates.minted(candidate)
@@ -304,20 +320,34 @@ class GroupState:
         """A settled commit from a member that is ahead: worth exactly its certificate."""
         if (settled.epoch, settled.head) != (self.epoch, self.state.head):
             return
-        for proposal in settled.proposals:
-            self.governance.receive_proposal(proposal, step, solicited=True)
-        if not self.candidates.prepare(settled.candidate):
-            step.refuse(Reason.INVALID, "a settled commit that is no commit on this state")
-            return
-        certified = is_certified(
-            settled,
-            quorum=self.quorum(settled.candidate.id),
-            is_signed=lambda lock: self.verify(lock.member, ROUND_LABEL, lock.content(self.group_id), lock.signature),
-        )
-        if not certified:
-            step.refuse(Reason.FORGED, "a settled commit without its certificate")
+        if not self._is_genuine(settled, step):
+            if settled.candidate.id not in self.round.candidates:
+                self.candidates.forget(settled.candidate.id)
             return
         self._settle(settled, step)
+
+    def _is_genuine(self, settled: SettledCommit, step: Step) -> bool:
+        """Is it a commit on this state, with its certificate? Takes the proposals that came with it if it seems so."""
+        if not self.candidates.prepare(settled.candidate):
+            step.refuse(Reason.INVALID, "a settled commit that is no commit on this state")
+            return False
+        least = self.roster.q if self.roster.n != 2 else 1  # of two, one may settle the other's leave
+        if not self._is_certified(settled, least):
+            step.refuse(Reason.FORGED, "a settled commit without its certificate")
+            return False
+        for proposal in settled.proposals:
+            self.governance.receive_proposal(proposal, step, solicited=True)
+        if len({lock.member for lock in settled.locks}) < self.quorum(settled.candidate.id):
+            step.refuse(Reason.FORGED, "a settled commit without its certificate")
+            return False
+        return True
+
+    def _is_certified(self, settled: SettledCommit, quorum: int) -> bool:
+        return is_certified(
+            settled,
+            quorum=quorum,
+            is_signed=lambda lock: self.verify(lock.member, ROUND_LABEL, lock.content(self.group_id), lock.signature),
+        )
 
     def _settle(self, settled: SettledCommit, step: Step) -> None:
         if not self.candidates.prepare(settled.candidate):
@@ -352,12 +382,26 @@ class GroupState:
         self.enter(head, minted[1], stewards, roster, step.now)
         self.governance.settle(entries, roster, epoch, step)
         self.requests.settle(roster, step.now)
-        for member in left:
+        for member in (*left, *joined):
             self.chat.forget(member)
         step.tell(Settled(epoch, candidate.id, committer, joined, left, tuple(entries)))
         if added:
             self._welcome(settled, added, committer, step)
         step.channel = self.channel
+
+    def _remember(self, before: Roster, member: Address) -> None:
+        """Keep the name of who left, for those who read on."""
+        seat = before.seat(member)
+        if seat is not None:
+            self.former_names[member] = seat.name
+            self.ledger.put(b"former", {bytes(address): name for address, name in self.former_names.items()})
+        while len(self.former_names) > bounds.FORMER_NAMES_KEPT:
+            del self.former_names[next(iter(self.former_names))]
+
+    def name_of(self, address: bytes) -> str:
+        """What a member, or a former one, calls itself; empty for anybody else."""
+        seat = self.roster.seat(address)
+        return seat.name if seat is not None else self.former_names.get(Address(address), "")
 
     def _added_by(self, entries: Iterable[ProposalId]) -> list[tuple[Address, bytes]]:
         """(address, key package) of those whom these entries admit."""

@@ -24,6 +24,7 @@ from demls.protocol.validation import State
 from demls.wire.codec import WireError
 from demls.wire.ids import Epoch
 from demls.wire.messages import (
+    STATED_PROPOSALS_MAX,
     Charter,
     JoinerBundle,
     JoinerSecrets,
@@ -55,7 +56,7 @@ class Accepted:
 
 def build_sync(state: State, governance: Governance, requests: Requests, group_id: bytes) -> Sync:
     """The sync for those whom a candidate of this state admits. O(members + work in flight)."""
-    items = list(governance.in_flight())
+    items = list(governance.in_flight())[:STATED_PROPOSALS_MAX]
     epochs = sorted({item.proposal.epoch for item in items if item.proposal.epoch != state.epoch})[:SYNCED_EPOCHS_MAX]
     return Sync(
         group_id,

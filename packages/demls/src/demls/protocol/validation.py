@@ -6,7 +6,7 @@ acceptable (something it depends on may still arrive). Losing, being late or bei
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
@@ -14,7 +14,7 @@ from demls.protocol import policy as bounds
 from demls.protocol.credential import CredentialRefused, check_leaf
 from demls.protocol.engine import EngineError, MlsGroup, StagedCommit
 from demls.protocol.governance import Item
-from demls.protocol.roster import Roster
+from demls.protocol.roster import Roster, Seat
 from demls.protocol.stewards import StewardList
 from demls.protocol.views import ProposalStatus
 from demls.wire.codec import WireError
@@ -124,9 +124,21 @@ def read_content(candidate: Candidate, state: State, mls: MlsGroup) -> Content |
         return _invalid(Check.NOTHING_ELSE, "it contains MLS proposals that nobody decided")
     if staged.committer in staged.removes:
         return _invalid(Check.NOT_ITSELF, "the committer removes itself")
-    if staged.has_path and staged.path_signature_key not in (None, bytes(seat.leaf_key)):
-        return _invalid(Check.PATH, "its path changes the committer's key")
+    if staged.has_path and not _keeps_identity(staged, seat):
+        return _invalid(Check.PATH, "its path changes who the committer is")
     return _read_welcome(candidate, state, staged, committer, context)
+
+
+def _keeps_identity(staged: StagedCommit, seat: Seat) -> bool:
+    """Does the path leave the committer's key and credential as they are, with a binding that verifies?"""
+    key, identity, extensions = staged.path_signature_key, staged.path_credential, staged.path_extensions
+    if key != seat.leaf_key or identity is None or extensions is None:
+        return False
+    try:
+        credential = check_leaf(identity, key, extensions, None)
+    except CredentialRefused:
+        return False
+    return (credential.address, credential.device, credential.name) == (seat.address, seat.device, seat.name)
 
 
 def _read_welcome(
@@ -145,7 +157,8 @@ def _read_welcome(
         own = tuple((seat.address, seat.leaf, seat.leaf_key, seat.since) for seat in state.roster.seats)
         stewards = sync.stewards, sync.stewards_since
         own_stewards = tuple(state.stewards.members), state.stewards.since
-        if (sync.epoch, sync.head, seats, stewards) != (state.epoch, state.head, own, own_stewards):
+        stated = (sync.epoch, sync.head, sync.time, seats, stewards)
+        if stated != (state.epoch, state.head, context.time, own, own_stewards):
             return _invalid(Check.WELCOME, "its sync states another state")
     return Content(committer, View(context.view), Instant(context.time), context.entries, staged, sync)
 
@@ -187,9 +200,17 @@ def check_credentials(content: Content, now: Instant) -> Finding | None:
 
 
 def check_consent(
-    content: Content, items: Mapping[ProposalId, Item], approved: list[Item], patience: Duration, now: Instant
+    content: Content,
+    items: Mapping[ProposalId, Item],
+    approved: list[Item],
+    patience: Duration,
+    now: Instant,
+    fits: Callable[[Item], bool],
 ) -> Finding | None:
-    """Checks V12 and V13: by the own view, after the votes that came with the candidate."""
+    """Checks V12 and V13: by the own view, after the votes that came with the candidate.
+
+    ``fits``: would this work have had a place in it besides what it carries?
+    """
     for entry in content.entries:
         item = items[ProposalId(entry.proposal_id)]
         if item.status is not ProposalStatus.APPROVED:
@@ -202,7 +223,7 @@ def check_consent(
     for item in approved:
         waited = now - (item.approved_since or now)
         own = item.effect == ("remove", bytes(content.committer))
-        if waited > patience and item.effect not in carried and not own:
+        if waited > patience and item.effect not in carried and not own and fits(item):
             return Finding(Verdict.NOT_YET, Check.PATIENCE, "it leaves out work that has been approved for long")
     return None
 

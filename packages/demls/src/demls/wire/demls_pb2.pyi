@@ -586,7 +586,7 @@ class Sync(_message.Message):
     head: _builtins.bytes
     stewards_since: _builtins.int
     time: _builtins.int
-    """chain time of that state"""
+    """chain time of the candidate it stands in"""
     @_builtins.property
     def roster(self) -> _containers.RepeatedCompositeFieldContainer[Global___Seat]:
         """of that state"""

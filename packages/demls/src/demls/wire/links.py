@@ -7,11 +7,9 @@ that was cut or mistyped is recognised.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from typing import TypeVar
 
-from demls.wire.codec import WireError
 from demls.wire.messages import Contact, InviteLink, decode_message, encode_message
 
 CONTACT_PREFIX = "demls:contact:"
@@ -70,7 +68,7 @@ def _read(text: str, prefix: str, kind: type[_Link], called: str) -> _Link:
         body, check = raw[:-_CHECK_BYTES], raw[-_CHECK_BYTES:]
         genuine = hashlib.sha256(prefix.encode() + body).digest()[:_CHECK_BYTES] == check
         link = decode_message(body, kind)
-    except (binascii.Error, WireError) as problem:
+    except ValueError as problem:  # of base64, of characters beyond ASCII, or a WireError
         raise damaged from problem
     if not genuine:
         raise damaged

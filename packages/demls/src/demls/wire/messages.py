@@ -26,6 +26,8 @@ SYNC_BYTES_MAX = 8 * 1024 * 1024
 TREE_BYTES_MAX = 8 * 1024 * 1024
 ENTRIES_MAX = 50
 VOTES_IN_OFFER_MAX = 50 * 1024
+STATED_PROPOSALS_MAX = 512
+"""Proposals in one digest or sync."""
 
 
 def framed(domain: bytes, *parts: bytes | int) -> bytes:
@@ -227,7 +229,7 @@ class Digest:
     view: int
     member: AddressBytes
     asked: AddressBytes
-    proposals: Annotated[tuple[ProposalState, ...], Size(0, 512)]
+    proposals: Annotated[tuple[ProposalState, ...], Size(0, STATED_PROPOSALS_MAX)]
     candidates: Annotated[tuple[Digest32, ...], Size(0, 64)]
     acked: Bitmap
     locked: Bitmap
@@ -291,7 +293,7 @@ class Sync:
     roster: Annotated[tuple[Seat, ...], Size(1, ROSTER_MAX)]
     stewards: Annotated[tuple[AddressBytes, ...], Size(0, ROSTER_MAX)]
     stewards_since: int
-    proposals: Annotated[tuple[Proposal, ...], Size(0, 512)]
+    proposals: Annotated[tuple[Proposal, ...], Size(0, STATED_PROPOSALS_MAX)]
     votes: Annotated[tuple[Vote, ...], Size(0, VOTES_IN_OFFER_MAX)]
     time: int
     electorates: Annotated[tuple[Electorate, ...], Size(0, 64)]
