@@ -1,0 +1,80 @@
+"""What a benchmark prints: machine, versions and commit beside its results, as JSON; a table on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from demls_engine import LIBRARY_VERSION
+from rich.console import Console
+from rich.table import Table
+
+Result: TypeAlias = dict[str, Any]
+
+PACKAGES = ("demls", "demls-consensus", "demls-engine", "cryptography", "coincurve", "protobuf", "msgspec")
+ROOT = Path(__file__).parents[1]
+
+
+def report(results: list[Result]) -> Result:
+    """The results with all that they depend on."""
+    return {
+        "machine": {
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "system": platform.platform(),
+            "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in PACKAGES},
+            "mls": LIBRARY_VERSION,
+        },
+        "commit": _commit(),
+        "results": results,
+    }
+
+
+def publish(results: list[Result], *, columns: list[tuple[str, Callable[[Result], str]]], file: Path | None) -> None:
+    """The JSON to ``file`` if there is one, else to standard output; a table for people who look on."""
+    text = json.dumps(report(results), indent=2)
+    if file is None:
+        print(text)
+    else:
+        file.write_text(text + "\n")
+    if sys.stderr.isatty():
+        table = Table()
+        for title, _ in columns:
+            table.add_column(title, justify="right")
+        for result in results:
+            table.add_row(*(show(result) for _, show in columns))
+        Console(stderr=True).print(table)
+
+
+def say(text: str) -> None:
+    """Progress, for people only."""
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr, flush=True)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+
+
+def _commit() -> str:
+    """The commit, with a plus sign behind it if files differ from it; empty without git."""
+    try:
+        command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

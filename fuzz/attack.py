@@ -1,0 +1,374 @@
+"""Does a member stand whatever insiders send? One script against a fresh victim, and its law."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter
+from random import Random
+
+from demls.protocol import policy as bounds
+from demls.protocol.channel import Channel, seal
+from demls.protocol.commit_round import OFFER_LABEL, ROUND_LABEL
+from demls.protocol.continuity import DIGEST_LABEL
+from demls.protocol.effects import Effects
+from demls.protocol.engine import EngineError
+from demls.protocol.errors import RequestRefused
+from demls.protocol.governance import PROPOSAL_LABEL, VOTE_LABEL
+from demls.protocol.group import Group
+from demls.protocol.requests import INVITE_LABEL
+from demls.wire.ids import Duration, Instant, Topic
+from demls.wire.messages import (
+    Candidate,
+    CommitContext,
+    ConversationMessage,
+    Digest,
+    Entry,
+    Frame,
+    JoinRequest,
+    Offer,
+    Payload,
+    PrivateMessage,
+    Proposal,
+    Remove,
+    RoundStatement,
+    SettledCommit,
+    StatementKind,
+    Vote,
+    encode_message,
+    invite_content,
+)
+from demls_consensus import Malformed, SignedVote
+from demls_engine import Engine as RealEngine
+from judge import Broken
+from mutation import mutate_bytes, mutate_message, sample
+from network import decoded, state_of
+from scene import CHAT, COMMIT, FLOOD, RENDEZVOUS, SEALED, SEALED_OLD, SIGNED, scene
+from script import Act, mutate_script, read
+
+RECORDS_MAX = {
+    b"group": 1,
+    b"ended": 1,
+    b"standing": 1,
+    b"since": 1,
+    b"channel": bounds.CHANNELS_KEPT + 1,
+    b"owners": bounds.CHANNELS_KEPT + 1,
+    b"electorate": 256,
+    b"settled": bounds.SETTLED_KEPT + 1,
+    b"proposal": 1024,
+    b"vote": 4096,
+    b"round": 2048,
+    b"request": bounds.REQUESTS_MAX,
+    b"token": 512,
+    b"welcome": 64,
+    b"chat": 64,
+    b"mls": 256,
+}
+"""How many records of each kind a group of a few members may keep, whatever it receives in one script."""
+OTHER_RECORDS_MAX = 256
+OUTBOUND_MAX = 1024
+_WAIT_MAX_MS = 400 * bounds.DAY
+_FLOOD_MAX = 150
+
+
+class Attack:
+    """One script against a fresh victim."""
+
+    def __init__(self) -> None:
+        self.scene = scene()
+        self.engine = RealEngine(bytes(32))
+        self.now = self.scene.now
+        self.records = dict(self.scene.victim)
+        self.group, effects = Group.load(self.records, engine=self.engine, now=self.now)
+        self.insider = None
+        self.is_flooded = False
+        self.take(effects)
+
+    def run(self, acts: list[Act]) -> None:
+        for act in acts:
+            if self.group.status.value != "member":
+                break
+            if act.kind % 13 != FLOOD or not self.is_flooded:
+                self.step(act.kind % 13, act.data)
+        check_records(self.records)
+        self.restart()
+
+    def take(self, effects: Effects) -> None:
+        for change in effects.changes:
+            if change.value is None:
+                self.records.pop(change.key, None)
+            else:
+                self.records[change.key] = change.value
+        if len(effects.outbound) > OUTBOUND_MAX:
+            raise Broken(f"{len(effects.outbound)} envelopes in answer to one")
+
+    def restart(self) -> None:
+        """What was kept can be loaded and shown, and is the whole state."""
+        if self.group.snapshot() != self.records:
+            raise Broken("the changes do not add up to the snapshot")
+        self.group.view(self.now)
+        self.group.members()
+        self.group, effects = Group.load(self.records, engine=self.engine, now=self.now)
+        self.take(effects)
+
+    def step(self, kind: int, data: bytes) -> None:
+        state = state_of(self.group)
+        match kind:
+            case 0:
+                self.seal(state.channel, data)
+            case 1:
+                self.seal(min(state.channels.items())[1], data)
+            case 2:
+                self.seal(self.scene.rendezvous, data)
+            case 3:
+                self.signed(data)
+            case 4:
+                self.receive(state.channel.topic, data)
+            case 5:
+                self.receive(self.scene.rendezvous.topic, data)
+            case 6:
+                wait = min(int.from_bytes(data[:5], "big"), _WAIT_MAX_MS)
+                self.now = Instant(self.now + wait)
+                self.take(self.group.tick(self.now))
+            case 7:
+                self.own(data[0] if data else 0)
+            case 8:
+                self.commit(data)
+            case 9:
+                self.flood(data)
+            case 10:
+                self.chat(data)
+            case 11:
+                self.restart()
+            case _:
+                self.receive(state.channel.topic, self.engine.seal(state.channel.key, data, state.channel.topic))
+
+    def receive(self, topic: Topic, payload: bytes) -> None:
+        self.take(self.group.receive(topic, payload, self.now))
+
+    def seal(self, channel: Channel, frame: bytes) -> None:
+        message = decoded(frame, Frame)
+        if message is not None:
+            self.say(message.payload, channel)
+
+    def say(self, message: Payload, channel: Channel | None = None) -> None:
+        if self.group.status.value == "member":
+            channel = channel or state_of(self.group).channel
+            self.receive(channel.topic, seal(channel, message, self.engine))
+
+    def signed(self, frame: bytes) -> None:
+        message = decoded(frame, Frame)
+        if message is not None:
+            self.say(self.sign(message.payload))
+
+    def sign(self, message: Payload) -> Payload:
+        """The same message with a good signature of the insider that it names."""
+        group_id, sign = self.group.group_id, self.engine.sign
+        match message:
+            case Proposal():
+                device = self.scene.signer(message.owner)
+                message = dataclasses.replace(message, group_id=group_id, owner=device.address)
+                return dataclasses.replace(message, signature=sign(device.leaf_private, PROPOSAL_LABEL, message.id))
+            case Vote():
+                return self.sign_vote(message)
+            case RoundStatement():
+                device = self.scene.signer(message.member)
+                message = dataclasses.replace(message, member=device.address)
+                signature = sign(device.leaf_private, ROUND_LABEL, message.content(group_id))
+                return dataclasses.replace(message, signature=signature)
+            case Digest():
+                device = self.scene.signer(message.member)
+                message = dataclasses.replace(message, member=device.address)
+                signature = sign(device.leaf_private, DIGEST_LABEL, message.content(group_id))
+                return dataclasses.replace(message, signature=signature)
+            case Offer():
+                device = self.scene.signer(message.leader)
+                message = dataclasses.replace(
+                    message,
+                    leader=device.address,
+                    certificate=tuple(self.sign(ack) for ack in message.certificate),
+                    proposals=tuple(self.sign(proposal) for proposal in message.proposals),
+                    votes=tuple(self.sign(vote) for vote in message.votes),
+                )
+                signature = sign(device.leaf_private, OFFER_LABEL, message.content(group_id))
+                return dataclasses.replace(message, signature=signature)
+            case SettledCommit():
+                return self.certified(message)
+            case JoinRequest():
+                device = self.scene.signer(message.issuer)
+                content = invite_content(group_id, message.token, message.expires, device.address)
+                signature = sign(device.leaf_private, INVITE_LABEL, content)
+                return dataclasses.replace(message, issuer=device.address, signature=signature)
+        return message
+
+    def sign_vote(self, message: Vote) -> Vote:
+        try:
+            vote = SignedVote.decode(message.signed_vote)
+        except Malformed:
+            return message
+        device = self.scene.signer(vote.voter)
+        signed = SignedVote.cast(
+            vote.proposal_id,
+            device.address,
+            vote.choice,
+            vote.time_ms,
+            lambda content: self.engine.sign(device.leaf_private, VOTE_LABEL, content),
+        )
+        return Vote(signed.encode())
+
+    def certified(self, settled: SettledCommit) -> SettledCommit:
+        """With locks of all insiders, who are a quorum here."""
+        locks = [
+            RoundStatement(
+                settled.epoch,
+                settled.head,
+                settled.view,
+                settled.candidate.id,
+                b"",
+                address,
+                bytes(64),
+                int(StatementKind.LOCK),
+            )
+            for address in self.scene.devices
+        ]
+        return dataclasses.replace(settled, locks=tuple(self.sign(lock) for lock in locks))
+
+    def commit(self, context: bytes) -> None:
+        """A real commit with this authenticated data, for what is open, certified by the insiders."""
+        insider = self.mls()
+        state = state_of(self.group)
+        if insider.epoch != state.epoch:
+            return
+        going = list(state.governance.in_flight())
+        removes = [
+            leaf
+            for item in going
+            for leaf in state.roster.leaves_of(item.subject)
+            if item.effect[0] == "remove" and leaf != insider.own_leaf
+        ]
+        read_context = decoded(context, CommitContext)
+        if read_context is not None:
+            entries = tuple(Entry(item.proposal_id, b"") for item in going[:50]) or read_context.entries
+            leaders = state.state.leaders
+            led = next(
+                place for place, member in enumerate(leaders) if state.roster.seat(member).leaf == insider.own_leaf
+            )
+            view = read_context.view // 4 * len(leaders) + led
+            context = encode_message(
+                dataclasses.replace(read_context, head=state.state.head, entries=entries, view=view)
+            )
+        try:
+            built = insider.propose_commit(removes=removes, authenticated_data=context)
+        except EngineError:
+            return
+        candidate = Candidate(built.commit, b"", b"", b"")
+        settled = SettledCommit(state.epoch, state.state.head, candidate, 0, (), ())
+        self.say(self.sign(Offer(state.epoch, state.state.head, 0, candidate, (), (), b"", bytes(64), ())))
+        self.say(self.certified(settled))
+
+    def mls(self):
+        if self.insider is None:
+            records = self.scene.insider_records
+            self.insider = self.engine.load_group(
+                {key.removeprefix(b"mls/"): value for key, value in records.items() if key.startswith(b"mls/")}
+            )
+        return self.insider
+
+    def chat(self, plaintext: bytes) -> None:
+        self.say(PrivateMessage(self.mls().encrypt(plaintext)))
+
+    def flood(self, frame: bytes) -> None:
+        """Hundreds of such messages, each a little different and each well signed."""
+        message = decoded(frame, Frame)
+        if message is None:
+            return
+        self.is_flooded = True
+        for number in range(_FLOOD_MAX):
+            self.say(
+                self.sign(varied(message.payload, number)),
+                self.scene.rendezvous if isinstance(message.payload, JoinRequest) else None,
+            )
+
+    def own(self, what: int) -> None:
+        """What the victim's person does meanwhile."""
+        group, now = self.group, self.now
+        try:
+            match what % 6:
+                case 0 | 1:
+                    for proposal in group.view(now).proposals:
+                        if proposal.may_vote and self.group.status.value == "member":
+                            self.take(group.vote(proposal.proposal_id, what % 6 == 0, now))
+                case 2:
+                    self.take(group.send("text", now))
+                case 3:
+                    self.take(group.leave(now))
+                case 4:
+                    self.take(group.propose(Remove(next(iter(self.scene.devices))), now))
+                case _:
+                    self.take(group.invite(relay="", lifetime=Duration(bounds.HOUR), now=now)[1])
+        except RequestRefused:
+            pass
+
+
+def varied(message: Payload, number: int) -> Payload:
+    """A message of its own for each number."""
+    unique = hashlib.sha256(number.to_bytes(4, "big")).digest()
+    match message:
+        case Proposal():
+            return dataclasses.replace(message, created_at=number)
+        case Vote():
+            raw = message.signed_vote
+            return Vote(raw[:1] + unique + raw[33:])
+        case RoundStatement():
+            return dataclasses.replace(message, view=number % 200, kind=1 + number % 2)
+        case Offer():
+            return dataclasses.replace(message, view=number)
+        case Digest():
+            return dataclasses.replace(message, view=number)
+        case JoinRequest():
+            return dataclasses.replace(message, token=unique[:16])
+    return message
+
+
+def check_records(records: dict[bytes, bytes]) -> None:
+    """Each kind of record within its bound."""
+    for kind, count in Counter(key.split(b"/")[0] for key in records).items():
+        if count > RECORDS_MAX.get(kind, OTHER_RECORDS_MAX):
+            raise Broken(f"{count} records of the kind {kind.decode()}")
+
+
+_KINDS = {SEALED: Frame, SEALED_OLD: Frame, RENDEZVOUS: Frame, SIGNED: Frame, FLOOD: Frame, COMMIT: CommitContext}
+
+
+def mutate_attack(generator: Random, data: bytes, others: list[bytes]) -> bytes:
+    return mutate_script(generator, data, others, _mutate_act)
+
+
+def _mutate_act(generator: Random, act: Act, others: list[bytes]) -> Act:
+    match generator.randrange(8):
+        case 0:
+            return Act(generator.randrange(13), act.data)
+        case 1:
+            return Act(SIGNED if act.kind == SEALED else act.kind, act.data)
+        case 2:
+            frame = Frame(sample(generator, Frame).payload)
+            return Act(generator.choice((SEALED, SIGNED)), encode_message(frame))
+    kind = {**_KINDS, CHAT: ConversationMessage}.get(act.kind % 13)
+    if kind is None:
+        return Act(act.kind, mutate_bytes(generator, act.data, others))
+    return Act(act.kind, mutate_message(generator, act.data, others, kind))
+
+
+def raw_envelope(data: bytes) -> None:
+    """Bytes that nobody sealed, on every topic of the group."""
+    attack = Attack()
+    before = dict(attack.records)
+    for topic in attack.group.topics():
+        attack.receive(topic, data)
+    attack.receive(Topic(bytes(32)), data)
+    if attack.records != before:
+        raise Broken("raw bytes have changed the records")
+
+
+def attack_group(data: bytes) -> None:
+    Attack().run(read(data))

@@ -1,0 +1,187 @@
+"""Against whom do the receivers stand? A group of three whose other two members are insiders, and scripts of theirs.
+
+The insiders hold all keys that a member holds: they seal whatever they like, sign it, build commits, and together
+even certify them. The victim must neither raise nor keep more than its bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from demls.protocol.channel import Channel, joiner_channel, unseal
+from demls.protocol.credential import Device
+from demls.protocol.group import Group
+from demls.wire.ids import Instant
+from demls.wire.messages import (
+    CommitContext,
+    ConversationMessage,
+    Entry,
+    Frame,
+    Proposal,
+    Remove,
+    WelcomeBundle,
+    decode_message,
+    encode_message,
+)
+from demls_consensus import wallet_address
+from network import Net, Node, state_of
+from script import Act, read, write
+
+VICTIM, LEADER, INSIDER = "victim", "leader", "insider"
+SEALED, SEALED_OLD, RENDEZVOUS, SIGNED, RAW, RAW_RENDEZVOUS, WAIT, OWN, COMMIT, FLOOD, CHAT, RESTART, UNPADDED = range(
+    13
+)
+"""Kinds of steps of a script against the victim; ``Attack.step`` says what each does."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The victim's records at the beginning, and what the insiders know."""
+
+    now: Instant
+    victim: dict[bytes, bytes]
+    devices: dict[bytes, Device]
+    insider_records: dict[bytes, bytes]
+    rendezvous: Channel
+    scripts: tuple[bytes, ...]
+    floods: tuple[bytes, ...]
+    welcome: WelcomeBundle
+    joining: dict[bytes, bytes]
+    joiner_channel: Channel
+
+    def signer(self, address: bytes) -> Device:
+        """The insider of this address, else the first one."""
+        return self.devices.get(address) or next(iter(self.devices.values()))
+
+
+def _network() -> Net:
+    net = Net()
+    net.found(LEADER)
+    net.admit(VICTIM, LEADER)
+    net.admit(INSIDER, LEADER)
+    net.run(60_000)
+    return net
+
+
+def _story(act: Callable[[Net], None]) -> tuple[Net, bytes]:
+    """What the insiders send while the victim hears nothing, as a script for it."""
+    net = _network()
+    begin, last = len(net.log), net.now
+    net.deaf = {VICTIM}
+    act(net)
+    channels = {channel.topic: channel for channel in state_of(net.nodes[LEADER].group).channels.values()}
+    rendezvous = state_of(net.nodes[VICTIM].group).rendezvous
+    acts = []
+    for at, topic, payload in net.log[begin:]:
+        channel = rendezvous if topic == rendezvous.topic else channels.get(topic)
+        message = unseal(channel, payload, net.nodes[LEADER].engine) if channel else None
+        if at > last:
+            acts.append(Act(WAIT, (at - last).to_bytes(5, "big")))
+            last = at
+        if message is not None:
+            acts.append(Act(RENDEZVOUS if channel == rendezvous else SEALED, encode_message(Frame(message))))
+    return net, write(acts)
+
+
+def _admission(net: Net) -> None:
+    net.ask("newcomer", LEADER)
+    net.run(3_000)
+    net.vote(LEADER, INSIDER)
+    net.run(8_000)
+
+
+def _removal(net: Net, subject: str) -> None:
+    net.do(LEADER, lambda group: group.propose(Remove(wallet_address(net.nodes[subject].wallet)), net.now))
+    net.vote(INSIDER)
+    net.run(8_000)
+
+
+def _leave(net: Net) -> None:
+    net.do(INSIDER, lambda group: group.leave(net.now))
+    net.run(8_000)
+
+
+def _talk(net: Net) -> None:
+    for text in ("hello", "who is there?", "again"):
+        net.do(INSIDER, lambda group, text=text: group.send(text, net.now))
+
+
+def _stalled(net: Net) -> None:
+    """One member alone: acks, digests and views without end."""
+    net.deaf = {VICTIM, LEADER}
+    net.do(INSIDER, lambda group: group.propose(Remove(wallet_address(net.nodes[LEADER].wallet)), net.now))
+    net.run(60_000)
+
+
+@cache
+def scene() -> Scene:
+    """Built once: it takes a few hundredths of a second."""
+    net = _network()
+    admitted, admission = _story(_admission)
+    stories = [admission]
+    stories += [
+        _story(act)[1]
+        for act in (
+            lambda net: _removal(net, VICTIM),
+            lambda net: _removal(net, INSIDER),
+            _leave,
+            _talk,
+            _stalled,
+        )
+    ]
+    newcomer = _asked_only()
+    channel = joiner_channel(newcomer.machine.key_package)  # type: ignore[union-attr]
+    found = (unseal(channel, payload, newcomer.engine) for _, topic, payload in admitted.log if topic == channel.topic)
+    welcome = next(message for message in found if isinstance(message, WelcomeBundle))
+    victim = net.nodes[VICTIM]
+    devices = [net.nodes[name].device for name in (INSIDER, LEADER)]
+    known = {bytes(device.address): device for device in devices if device is not None}
+    head, roster = state_of(victim.group).state.head, state_of(victim.group).roster
+    context = encode_message(CommitContext(head, 0, net.now, (Entry(bytes(32), b""),)))
+    chat = encode_message(ConversationMessage(b"text", bytes(16), 1, net.now, (bytes(16),)))
+    acts = [read(story) for story in stories]
+    signed = [write([Act(SIGNED if act.kind == SEALED else act.kind, act.data) for act in story]) for story in acts]
+    frames = (act.data for act in acts[0] + acts[5] if act.kind in (SEALED, RENDEZVOUS))
+    one_of_each = {type(decode_message(frame, Frame).payload): frame for frame in frames}
+    removal = encode_message(
+        Frame(new_proposal(known[bytes(devices[0].address)], victim.group, Remove(devices[1].address), net.now))  # type: ignore[union-attr]
+    )
+    assert roster.n == 3
+    scripts = [
+        *stories,
+        *signed,
+        *(write(story[:cut]) for story in acts for cut in (2, 4, 8)),
+        write([Act(SEALED, removal), Act(OWN, b"\0"), Act(WAIT, (1_000).to_bytes(5, "big")), Act(COMMIT, context)]),
+        write([*acts[0][:6], Act(COMMIT, context)]),
+        write([Act(COMMIT, context), Act(OWN, b"\2"), Act(CHAT, chat), Act(CHAT, chat)]),
+        write([Act(CHAT, chat), Act(OWN, b"\3"), Act(WAIT, (50_000).to_bytes(5, "big")), Act(RESTART)]),
+        write([Act(OWN, b"\4"), Act(OWN, b"\5"), Act(OWN, b"\1"), Act(WAIT, (50_000).to_bytes(5, "big"))]),
+        write([Act(RAW, b"x"), Act(RAW_RENDEZVOUS, b"x"), Act(UNPADDED, b"\0\0\0\1x"), Act(UNPADDED, bytes(256))]),
+    ]
+    return Scene(
+        net.now,
+        dict(victim.records),
+        known,
+        dict(net.nodes[INSIDER].records),
+        state_of(victim.group).rendezvous,
+        tuple(scripts),
+        tuple(write([Act(FLOOD, frame), Act(RESTART)]) for frame in one_of_each.values()),
+        welcome,
+        dict(newcomer.records),
+        channel,
+    )
+
+
+def _asked_only() -> Node:
+    """The newcomer as it is before anything is answered; everything here is reproducible, so it is the same one."""
+    net = _network()
+    net.deaf = {VICTIM}
+    net.ask("newcomer", LEADER)
+    return net.nodes["newcomer"]
+
+
+def new_proposal(device: Device, group: Group, change: Remove, now: Instant) -> Proposal:
+    governance = state_of(group).governance
+    return governance.new_proposal(change, device.address, device.leaf_private, now)

@@ -1,0 +1,1 @@
+"""The command line: ``demls``. It talks to a running node only through ``demls.client``."""

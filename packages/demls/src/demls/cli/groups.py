@@ -1,0 +1,278 @@
+"""The commands about groups: found, invite, join, read, talk, vote, ban, leave."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from demls.cli.asking import ask, find_group
+from demls.cli.options import FolderOption, GroupArgument, JsonOption
+from demls.cli.output import line, person, say, say_json, table, waiting, when
+
+if TYPE_CHECKING:
+    from demls.api import models
+    from demls.client import Client
+
+DAY_MS = 86_400_000
+
+
+def add_to(app: typer.Typer) -> None:
+    group = typer.Typer(help="Found, join, list and delete groups.", no_args_is_help=True)
+    for name, command in (
+        ("create", create),
+        ("invite", invite),
+        ("join", join),
+        ("members", members),
+        ("list", list_groups),
+        ("delete", delete),
+    ):
+        group.command(name)(command)
+    app.add_typer(group, name="group")
+    for plain in (send, read, proposals, vote, ban, leave):
+        app.command()(plain)
+
+
+def create(
+    name: Annotated[str, typer.Argument(help="The group's name.")],
+    description: Annotated[str, typer.Option(help="What it is for.")] = "",
+    preset: Annotated[
+        str, typer.Option(help="How it decides: quick (30 s), day (24 h) or council.", metavar="quick|day|council")
+    ] = "day",
+    folder: FolderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Found a group."""
+    kind = _preset(preset)
+    made = ask(folder, lambda node: node.create_group(name, description=description, preset=kind))
+    if as_json:
+        say_json(made)
+    else:
+        say(f"You founded “{made.name}” ({made.id[:8]}). Invite somebody with “demls group invite {made.id[:8]}”.")
+
+
+def invite(
+    group: GroupArgument,
+    contact: Annotated[
+        str | None, typer.Option(help="Propose to admit the person of this contact, instead of making a link.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=90, help="How long the link is good.")] = 7,
+    folder: FolderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an invite link for one person, or propose to admit a contact."""
+
+    async def question(node: Client) -> models.Sharable | models.Done:
+        found = await find_group(node, group)
+        if contact is not None:
+            return await node.invite_contact(found.id, contact)
+        return await node.invite(found.id, lifetime_ms=days * DAY_MS)
+
+    with waiting("Asking the node…"):
+        answer = ask(folder, question)
+    if as_json:
+        say_json(answer)
+        return
+    from demls.api.models import Done  # noqa: PLC0415 (after the answer it is there)
+
+    if isinstance(answer, Done):
+        say(answer.sentence)
+    else:
+        say(answer.text)
+        if answer.expires_at is not None and sys.stdout.isatty():
+            say(f"Good for one person, until {when(answer.expires_at)}.")
+
+
+def join(
+    link: Annotated[
+        str | None, typer.Argument(help="The invite link; without it, it is asked for (and not kept by your shell).")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the members have decided.")] = False,
+    folder: FolderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a group to be admitted, with its invite link."""
+    text = link or (input("Invite link: ") if sys.stdin.isatty() else sys.stdin.readline())
+
+    async def question(node: Client) -> models.Group:
+        asked = await node.join(text.strip())
+        return await _decided(node, asked) if wait else asked
+
+    with waiting("Waiting for the members’ decision…" if wait else "Asking the group…"):
+        asked = ask(folder, question)
+    if as_json:
+        say_json(asked)
+    elif asked.state == "member":
+        say(f"You are a member of “{asked.name}” ({asked.id[:8]}).")
+    elif asked.state == "asking":
+        say(f"You asked to join “{asked.name}” ({asked.id[:8]}). {asked.sync.sentence}")
+    else:
+        say(asked.sync.sentence)
+        raise typer.Exit(1)
+
+
+async def _decided(node: Client, asked: models.Group) -> models.Group:
+    from demls.api.models import GroupNews  # noqa: PLC0415
+
+    async for news in node.events():
+        if isinstance(news, GroupNews) and news.group.id == asked.id and news.group.state != "asking":
+            return news.group
+    raise AssertionError
+
+
+def members(group: GroupArgument, folder: FolderOption = None, as_json: JsonOption = False) -> None:
+    """List a group's members."""
+
+    async def question(node: Client) -> list[models.Member]:
+        return await node.members((await find_group(node, group)).id)
+
+    found = ask(folder, question)
+    if as_json:
+        say_json(found)
+    else:
+        rows = [(one.name or "–", one.address, one.device, one.role, _remark(one)) for one in found]
+        table(("Name", "Address", "Device", "Role", ""), rows)
+
+
+def list_groups(folder: FolderOption = None, as_json: JsonOption = False) -> None:
+    """List your groups."""
+    found = ask(folder, lambda node: node.groups())
+    if as_json:
+        say_json(found)
+    elif not found:
+        say("You are in no group. Found one with “demls group create”, or join one with “demls group join”.")
+    else:
+        rows = [
+            (one.id[:8], one.name, one.state, str(one.members), str(one.open_proposals), str(one.my_votes_needed))
+            for one in found
+        ]
+        table(("Id", "Name", "You are", "Members", "Open proposals", "Your votes needed"), rows)
+
+
+def delete(group: GroupArgument, folder: FolderOption = None) -> None:
+    """Delete what your node keeps of a group you are no longer in, history included."""
+
+    async def question(node: Client) -> str:
+        found = await find_group(node, group)
+        await node.forget(found.id)
+        return found.name
+
+    say(f"“{ask(folder, question)}” is deleted on this node.")
+
+
+def send(
+    group: GroupArgument,
+    text: Annotated[list[str], typer.Argument(help="The message; “-” reads it from standard input.")],
+    folder: FolderOption = None,
+) -> None:
+    """Send a message to a group."""
+    words = sys.stdin.read().rstrip("\n") if text == ["-"] else " ".join(text)
+
+    async def question(node: Client) -> models.Done:
+        return await node.send((await find_group(node, group)).id, words)
+
+    say(ask(folder, question).sentence)
+
+
+def read(
+    group: GroupArgument,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="So many of the newest lines.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    folder: FolderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a group's conversation."""
+
+    async def question(node: Client) -> None:
+        from demls.api.models import TimelineNews  # noqa: PLC0415
+
+        found = await find_group(node, group)
+        entries = await node.timeline(found.id, limit=limit)
+        if as_json:
+            say_json(entries)
+        else:
+            for entry in entries:
+                say(line(entry))
+        if not follow:
+            return
+        async for news in node.events(after=entries[-1].id if entries else 0):
+            if isinstance(news, TimelineNews) and news.entry.group == found.id:
+                say(news.entry.model_dump_json() if as_json else line(news.entry))
+
+    ask(folder, question)
+
+
+def proposals(group: GroupArgument, folder: FolderOption = None, as_json: JsonOption = False) -> None:
+    """List what is being decided, and what was decided last."""
+
+    async def question(node: Client) -> models.Group:
+        return await node.group((await find_group(node, group)).id)
+
+    shown = ask(folder, question)
+    if as_json:
+        say_json(shown.proposals)
+        return
+    if not shown.proposals and not shown.requests:
+        say("Nothing is being decided.")
+    for one in shown.proposals:
+        say(f"{one.short_id}  {one.title} — {one.result or one.rule}")
+        if one.status == "open":
+            mine = "you may not vote" if one.my_vote is None and not one.may_vote else "you have not voted"
+            if one.my_vote is not None:
+                mine = f"your vote is {'yes' if one.my_vote else 'no'}"
+            say(f"          yes {one.yes}, no {one.no}, silent {one.silent}; {mine}; until {when(one.deadline)}")
+    for request in shown.requests:
+        say(f"{request.id[:8]}  {person(request.person)} asks to join.")
+
+
+def vote(
+    group: GroupArgument,
+    proposal: Annotated[str, typer.Argument(help="The proposal's id or the beginning of it.")],
+    answer: Annotated[str, typer.Argument(help="yes or no.", metavar="yes|no")],
+    folder: FolderOption = None,
+) -> None:
+    """Vote on a proposal; a cast vote is final."""
+    if answer.lower() not in ("yes", "no"):
+        raise typer.BadParameter("Answer yes or no.", param_hint="yes|no")
+
+    async def question(node: Client) -> models.Done:
+        found = await find_group(node, group)
+        known = [one.id for one in (await node.group(found.id)).proposals if one.id.startswith(proposal.lower())]
+        return await node.vote(found.id, known[0] if len(known) == 1 else proposal, answer.lower() == "yes")
+
+    say(ask(folder, question).sentence)
+
+
+def ban(
+    group: GroupArgument,
+    address: Annotated[str, typer.Argument(help="The member's wallet address, with or without 0x.")],
+    folder: FolderOption = None,
+) -> None:
+    """Propose to remove a member."""
+
+    async def question(node: Client) -> models.Done:
+        return await node.remove((await find_group(node, group)).id, address)
+
+    say(ask(folder, question).sentence)
+
+
+def leave(group: GroupArgument, folder: FolderOption = None) -> None:
+    """Leave a group; it needs no vote."""
+
+    async def question(node: Client) -> models.Done:
+        return await node.leave((await find_group(node, group)).id)
+
+    say(ask(folder, question).sentence)
+
+
+def _preset(text: str) -> Literal["quick", "day", "council"]:
+    match text:
+        case "quick" | "day" | "council":
+            return text
+    raise typer.BadParameter("Choose quick, day or council.", param_hint="--preset")
+
+
+def _remark(member: models.Member) -> str:
+    remarks = ["you"] if member.is_me else []
+    return ", ".join([*remarks, "removal under way"] if member.removal_pending else remarks)

@@ -1,0 +1,1 @@
+"""The node: the asyncio shell around the protocol core, with no protocol rules of its own."""

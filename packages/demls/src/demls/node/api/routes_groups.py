@@ -1,0 +1,118 @@
+"""The routes about groups: found, join, read, talk, propose, vote, leave."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from demls.api.models import (
+    Done,
+    Group,
+    GroupSummary,
+    InviteContact,
+    JoinGroup,
+    Member,
+    NewGroup,
+    NewInvite,
+    NewMessage,
+    Removal,
+    Sharable,
+    TimelineEntry,
+    Vote,
+)
+from demls.node.api.needs import NeedsService
+
+router = APIRouter(prefix="/groups", tags=["groups"])
+
+Before = Annotated[int | None, Query(ge=1, lt=2**63, description="Only lines with a smaller id.")]
+Limit = Annotated[int, Query(ge=1, le=500)]
+
+
+@router.get("")
+async def groups(service: NeedsService) -> list[GroupSummary]:
+    return await service.groups()
+
+
+@router.post("", status_code=201)
+async def create_group(new: NewGroup, service: NeedsService) -> Group:
+    """Found a group; you are its first member and steward."""
+    return await service.create_group(new)
+
+
+@router.post("/join", status_code=201)
+async def join_group(body: JoinGroup, service: NeedsService) -> Group:
+    """Ask a group to be admitted, with its invite link."""
+    return await service.join_group(body.invite)
+
+
+@router.get("/{group_id}")
+async def group(group_id: str, service: NeedsService) -> Group:
+    return await service.group(group_id)
+
+
+@router.get("/{group_id}/members")
+async def members(group_id: str, service: NeedsService) -> list[Member]:
+    return await service.members(group_id)
+
+
+@router.get("/{group_id}/timeline")
+async def timeline(
+    group_id: str, service: NeedsService, before: Before = None, limit: Limit = 100
+) -> list[TimelineEntry]:
+    """The newest ``limit`` lines (before ``before``), oldest first."""
+    return await service.timeline(group_id, before, limit)
+
+
+@router.post("/{group_id}/messages", status_code=201)
+async def send_message(group_id: str, message: NewMessage, service: NeedsService) -> Done:
+    """Send a message, or carry out a command: a text that begins with ``/`` (``/help`` lists them)."""
+    return await service.send(group_id, message.text)
+
+
+@router.post("/{group_id}/invites", status_code=201)
+async def create_invite(group_id: str, new: NewInvite, service: NeedsService) -> Sharable:
+    """A new invite link, good for one person."""
+    return await service.invite(group_id, new.lifetime_ms)
+
+
+@router.post("/{group_id}/invitations", status_code=201)
+async def invite_contact(group_id: str, body: InviteContact, service: NeedsService) -> Done:
+    """Propose to admit the person whose contact this is."""
+    return await service.invite_contact(group_id, body.contact)
+
+
+@router.post("/{group_id}/removals", status_code=201)
+async def remove_member(group_id: str, body: Removal, service: NeedsService) -> Done:
+    """Propose to remove a member."""
+    return await service.remove_member(group_id, body.address)
+
+
+@router.post("/{group_id}/proposals/{proposal_id}/vote")
+async def vote(group_id: str, proposal_id: str, body: Vote, service: NeedsService) -> Done:
+    """Vote; a cast vote is final."""
+    return await service.vote(group_id, proposal_id, body.yes)
+
+
+@router.post("/{group_id}/requests/{request_id}/sponsor")
+async def sponsor_request(group_id: str, request_id: str, service: NeedsService) -> Done:
+    """Put a request to join to the vote, in your name."""
+    return await service.sponsor(group_id, request_id)
+
+
+@router.post("/{group_id}/requests/{request_id}/dismiss")
+async def dismiss_request(group_id: str, request_id: str, service: NeedsService) -> Done:
+    """Put a request to join away, on this node only."""
+    return await service.dismiss(group_id, request_id)
+
+
+@router.post("/{group_id}/leave")
+async def leave_group(group_id: str, service: NeedsService) -> Done:
+    """Leave; you are out with the next commit."""
+    return await service.leave(group_id)
+
+
+@router.delete("/{group_id}", status_code=204)
+async def forget_group(group_id: str, service: NeedsService) -> None:
+    """Delete what this node keeps of a group you are no longer in, history included."""
+    await service.forget(group_id)

@@ -1,0 +1,100 @@
+"""What does the node need of the protocol core? Machines that take envelopes and give effects, and their makers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeGuard
+
+from demls.protocol.credential import Device
+from demls.protocol.effects import Effects
+from demls.protocol.views import GroupStatus, GroupView, MemberView
+from demls.wire.ids import Address, Duration, Instant, ProposalId, Topic
+from demls.wire.messages import Contact, InviteLink, Policy
+
+MakeDevice = Callable[[Instant], Device]
+"""Binds a fresh leaf key to the wallet."""
+
+
+class Machine(Protocol):
+    """A sans-IO machine; one call at a time."""
+
+    def topics(self) -> frozenset[Topic]: ...
+    def receive(self, topic: Topic, payload: bytes, now: Instant) -> Effects: ...
+    def tick(self, now: Instant) -> Effects: ...
+
+
+class GroupMachine(Machine, Protocol):
+    """A group of which this node is or was a member. Asking it for what is not possible raises RequestRefused."""
+
+    @property
+    def status(self) -> GroupStatus: ...
+    def vote(self, proposal_id: ProposalId, yes: bool, now: Instant) -> Effects: ...
+    def send(self, text: str, now: Instant) -> Effects: ...
+    def leave(self, now: Instant) -> Effects: ...
+    def invite(self, *, relay: str, lifetime: Duration, now: Instant) -> tuple[InviteLink, Effects]: ...
+    def sponsor(self, request_id: bytes, now: Instant) -> Effects: ...
+    def dismiss(self, request_id: bytes, now: Instant) -> Effects: ...
+    def view(self, now: Instant) -> GroupView: ...
+    def members(self) -> tuple[MemberView, ...]: ...
+    def name_of(self, address: Address) -> str: ...
+
+
+class JoiningMachine(Machine, Protocol):
+    """A request to join; once ``group`` is set, that goes on in its place."""
+
+    @property
+    def group(self) -> GroupMachine | None: ...
+    @property
+    def group_name(self) -> str: ...
+    @property
+    def refused(self) -> str | None: ...
+    @property
+    def scope(self) -> str: ...
+
+
+class InboxMachine(Machine, Protocol):
+    """Where others reach this person."""
+
+    devices: MakeDevice | None
+
+    def contact(self, address: Address, name: str, relay: str) -> Contact: ...
+    def take_new(self) -> Sequence[tuple[JoiningMachine, Effects]]: ...
+
+
+class FetchingMachine(Machine, Protocol):
+    """Asks a contact for a key package; not durable."""
+
+    @property
+    def key_package(self) -> bytes | None: ...
+
+
+class Core(Protocol):
+    """Makes machines, and asks groups for the two changes that are voted on."""
+
+    def create_group(
+        self, *, name: str, description: str, policy: Policy, device: Device, now: Instant
+    ) -> tuple[str, GroupMachine, Effects]:
+        """A new group and its scope."""
+
+    def ask(self, link: InviteLink, *, device: Device, now: Instant) -> tuple[JoiningMachine, Effects]:
+        """Raises BadInvite."""
+
+    def create_inbox(self, now: Instant) -> tuple[InboxMachine, Effects]: ...
+    def fetch(self, contact: Contact, now: Instant) -> tuple[FetchingMachine, Effects]: ...
+    def load(self, records: Mapping[bytes, bytes], now: Instant) -> tuple[Machine, Effects]:
+        """The machine that left these records. Raises BadSnapshot."""
+
+    def propose_invite(self, group: GroupMachine, key_package: bytes, now: Instant) -> Effects: ...
+    def propose_removal(self, group: GroupMachine, address: Address, now: Instant) -> Effects: ...
+
+
+def is_group(machine: Machine) -> TypeGuard[GroupMachine]:
+    return hasattr(machine, "view")
+
+
+def is_joining(machine: Machine) -> TypeGuard[JoiningMachine]:
+    return hasattr(machine, "group_name")
+
+
+def is_inbox(machine: Machine) -> TypeGuard[InboxMachine]:
+    return hasattr(machine, "take_new")

@@ -1,0 +1,293 @@
+"""What happens when people ask the node for something? Each request of the API, carried out on the node's scopes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from demls.api import models
+from demls.node import commands, present, timeline
+from demls.node.clock import now
+from demls.node.core import GroupMachine, Machine, is_group, is_inbox
+from demls.node.errors import NoSuchGroup, Refused
+from demls.node.fetching import Fetch
+from demls.node.news import NewsHub
+from demls.node.node import INBOX, Node
+from demls.node.qr import qr_svg
+from demls.node.scope_task import ScopeTask
+from demls.protocol.effects import Effects
+from demls.protocol.errors import NotAMember, UnknownProposal
+from demls.protocol.events import ProposalOpened
+from demls.protocol.policy import PRESETS
+from demls.protocol.views import MemberView
+from demls.storage.store import Batch
+from demls.wire.ids import Address, Duration, Instant, ProposalId, parse_address
+from demls.wire.links import contact_text, invite_text, parse_contact, parse_invite
+
+T = TypeVar("T")
+
+ENDED = frozenset(
+    {models.GroupState.REMOVED, models.GroupState.LEFT, models.GroupState.CLOSED, models.GroupState.REFUSED}
+)
+
+
+class Desk:
+    """The ``Service`` behind the API."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.news: NewsHub = node.news
+
+    # The node
+
+    def info(self) -> models.NodeInfo:
+        return self._node.info()
+
+    def health(self) -> models.Health:
+        node = self._node
+        sentences = [one.failure for one in node.scopes.values() if one.failure]
+        sentences += node.unreadable.values()
+        if count := node.counters.count("core_failures"):
+            sentences.append(f"The core failed on {count} envelopes; the log says where. Please report it.")
+        if not sentences and not node.watch.is_connected:
+            return models.Health(ok=True, sentence="At work; the relay cannot be reached at the moment.")
+        return models.Health(ok=not sentences, sentence=" ".join(sentences) or "At work.")
+
+    async def metrics(self) -> str:
+        node = self._node
+        counts = await asyncio.to_thread(node.store.counts)
+        gauges = {
+            "relay_connected": ("1 while connected to the relay.", float(node.watch.is_connected)),
+            "caught_up": ("1 when all that the relay kept has been read.", float(node.watch.is_caught_up)),
+            "groups": ("Groups shown to people.", float(len(node.summaries()))),
+            "outbox_entries": ("Envelopes waiting to be published.", float(counts.outbox)),
+            "database_bytes": ("Size of the database.", float(counts.size_bytes)),
+            "event_readers": ("Connected event sockets.", float(node.news.readers)),
+        }
+        return node.counters.text(gauges)
+
+    def contact(self) -> models.Sharable:
+        inbox = self._node.scopes[INBOX].machine
+        assert is_inbox(inbox)
+        me = self._node.me
+        text = contact_text(inbox.contact(me.address, me.name, self._node.settings.relay_in_links))
+        return models.Sharable(text=text, qr_svg=qr_svg(text), expires_at=None)
+
+    # Reading
+
+    async def groups(self) -> list[models.GroupSummary]:
+        return self._node.summaries()
+
+    async def group(self, group: str) -> models.Group:
+        return self._shown(group)
+
+    async def members(self, group: str) -> list[models.Member]:
+        shown = self._shown(group)
+
+        def read(machine: Machine, _at: Instant) -> tuple[tuple[MemberView, ...], Effects | None]:
+            return machine.members() if is_group(machine) else (), None
+
+        backup = shown.backup_steward.address if shown.backup_steward else None
+        return present.members(await self._scope(group).call(read), backup)
+
+    async def timeline(self, group: str, before: int | None, limit: int) -> list[models.TimelineEntry]:
+        self._shown(group)
+        stored = await asyncio.to_thread(self._node.store.timeline, group, before, limit)
+        return [timeline.entry(one) for one in stored]
+
+    async def timeline_after(self, entry: int, limit: int) -> list[models.TimelineEntry]:
+        stored = await asyncio.to_thread(self._node.store.timeline_after, entry, limit)
+        return [timeline.entry(one) for one in stored]
+
+    # Coming and going
+
+    async def create_group(self, new: models.NewGroup) -> models.Group:
+        node = self._node
+
+        def make() -> tuple[str, GroupMachine, Effects]:
+            at = now()
+            return node.core.create_group(
+                name=_one_line(new.name),
+                description=new.description.strip(),
+                policy=PRESETS[new.preset],
+                device=node.new_device(at),
+                now=at,
+            )
+
+        scope, machine, effects = await asyncio.to_thread(make)
+        await node.open_scope(scope, machine, effects)
+        node.published_more()
+        return self._shown(scope)
+
+    async def join_group(self, invite: str) -> models.Group:
+        node = self._node
+        link = parse_invite(invite)
+        self._check_relay(link.relay)
+        scope = link.group_id.hex()
+        known = node.scopes.get(scope)
+        if known is not None and known.shown is not None and not known.is_resting:
+            if known.shown.state is models.GroupState.MEMBER:
+                raise Refused(f"You are already a member of “{known.shown.name}”.", "already-a-member")
+            if known.shown.state is models.GroupState.ASKING:
+                return known.shown  # asking anew would throw away the keys that the answer is sealed for
+        at = now()
+        joining, effects = await asyncio.to_thread(lambda: node.core.ask(link, device=node.new_device(at), now=at))
+        await node.open_scope(scope, joining, effects)
+        node.published_more()
+        return self._shown(scope)
+
+    async def leave(self, group: str) -> models.Done:
+        await self._do(group, lambda machine, at: machine.leave(at))
+        return models.Done(sentence="You are out with the next commit; it needs no vote.")
+
+    async def forget(self, group: str) -> None:
+        node = self._node
+        if group in node.unreadable:
+            del node.unreadable[group]
+        else:
+            shown = self._shown(group)
+            if shown.state not in ENDED | {models.GroupState.ASKING} and not self._scope(group).is_resting:
+                raise Refused("You are still a member of this group. Leave it first.", "still-a-member")
+            await node.close_scope(group)
+        await asyncio.to_thread(node.store.commit, Batch(scope=group, drop_scopes=(group,)))
+        await asyncio.to_thread(node.store.forget_timeline, group)
+
+    # Talking and deciding
+
+    async def send(self, group: str, text: str) -> models.Done:
+        match commands.parse(text):
+            case commands.Ban(address):
+                return await self._remove(group, address)
+            case commands.Leave():
+                return await self.leave(group)
+            case commands.Help():
+                return models.Done(sentence=commands.HELP)
+            case commands.Say(words):
+                if not words.strip():
+                    raise Refused("This message is empty. Write something.", "empty")
+                await self._do(group, lambda machine, at: machine.send(words, at))
+                return models.Done(sentence="Sent.")
+
+    async def invite(self, group: str, lifetime_ms: int) -> models.Sharable:
+        relay = self._node.settings.relay_in_links
+        link = await self._ask(
+            group, lambda machine, at: machine.invite(relay=relay, lifetime=Duration(lifetime_ms), now=at)
+        )
+        text = invite_text(link)
+        return models.Sharable(text=text, qr_svg=qr_svg(text), expires_at=link.expires)
+
+    async def invite_contact(self, group: str, contact: str) -> models.Done:
+        node = self._node
+        card = parse_contact(contact)
+        self._check_relay(card.relay)
+        self._group_scope(group)
+        who = present.called(Address(card.address), card.name)
+        machine, effects = node.core.fetch(card, now())
+        key_package = await Fetch(machine, node.router, node.transport).key_package(effects, who=who)
+        effects = await self._do(group, lambda machine, at: node.core.propose_invite(machine, key_package, at))
+        return models.Done(sentence=f"You proposed to admit {who}; your vote is yes.", proposal=_opened(effects))
+
+    async def remove_member(self, group: str, address: str) -> models.Done:
+        try:
+            return await self._remove(group, parse_address(address))
+        except ValueError as problem:
+            raise Refused(str(problem), "bad-address") from None
+
+    async def vote(self, group: str, proposal: str, yes: bool) -> models.Done:
+        proposal_id = ProposalId(_identifier(proposal, UnknownProposal("There is no such proposal. List them again.")))
+        await self._do(group, lambda machine, at: machine.vote(proposal_id, yes, at))
+        return models.Done(sentence=f"You voted {'yes' if yes else 'no'}. Your vote is final.", proposal=proposal)
+
+    async def sponsor(self, group: str, request: str) -> models.Done:
+        request_id = _identifier(request, _no_such_request())
+        effects = await self._do(group, lambda machine, at: machine.sponsor(request_id, at))
+        return models.Done(sentence="The request is put to the vote; your vote is yes.", proposal=_opened(effects))
+
+    async def dismiss(self, group: str, request: str) -> models.Done:
+        request_id = _identifier(request, _no_such_request())
+        await self._do(group, lambda machine, at: machine.dismiss(request_id, at))
+        return models.Done(sentence="The request is put away on this node.")
+
+    # Inside
+
+    async def _remove(self, group: str, address: Address) -> models.Done:
+        core = self._node.core
+
+        def propose(machine: GroupMachine, at: Instant) -> tuple[tuple[str, str | None], Effects]:
+            who = present.called(address, machine.name_of(address))
+            effects = core.propose_removal(machine, address, at)
+            return (who, _opened(effects)), effects
+
+        who, proposal = await self._ask(group, propose)
+        if proposal is None:
+            return models.Done(sentence=f"You asked for the removal of {who}.")
+        return models.Done(sentence=f"You proposed to remove {who}; your vote is yes.", proposal=proposal)
+
+    async def _do(self, group: str, act: Callable[[GroupMachine, Instant], Effects]) -> Effects:
+        def both(machine: GroupMachine, at: Instant) -> tuple[Effects, Effects]:
+            effects = act(machine, at)
+            return effects, effects
+
+        return await self._ask(group, both)
+
+    async def _ask(self, group: str, act: Callable[[GroupMachine, Instant], tuple[T, Effects]]) -> T:
+        def on_group(machine: Machine, at: Instant) -> tuple[T, Effects]:
+            if not is_group(machine):
+                raise NotAMember("You are not a member of this group yet. Wait until its members have decided.")
+            return act(machine, at)
+
+        return await self._group_scope(group).call(on_group)
+
+    def _scope(self, group: str) -> ScopeTask:
+        scope = self._node.scopes.get(group)
+        if scope is None and group in self._node.unreadable:
+            raise Refused(self._node.unreadable[group], "unreadable")
+        if scope is None or group == INBOX:
+            raise NoSuchGroup
+        return scope
+
+    def _group_scope(self, group: str) -> ScopeTask:
+        scope = self._scope(group)
+        if not is_group(scope.machine):
+            raise NotAMember("You are not a member of this group yet. Wait until its members have decided.")
+        return scope
+
+    def _shown(self, group: str) -> models.Group:
+        shown = self._scope(group).shown
+        if shown is None:
+            raise NoSuchGroup
+        return shown
+
+    def _check_relay(self, relay: str) -> None:
+        settings = self._node.settings
+        if not settings.serves_relay(relay):
+            raise Refused(
+                f"This text is for the relay {relay}, but your node uses {settings.relay}. "
+                f"Start your node with “--relay {relay}” to go there.",
+                "other-relay",
+            )
+
+
+def _opened(effects: Effects) -> str | None:
+    """The proposal that a step opened."""
+    opened = [event.proposal_id.hex() for event in effects.events if isinstance(event, ProposalOpened)]
+    return opened[0] if opened else None
+
+
+def _identifier(text: str, problem: Exception) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise problem from None
+
+
+def _no_such_request() -> Refused:
+    return Refused("There is no such request. It may have been decided or have expired.", "unknown-request")
+
+
+def _one_line(name: str) -> str:
+    name = " ".join(name.split())
+    if not name or not name.isprintable():
+        raise Refused("The name of a group is one line of text. Choose another one.", "bad-name")
+    return name

@@ -1,0 +1,242 @@
+"""Does the command line do what it says, refuse with one sentence, and speak JSON to programs?"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from demls.cli.asking import find_group
+from demls.cli.main import app, main
+from demls.cli.output import printable
+from demls.cli.processes import make_person, node_process, relay_process
+from demls.cli.watch import following
+from demls.client import Client
+from demls.wire.links import parse_invite
+from typer.testing import CliRunner
+
+KEY = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
+
+
+def run(*arguments: str, said: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "demls.cli.main", *arguments],
+        input=said,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "NO_COLOR": "1", **environment},
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 1, done
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip()
+
+
+@pytest.fixture
+def password(tmp_path: Path) -> str:
+    path = tmp_path / "password"
+    path.write_text("a long enough password\n")
+    return str(path)
+
+
+def test_help_names_every_command() -> None:
+    text = CliRunner().invoke(app, ["--help"]).stdout
+    for command in (
+        *("init", "node", "relay", "group", "send", "read", "proposals", "vote", "ban", "leave"),
+        *("status", "contact", "page", "demo", "version"),
+    ):
+        assert command in text
+
+
+@pytest.mark.parametrize("arguments", [["dance"], ["send"], ["group", "dance"], ["node", "--port", "many"]])
+def test_wrong_use_ends_with_two(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("answer", ["maybe", ""])
+def test_a_vote_is_yes_or_no(answer: str) -> None:
+    assert CliRunner().invoke(app, ["vote", "group", "proposal", answer]).exit_code == 2
+
+
+def test_version_speaks_json() -> None:
+    assert json.loads(CliRunner().invoke(app, ["version", "--json"]).stdout)["api"] == "1"
+
+
+def test_what_others_wrote_cannot_steer_the_terminal() -> None:
+    assert printable("\x1b[2Jhello\x07\u202eolleh") == "�[2Jhello��olleh"
+
+
+def test_commands_without_a_node_say_how_to_start_one(tmp_path: Path) -> None:
+    sentence = refused(run("group", "list", "--folder", str(tmp_path)))
+    assert "demls node" in sentence
+    assert len(sentence.splitlines()) == 1
+
+
+def test_init_sets_up_a_new_wallet_once(tmp_path: Path, password: str) -> None:
+    folder = tmp_path / "me"
+    done = run("init", "--folder", str(folder), "--name", "Mé “x”", DEMLS_PASSWORD_FILE=password)
+    assert done.returncode == 0, done.stderr
+    assert "Your wallet address is 0x" in done.stdout
+    assert (folder / "keystore" / "wallet.json").exists()
+    assert 'name = "Mé “x”"' in (folder / "config.toml").read_text()
+    assert (folder.stat().st_mode & 0o777) == 0o700
+    again = run("init", "--folder", str(folder), "--name", "Me", DEMLS_PASSWORD_FILE=password)
+    assert "set up already" in refused(again)
+
+
+def test_init_imports_a_key_with_a_warning_and_never_repeats_it(tmp_path: Path, password: str) -> None:
+    folder = tmp_path / "me"
+    done = run(
+        "init", "--folder", str(folder), "--name", "Me", "--import-key", said=f"0x{KEY}\n", DEMLS_PASSWORD_FILE=password
+    )
+    assert done.returncode == 0, done.stderr
+    assert "0x2c7536e3605d9c16a7a3d7b1898e529396a65c23" in done.stdout
+    assert "past on the chain" in done.stderr
+    assert KEY not in done.stdout + done.stderr
+    assert "wallet_imported = true" in (folder / "config.toml").read_text()
+    copy = tmp_path / "copy"
+    imported = run(
+        *("init", "--folder", str(copy), "--name", "Me"),
+        *("--import-keystore", str(folder / "keystore" / "wallet.json")),
+        DEMLS_PASSWORD_FILE=password,
+        DEMLS_IMPORT_PASSWORD_FILE=password,
+    )
+    assert "0x2c7536e3605d9c16a7a3d7b1898e529396a65c23" in imported.stdout
+
+
+def test_init_refuses_what_cannot_be_used_and_writes_nothing(
+    tmp_path: Path, password: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "me"
+    short = tmp_path / "short"
+    short.write_text("short")
+    cases = (
+        (("--name", "x" * 65), "", password),
+        (("--relay", "http://example.org"), "", password),
+        (("--import-key",), "not a key\n", password),
+        (("--import-keystore", str(tmp_path / "none.json")), "", password),
+        ((), "", str(short)),
+        ((), "", str(tmp_path / "missing")),
+        ((), "", ""),
+    )
+    for arguments, said, source in cases:
+        monkeypatch.setattr("sys.argv", ["demls", "init", "--folder", str(folder), *arguments])
+        monkeypatch.setattr("sys.stdin", io.StringIO(said))
+        monkeypatch.setenv("DEMLS_PASSWORD_FILE", source)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 1
+        assert capsys.readouterr().err.splitlines()[-1].startswith("demls: "), arguments
+        assert not (folder / "keystore" / "storage.json").exists()
+
+
+@pytest.fixture
+async def town(tmp_path: Path) -> AsyncIterator[tuple[Path, Path]]:
+    """The folders of Alice's and Bob's running nodes."""
+    async with relay_process(tmp_path) as relay:
+        alice, bob = (make_person(name, tmp_path, relay) for name in ("Alice", "Bob"))
+        async with node_process(alice), node_process(bob):
+            yield alice.folder, bob.folder
+
+
+@pytest.mark.processes
+async def test_the_life_of_a_group_from_two_terminals(town: tuple[Path, Path]) -> None:
+    alice, bob = town
+
+    async def at(folder: Path, *arguments: str, said: str = "") -> str:
+        done = await asyncio.to_thread(run, *arguments, "--folder", str(folder), said=said)
+        assert done.returncode == 0, done
+        return done.stdout.strip()
+
+    assert "in no group" in await at(alice, "group", "list")
+    assert "You founded" in await at(alice, "group", "create", "Friends of tea", "--preset", "quick")
+    link = await at(alice, "group", "invite", "Friends of tea")
+    assert link.startswith("demls:invite:")
+    waiting = asyncio.create_task(at(bob, "group", "join", "--wait", said=link + "\n"))
+    async with Client.connect(alice) as node:
+        group = (await find_group(node, "friends")).id
+        async for news in node.events():
+            if news.type == "group" and news.group.proposals:
+                break
+    card = json.loads(await at(alice, "proposals", "friends", "--json"))[0]
+    assert card["title"] == "Admit Bob"
+    assert "final" in await at(alice, "vote", "friends", card["short_id"], "yes")
+    assert "You are a member" in await waiting
+    assert await at(bob, "send", "friends", "hello", "tea") == "Sent."
+    async with Client.connect(alice) as node:
+        async for news in node.events(after=0):
+            if news.type == "timeline" and news.entry.text == "hello tea":
+                break
+    assert "hello tea" in await at(alice, "read", "friends")
+    members = json.loads(await at(alice, "group", "members", group[:6], "--json"))
+    assert [one["name"] for one in members] == ["Alice", "Bob"]
+    assert "in sync" in await at(bob, "status", "friends")
+    assert "Friends of tea: member" in await at(bob, "status")
+    assert (await at(bob, "contact")).startswith("demls:contact:")
+    assert "/#" in await at(bob, "page")
+    assert "remove Alice" in await at(bob, "ban", "friends", members[0]["address"])
+    for arguments, words in (
+        (("ban", "friends", "0x12"), "40 hexadecimal digits"),
+        (("send", "nowhere", "x"), "no group “nowhere”"),
+        (("group", "delete", "friends"), "Leave it first"),
+        (("vote", "friends", "zz", "no"), "no such proposal"),
+        (("group", "join", "demls:invite:rubbish"), "damaged"),
+    ):
+        assert words in refused(await asyncio.to_thread(run, *arguments, "--folder", str(bob)))
+    assert "next commit" in await at(bob, "leave", "friends")
+
+
+@pytest.mark.processes
+def test_the_demo_plays_to_its_end_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    place = tmp_path / "demo"
+    done = run("demo", "--folder", str(place))
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages, story = done.stdout.split("Alice founds a group.")
+    assert pages.count("http://127.0.0.1:") == 3
+    for words in ("Carol is in: epoch 2", "Her node tells her", "authenticators are equal", "no later one"):
+        assert words in story
+    assert not list(place.glob("*/api.address"))
+    again = run("demo", "--folder", str(place))
+    assert "not empty" in refused(again)
+
+
+@pytest.mark.processes
+async def test_the_demo_keeps_a_seat_for_a_visitor_and_stops_its_processes_in_the_end(tmp_path: Path) -> None:
+    place = tmp_path / "demo"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "demls.cli.main", "demo", "--folder", str(place), "--fast", "--stay"),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(120):
+        said = ""
+        while not said.startswith("demls:invite:"):
+            said = (await process.stdout.readline()).decode()
+            assert process.returncode is None
+        visitor = make_person("Vera", tmp_path, parse_invite(said).relay)
+        async with node_process(visitor), following("Vera", Client.connect(visitor.folder)) as vera:
+            group = (await vera.client.join(said)).id
+            await vera.until_group(group, lambda one: one.state == "member", "the visitor's admission")
+        running = [int(lock.read_text()) for lock in place.glob("*/node.lock")]
+        assert len(running) == 3
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            process.send_signal(number)
+        rest = await process.stdout.read()
+        assert await process.wait() == 0
+    assert b"processes are stopped" in rest
+    for number in running:
+        with pytest.raises(ProcessLookupError):
+            os.kill(number, 0)

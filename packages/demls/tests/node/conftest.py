@@ -1,0 +1,343 @@
+"""A tiny core with the real one's shape, so that the shell is tested apart: groups of anybody who asks, no secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from demls.identity.wallet import Wallet
+from demls.node.desk import Desk
+from demls.node.node import Node
+from demls.node.person import Me
+from demls.node.settings import Settings
+from demls.protocol.credential import Device
+from demls.protocol.effects import Change, Effects, Outbound
+from demls.protocol.errors import BadSnapshot, UnknownMember, UnknownProposal
+from demls.protocol.events import (
+    Joined,
+    MessageReceived,
+    ProposalOpened,
+    Reason,
+    Rejected,
+    RequestReceived,
+    Settled,
+)
+from demls.protocol.views import (
+    GroupStatus,
+    GroupView,
+    MemberView,
+    ProposalKind,
+    ProposalStatus,
+    ProposalView,
+    RoundView,
+)
+from demls.storage.store import Store
+from demls.transport.memory import MemoryHub, MemoryTransport
+from demls.wire.ids import Address, CandidateId, Epoch, GroupId, ProposalId, Topic
+from demls.wire.links import new_contact, new_invite
+from demls.wire.messages import Contact, InviteLink
+
+NO_ROUND = RoundView(is_open=False, view=0, leader=None, needed=0, heard=0, missing=())
+
+
+def topic_of(secret: bytes) -> Topic:
+    return Topic(hashlib.sha256(b"fake" + secret).digest())
+
+
+class FakeGroup:
+    """Messages are "say|address|text", requests to join "join|address" and are granted at once by every member."""
+
+    def __init__(self, group_id: bytes, name: str, me: Address, members: list[bytes], epoch: int = 0) -> None:
+        self.group_id = GroupId(group_id)
+        self.name = name
+        self.me = me
+        self.people = members
+        self.epoch = epoch
+        self.status = GroupStatus.MEMBER
+        self.proposals: dict[bytes, ProposalView] = {}
+        self.ticks = 0
+
+    def topics(self) -> frozenset[Topic]:
+        return frozenset({topic_of(self.group_id)})
+
+    def _effects(self, *events: Any, out: bytes | None = None, deadline: Any = None) -> Effects:
+        state = b"|".join([b"group", self.name.encode(), self.me, bytes([self.epoch]), *self.people])
+        outbound = () if out is None else (Outbound(topic_of(self.group_id), out),)
+        changes = (Change(b"state", state.hex().encode()), Change(b"id", self.group_id))
+        return Effects(changes, outbound, tuple(events), deadline)
+
+    def receive(self, topic: Topic, payload: bytes, now: Any) -> Effects:
+        word, _, rest = payload.partition(b"|")
+        if word == b"boom":
+            raise RuntimeError("a defect of the core")
+        if word == b"say" and rest[:20] != self.me:
+            return self._effects(self._message(rest[:20], rest[21:], now))
+        if word == b"join" and rest not in self.people:
+            self.people.append(rest)
+            self.epoch += 1
+            settled = Settled(Epoch(self.epoch), CandidateId(b"c" * 32), self.me, (Address(rest),), (), ())
+            return self._effects(
+                RequestReceived(rest, Address(rest), "", self.me), settled, out=b"welcome|" + rest + bytes([self.epoch])
+            )
+        if word == b"tick":
+            return self._effects(deadline=now)
+        return Effects(events=(Rejected(Reason.UNREADABLE, "fake"),))
+
+    def tick(self, now: Any) -> Effects:
+        self.ticks += 1
+        return self._effects(self._message(self.me, b"tick", now))
+
+    def _message(self, sender: bytes, text: bytes, now: Any) -> MessageReceived:
+        return MessageReceived(b"m", Address(sender), Epoch(self.epoch), text.decode(), now, 0)
+
+    def send(self, text: str, now: Any) -> Effects:
+        if text == "misuse":
+            raise ValueError("a defect of the core")
+        return self._effects(self._message(self.me, text.encode(), now), out=b"say|" + self.me + b"|" + text.encode())
+
+    def vote(self, proposal_id: bytes, yes: bool, now: Any) -> Effects:
+        if proposal_id not in self.proposals:
+            raise UnknownProposal("There is no such proposal.")
+        return self._effects()
+
+    def leave(self, now: Any) -> Effects:
+        self.status = GroupStatus.LEFT
+        return self._effects()
+
+    def invite(self, *, relay: str, lifetime: int, now: int) -> tuple[InviteLink, Effects]:
+        link = new_invite(
+            group_id=self.group_id,
+            group_name=self.name,
+            rendezvous=b"r" * 32,
+            relay=relay,
+            token=b"t" * 16,
+            expires=now + lifetime,
+            issuer=self.me,
+            signature=b"s" * 64,
+        )
+        return link, self._effects()
+
+    def sponsor(self, request_id: bytes, now: Any) -> Effects:
+        return self._effects()
+
+    dismiss = sponsor
+
+    def remove(self, address: Address, now: Any) -> Effects:
+        if address not in self.people:
+            raise UnknownMember("There is no such member.")
+        proposal_id = ProposalId(hashlib.sha256(address).digest())
+        self.proposals[proposal_id] = ProposalView(
+            proposal_id=proposal_id,
+            kind=ProposalKind.REMOVE,
+            subject=address,
+            subject_name="",
+            owner=self.me,
+            sponsor=None,
+            opened_at=now,
+            deadline=now + 30_000,
+            silence_is_yes=True,
+            voters=len(self.people),
+            needed=2,
+            yes=1,
+            no=0,
+            silent=len(self.people) - 1,
+            my_vote=True,
+            may_vote=True,
+            status=ProposalStatus.OPEN,
+            reason="",
+            epoch=None,
+        )
+        return self._effects(ProposalOpened(proposal_id, self.me))
+
+    def name_of(self, address: Address) -> str:
+        return "me" if address == self.me else ""
+
+    def members(self) -> tuple[MemberView, ...]:
+        return tuple(
+            MemberView(Address(one), self.name_of(Address(one)), "device", leaf, one == self.me, True, leaf == 0, False)
+            for leaf, one in enumerate(self.people)
+        )
+
+    def view(self, now: Any) -> GroupView:
+        return GroupView(
+            group_id=self.group_id,
+            name=self.name,
+            description="",
+            preset="quick",
+            status=self.status,
+            epoch=Epoch(self.epoch),
+            authenticator=b"a" * 32,
+            own_address=self.me,
+            stewards=(self.me,),
+            epoch_steward=self.me,
+            backup_steward=None,
+            members=len(self.people),
+            proposals=tuple(self.proposals.values()),
+            requests=(),
+            round=NO_ROUND,
+        )
+
+
+class FakeJoining:
+    def __init__(self, group_id: bytes, name: str, me: Address) -> None:
+        self.scope = group_id.hex()
+        self.group_name = name
+        self.group: FakeGroup | None = None
+        self.refused: str | None = None
+        self._id = group_id
+        self._me = me
+
+    def topics(self) -> frozenset[Topic]:
+        return frozenset({topic_of(self._id)})
+
+    def changes(self) -> tuple[Change, ...]:
+        state = b"|".join([b"joining", self.group_name.encode(), self._me])
+        return (Change(b"state", state.hex().encode()), Change(b"id", self._id))
+
+    def receive(self, topic: Topic, payload: bytes, now: Any) -> Effects:
+        if payload[:8] == b"welcome|" and payload[8:28] == self._me:
+            epoch = payload[28]
+            self.group = FakeGroup(self._id, self.group_name, self._me, [self._me], epoch)
+            return self.group._effects(Joined(Epoch(epoch)))
+        return Effects()
+
+    def tick(self, now: Any) -> Effects:
+        return Effects()
+
+
+class FakeInbox:
+    devices: Callable[[Any], Device]
+
+    def topics(self) -> frozenset[Topic]:
+        return frozenset({topic_of(b"inbox")})
+
+    def receive(self, topic: Topic, payload: bytes, now: Any) -> Effects:
+        return Effects()
+
+    def tick(self, now: Any) -> Effects:
+        return Effects()
+
+    def contact(self, address: Address, name: str, relay: str) -> Contact:
+        return new_contact(address, name, b"i" * 32, relay)
+
+    def take_new(self) -> list[Any]:
+        return []
+
+
+class FakeCore:
+    def __init__(self) -> None:
+        self.unreadable = ""
+
+    def device(self, wallet: Wallet, *, name: str, device: str, now: Any) -> Any:
+        return wallet.address
+
+    def create_group(self, *, name: str, description: str, policy: Any, device: Any, now: Any) -> Any:
+        group = FakeGroup(hashlib.sha256(name.encode()).digest(), name, device, [device])
+        return group.group_id.hex(), group, group._effects()
+
+    def ask(self, link: InviteLink, *, device: Any, now: Any) -> Any:
+        joining = FakeJoining(link.group_id, link.group_name, device)
+        ask = Outbound(topic_of(link.group_id), b"join|" + device)
+        return joining, Effects(joining.changes(), (ask,))
+
+    def create_inbox(self, now: Any) -> Any:
+        return FakeInbox(), Effects(changes=(Change(b"state", b"inbox".hex().encode()),))
+
+    def fetch(self, contact: Contact, now: Any) -> Any:
+        raise NotImplementedError
+
+    def load(self, records: Any, now: Any) -> Any:
+        if self.unreadable and records.get(b"id", b"").hex() == self.unreadable:
+            raise BadSnapshot("The stored state was written by another version.")
+        word, *parts = bytes.fromhex(records[b"state"].decode()).split(b"|")
+        if word == b"inbox":
+            return FakeInbox(), Effects()
+        if word == b"joining":
+            return FakeJoining(records[b"id"], parts[0].decode(), Address(parts[1])), Effects()
+        group = FakeGroup(records[b"id"], parts[0].decode(), Address(parts[1]), parts[3:], parts[2][0])
+        return group, Effects()
+
+    def propose_invite(self, group: FakeGroup, key_package: bytes, now: Any) -> Effects:
+        return group._effects()
+
+    def propose_removal(self, group: FakeGroup, address: Address, now: Any) -> Effects:
+        return group.remove(address, now)
+
+
+class TellingNode(Node):
+    """A node that lets a test wait for what it tells."""
+
+    changed: asyncio.Event
+
+    def tell(self, *arguments: Any) -> None:
+        super().tell(*arguments)
+        self.changed.set()
+
+
+class TellingHub(MemoryHub):
+    changed: asyncio.Event
+
+    def add(self, topic: Topic, payload: bytes) -> None:
+        super().add(topic, payload)
+        self.changed.set()
+
+
+class World:
+    """Nodes with fake cores in one process, each with a store of its own, over a hub that keeps history."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.changed = asyncio.Event()
+        self.hub = TellingHub()
+        self.hub.changed = self.changed
+        self.transports: dict[str, MemoryTransport] = {}
+
+    def wallet(self, name: str) -> Wallet:
+        return Wallet(hashlib.sha256(name.encode()).digest())
+
+    async def until(self, claim: Callable[[], Any], seconds: float = 20.0) -> Any:
+        """The first true answer of ``claim``, asked again whenever a node tells something."""
+        async with asyncio.timeout(seconds):
+            while True:
+                self.changed.clear()
+                if answer := claim():
+                    return answer
+                await self.changed.wait()
+
+    @asynccontextmanager
+    async def node(
+        self, name: str, *, unreadable: str = "", has_wallet: bool = True, **settings: Any
+    ) -> AsyncIterator[Desk]:
+        """A running node; its files stay when it stops. ``unreadable``: a scope that cannot be loaded."""
+        core = FakeCore()
+        core.unreadable = unreadable
+        transport = self.transports[name] = self.hub.endpoint()
+        wallet: Future[Wallet] = Future()
+        wallet.set_result(self.wallet(name))
+        me = Me(self.wallet(name).address, (lambda: wallet) if has_wallet else None, name=name, device="device 1")
+        store = Store.open(self.folder / name / "demls.sqlite", hashlib.sha256(name.encode()).digest())
+        node = TellingNode(
+            store=store,
+            transport=transport,
+            core=core,  # type: ignore[arg-type]
+            bind=core.device,
+            me=me,
+            settings=Settings(name=name, **settings),
+        )
+        node.changed = self.changed
+        try:
+            await node.start()
+            yield Desk(node)
+        finally:
+            await node.stop()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)

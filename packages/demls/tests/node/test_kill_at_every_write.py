@@ -1,0 +1,224 @@
+"""Is nothing confirmed lost, and nothing said twice or under a used key, when a node dies at its writes all along?
+
+Bob's node kills itself (SIGKILL) before or after one of its next few writes, in every life anew, through the whole
+story of the demo: asking to join, talking, voting, banning. Each write of the story is the last of some life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from demls.api.models import Group, GroupNews, GroupState
+from demls.cli.processes import Person, make_person, node_process, relay_process
+from demls.cli.proof import copy_state, history, read_records
+from demls.cli.watch import Watch, following
+from demls.client import Client, RefusedByNode
+from demls.client.errors import ClientError
+from demls.protocol.events import Rejected
+from demls.protocol.machines import load_machine
+from demls.wire.ids import Instant
+from demls_engine import Engine
+
+pytestmark = pytest.mark.processes
+
+T = TypeVar("T")
+MORTAL = Path(__file__).with_name("mortal.py")
+SECONDS = 240.0
+
+
+class Mortal:
+    """A node that is started again whenever it dies; every life but the last has its death foretold."""
+
+    def __init__(self, person: Person, when: str) -> None:
+        self.person = person
+        self.lives = 0
+        self.may_live = False
+        self._when = when
+        self._ready = asyncio.Event()
+        self._process: Process | None = None
+
+    async def run(self) -> None:
+        while True:
+            self.lives += 1
+            plan = "" if self.may_live else f"{self._when}:{1 + self.lives % 4}"
+            self._process = process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                str(MORTAL),
+                "node",
+                "--folder",
+                str(self.person.folder),
+                "--port",
+                "0",
+                stdin=DEVNULL,
+                stdout=PIPE,
+                env={
+                    **os.environ,
+                    "PYTHONUNBUFFERED": "1",
+                    "DEMLS_PASSWORD_FILE": str(self.person.folder / "password"),
+                    "DEMLS_TEST_DIE": plan,
+                },
+            )
+            assert process.stdout is not None
+            while line := await process.stdout.readline():
+                if line.startswith(b"Its page: "):
+                    self._ready.set()
+            code = await process.wait()
+            self._ready.clear()
+            assert code == -signal.SIGKILL, f"life {self.lives} ended with {code}"
+
+    async def do(self, act: Callable[[Client], Awaitable[T]]) -> T:
+        """Try until a life is long enough; what was confirmed is confirmed."""
+        while True:
+            await self._ready.wait()
+            try:
+                async with Client.connect(self.person.folder) as client:
+                    return await act(client)
+            except RefusedByNode:
+                raise
+            except ClientError:
+                await asyncio.sleep(0)  # the process's end is noticed by ``run``, which starts the next life
+
+    async def kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+
+@asynccontextmanager
+async def mortal_node(person: Person, when: str) -> AsyncIterator[Mortal]:
+    mortal = Mortal(person, when)
+    running = asyncio.create_task(mortal.run())
+    try:
+        yield mortal
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await mortal.kill()
+
+
+async def until_shown(client: Client, group: str, claim: Callable[[Group], bool]) -> Group:
+    async for news in client.events():
+        if isinstance(news, GroupNews) and news.group.id == group and claim(news.group):
+            return news.group
+    raise AssertionError("the events ended")
+
+
+async def ask(client: Client, link: str) -> None:
+    try:
+        await client.join(link)
+    except RefusedByNode as problem:
+        if "already" not in str(problem):  # an earlier life has asked
+            raise
+
+
+async def vote_yes(client: Client, group: str) -> None:
+    shown = await until_shown(client, group, lambda one: any(p.may_vote or p.my_vote for p in one.proposals))
+    for proposal in shown.proposals:
+        if proposal.may_vote:
+            await client.vote(group, proposal.id, yes=True)
+
+
+async def ban(client: Client, group: str, address: str) -> None:
+    try:
+        await client.send(group, f"/ban {address}")
+    except RefusedByNode as problem:
+        if "already" not in str(problem):  # an earlier life has proposed it
+            raise
+
+
+async def texts(client: Client, group: str) -> list[str]:
+    return [line.text for line in await client.timeline(group, limit=500) if line.kind == "message"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_node_that_dies_at_its_writes_loses_and_repeats_nothing(tmp_path: Path, when: str) -> None:
+    async with asyncio.timeout(SECONDS), relay_process(tmp_path) as relay:
+        alice_, bob_, carol_ = (make_person(name, tmp_path, relay) for name in ("Alice", "Bob", "Carol"))
+        async with (
+            node_process(alice_),
+            node_process(carol_),
+            following("Alice", Client.connect(alice_.folder)) as alice,
+            following("Carol", Client.connect(carol_.folder)) as carol,
+            mortal_node(bob_, when) as bob,
+        ):
+            group = (await alice.client.create_group("Friends", preset="quick")).id
+            said = await play(alice, carol, bob, group, tmp_path / "witness.sqlite", alice_)
+            bob.may_live = True
+            await bob.kill()
+            await bob.do(lambda client: client.send(group, "the last of all"))
+            said.append("the last of all")
+            await alice.until_said(said[-1])
+
+            theirs = [await texts(alice.client, group), await bob.do(lambda client: texts(client, group))]
+            for seen in theirs:
+                assert len(seen) == len(set(seen)), "something was said twice"
+                assert set(said) <= set(seen), "something confirmed was lost"
+            shown = [await alice.client.group(group), await bob.do(lambda client: client.group(group))]
+            assert shown[0].authenticator == shown[1].authenticator
+            assert not [line for line in alice.lines if line.kind == "warning"], "misbehaviour was reported"
+            assert bob.lives > 15
+        assert await reused_keys(tmp_path / "witness.sqlite", alice_, group, relay) == []
+
+
+async def play(alice: Watch, carol: Watch, bob: Mortal, group: str, witness: Path, alice_: Person) -> list[str]:
+    """The demo's story; returns what was confirmed as said."""
+    said: list[str] = []
+
+    async def say(text: str) -> None:
+        tries = iter(range(1000))
+        said.append(await bob.do(lambda client: send(client, f"{text}, try {next(tries)}")))
+        await alice.until_said(said[-1])
+
+    async def send(client: Client, text: str) -> str:
+        await client.send(group, text)
+        return text
+
+    link = (await alice.client.invite(group)).text
+    await bob.do(lambda client: ask(client, link))
+    shown = await alice.until_group(group, lambda one: bool(one.proposals), "Bob's request")
+    await alice.client.vote(group, shown.proposals[0].id, yes=True)
+    await alice.until_group(group, lambda one: one.members == 2, "Bob's admission")
+    await bob.do(lambda client: until_shown(client, group, lambda one: one.state is GroupState.MEMBER))
+    copy_state(alice_, witness)
+    for number in range(3):
+        await say(f"bob {number}")
+        await alice.client.send(group, f"alice {number}")
+        said.append(f"alice {number}")
+
+    await carol.client.join((await alice.client.invite(group)).text)
+    open_now = await alice.until_group(group, lambda one: any(p.may_vote for p in one.proposals), "Carol's request")
+    await alice.client.vote(group, next(p.id for p in open_now.proposals if p.may_vote), yes=True)
+    await bob.do(lambda client: vote_yes(client, group))
+    await carol.until_group(group, lambda one: one.state is GroupState.MEMBER, "Carol's admission")
+    await say("bob greets carol")
+
+    address = (await carol.client.node()).me.address
+    await bob.do(lambda client: ban(client, group, address))
+    open_now = await alice.until_group(group, lambda one: any(p.may_vote for p in one.proposals), "the ban")
+    await alice.client.vote(group, next(p.id for p in open_now.proposals if p.may_vote), yes=True)
+    await carol.until_group(group, lambda one: one.state is GroupState.REMOVED, "Carol's removal")
+    await say("bob after the ban")
+    return said
+
+
+async def reused_keys(witness: Path, alice: Person, group: str, relay: str) -> list[str]:
+    """Different envelopes that a witness cannot open because their message key was used before."""
+    records = read_records(witness, alice.storage_key, group)
+    machine, _ = load_machine(records, engine=Engine(), now=Instant(0))
+    found = await history(relay, machine.topics())
+    distinct = {delivery.payload: delivery for delivery in found}
+    assert len(distinct) > 20
+    refused: list[str] = []
+    for delivery in distinct.values():
+        effects = machine.receive(delivery.topic, delivery.payload, Instant(1_900_000_000_000))
+        refused += [event.detail for event in effects.events if isinstance(event, Rejected)]
+    return [detail for detail in refused if "AlreadyUsed" in detail]

@@ -1,0 +1,339 @@
+"""Looks at the built page in a real browser: what people do, the policy, axe-core, pictures in every size and theme.
+
+Run it from the project's folder after ``npm run build``: ``python web/dev/look.py [folder for pictures]``.
+It needs the Python package playwright and a Chromium (``CHROMIUM``, else /usr/bin/chromium).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+WEB = Path(__file__).parent.parent
+AXE = (WEB / "node_modules/axe-core/axe.min.js").read_text()
+SIZES = {"laptop": (1280, 800), "desk": (1600, 1000), "tablet": (900, 1000), "phone": (390, 844), "narrow": (360, 640)}
+FIRST_PORT = 8790
+DRAWN_MAX = 60
+REPORT_POLICY = """addEventListener('securitypolicyviolation', (event) =>
+  console.error('policy: ' + event.violatedDirective + ' ' + event.sample));"""
+AT_END = """() => {
+  const scroller = document.querySelector('[aria-label="Conversation"][role=region]');
+  return scroller.scrollHeight > 0 && scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 2;
+}"""
+
+
+MINE = "[data-testid=message][data-mine=true]"
+
+
+class Node:
+    """A fake node; ``problems`` collects what the browser complained about."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.problems: list[str] = []
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def fake(self, what: str, **body: str) -> None:
+        url = f"{self.address}fake/{what}"
+        request = urllib.request.Request(url, json.dumps(body).encode(), method="POST")  # noqa: S310
+        urllib.request.urlopen(request).close()  # noqa: S310
+
+
+@contextmanager
+def node(port: int, *options: str) -> Iterator[Node]:
+    command = ["node", str(WEB / "dev/fake-node.mjs"), "--port", str(port), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        if process.stdout is not None:
+            process.stdout.readline()
+        try:
+            yield Node(port)
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def page_of(browser: Browser, running: Node, size: str = "laptop", theme: str = "light") -> Iterator[Page]:
+    width, height = SIZES[size]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if theme == "dark" else "light",
+        reduced_motion="reduce",
+    )
+    page = context.new_page()
+
+    def note(message: ConsoleMessage) -> None:
+        # A refusal that a look provokes on purpose is also an error to the console.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            running.problems.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: running.problems.append(str(error)))
+    page.add_init_script(REPORT_POLICY)
+    page.goto(f"{running.address}#fake-code")
+    page.get_by_test_id("my-contact").or_(page.get_by_test_id("no-session")).first.wait_for()
+    try:
+        yield page
+    finally:
+        context.close()
+
+
+def axe(page: Page, where: str) -> list[str]:
+    """Findings, as sentences. The script comes in through the debugger, so the policy stays as it is."""
+    page.evaluate(AXE + "; 0")
+    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{where}: {finding['id']}: {finding['help']}: {[one['html'][:140] for one in finding['nodes'][:3]]}"
+        for finding in result["violations"]
+    ]
+
+
+def open_group(page: Page, name: str = "Protocol circle") -> None:
+    page.get_by_test_id("group-item").filter(has_text=name).click()
+    page.get_by_test_id("message").last.wait_for()
+    page.wait_for_function(AT_END)
+
+
+def pictures(browser: Browser, folder: Path) -> list[str]:
+    findings: list[str] = []
+    with node(FIRST_PORT) as full, node(FIRST_PORT + 1, "--empty") as empty:
+        for theme in ("light", "dark"):
+            for size in SIZES:
+                with page_of(browser, full, size, theme) as page:
+
+                    def shot(name: str, page: Page = page, size: str = size, theme: str = theme) -> None:
+                        page.screenshot(path=folder / f"{name}-{size}-{theme}.png")
+                        findings.extend(axe(page, f"{name} {size} {theme}"))
+
+                    if size in ("phone", "narrow"):
+                        shot("groups")
+                    open_group(page)
+                    shot("group")
+                    if size not in ("laptop", "desk"):
+                        wide = page.get_by_test_id("pane-glance")
+                        (wide if wide.is_visible() else page.get_by_label("At a glance").first).click()
+                        shot("glance")
+                with page_of(browser, empty, size, theme) as page:
+                    page.screenshot(path=folder / f"welcome-{size}-{theme}.png")
+                    findings.extend(axe(page, f"welcome {size} {theme}"))
+            for dialog in ("found-group", "join-group", "my-contact", "invite", "remove-member", "leave"):
+                for size in ("laptop",) if theme == "dark" else ("laptop", "phone"):
+                    with page_of(browser, full, size, theme) as page:
+                        if dialog in ("invite", "remove-member", "leave"):
+                            open_group(page)
+                            if size == "phone":
+                                page.get_by_test_id("pane-glance").click()
+                        page.get_by_test_id(dialog).first.click()
+                        page.get_by_test_id("dialog").wait_for()
+                        page.wait_for_timeout(150)
+                        page.screenshot(path=folder / f"dialog-{dialog}-{size}-{theme}.png")
+                        findings.extend(axe(page, f"dialog {dialog} {theme}"))
+        return findings + full.problems + empty.problems
+
+
+@dataclass
+class Scene:
+    """One person's page while the story goes on."""
+
+    page: Page
+    running: Node
+    folder: Path
+    findings: list[str] = field(default_factory=list)
+
+    def shot(self, name: str) -> None:
+        self.page.screenshot(path=self.folder / f"{name}-laptop-light.png")
+        self.findings += axe(self.page, name)
+
+
+def story(browser: Browser, folder: Path) -> list[str]:
+    """What a person does, one after the other; raises where the page does not follow."""
+    with node(FIRST_PORT + 2) as running, page_of(browser, running) as page:
+        expect(page).to_have_url(running.address)
+        open_group(page)
+        scene = Scene(page, running, folder)
+        for part in (write, be_refused, decide, search, read, found, leave):
+            part(scene)
+        return scene.findings + running.problems
+
+
+def write(scene: Scene) -> None:
+    """Two lines, then the hints for commands."""
+    page = scene.page
+    composer = page.get_by_test_id("composer")
+    composer.fill("first line")
+    composer.press("Shift+Enter")
+    composer.press_sequentially("second line")
+    composer.press("Enter")
+    expect(page.locator(MINE).last).to_contain_text("second line")
+    expect(page.get_by_test_id("sending")).to_have_count(0)
+    composer.fill("/")
+    expect(page.get_by_test_id("command-hints")).to_be_visible()
+    scene.shot("hints")
+    composer.fill("/ban bo")
+    composer.press("Tab")
+    expect(composer).to_have_value(f"/ban {page.get_by_test_id('member').nth(1).get_attribute('data-address')}")
+
+
+def be_refused(scene: Scene) -> None:
+    """An unknown command keeps its text; a refused message can be sent again."""
+    page = scene.page
+    composer = page.get_by_test_id("composer")
+    composer.fill("/nonsense")
+    composer.press("Enter")
+    expect(page.locator("[data-testid=toast][data-kind=error]")).to_contain_text("There is no command")
+    expect(composer).to_have_value("/nonsense")
+    scene.shot("toast")
+    page.get_by_label("Dismiss", exact=True).click()
+    scene.running.fake("refuse-next", sentence="The group is frozen for 40 s.")
+    composer.fill("held back")
+    composer.press("Enter")
+    expect(page.get_by_test_id("sending")).to_have_attribute("data-state", "failed")
+    scene.shot("failed")
+    page.get_by_test_id("resend").click()
+    expect(page.locator(MINE).last).to_contain_text("held back")
+
+
+def decide(scene: Scene) -> None:
+    """The countdown runs; dismissing is undone; one click votes; sponsoring opens a proposal."""
+    page = scene.page
+    card = page.locator("[data-testid=proposal-card][data-place=glance][data-status=open]")
+    expect(card).to_have_count(1)
+    before = card.get_by_test_id("proposal-countdown").inner_text()
+    expect(card.get_by_test_id("proposal-countdown")).not_to_have_text(before, timeout=3000)
+    page.get_by_test_id("dismiss").click()
+    expect(page.get_by_test_id("request")).to_have_count(0)
+    page.get_by_test_id("undo").click()
+    expect(page.get_by_test_id("request")).to_have_count(1)
+    card.get_by_test_id("vote-yes").click()
+    expect(page.locator("[data-testid=proposal-card][data-status=approved]").first).to_be_visible()
+    expect(page.get_by_test_id("epoch")).to_have_text("8", timeout=6000)
+    expect(page.get_by_test_id("member")).to_have_count(4)
+    page.get_by_test_id("sponsor").click()
+    expect(card).to_contain_text("Erin")
+
+
+def search(scene: Scene) -> None:
+    page = scene.page
+    page.get_by_test_id("search").click()
+    page.get_by_test_id("search-input").fill("train")
+    expect(page.get_by_test_id("search-count")).to_contain_text("of")
+    scene.shot("search")
+    page.get_by_test_id("search-input").press("Escape")
+
+
+def read(scene: Scene) -> None:
+    """What is said elsewhere is counted until it is seen."""
+    page = scene.page
+    page.get_by_test_id("group-item").filter(has_text="Test bench").click()
+    scene.running.fake("say", group="Protocol circle", text="Are you there?")
+    expect(page.get_by_test_id("unread")).to_have_text("1 unread")
+    open_group(page)
+    expect(page.get_by_test_id("unread")).to_have_count(0)
+
+
+def found(scene: Scene) -> None:
+    """Drafts outlive a closed dialog and a reload; the browser's back goes back."""
+    page = scene.page
+    page.get_by_test_id("found-group").click()
+    page.get_by_test_id("found-name").fill("Kept draft")
+    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("dialog")).to_have_count(0)
+    page.get_by_test_id("found-group").click()
+    expect(page.get_by_test_id("found-name")).to_have_value("Kept draft")
+    page.get_by_test_id("confirm").click()
+    expect(page.get_by_test_id("notice").last).to_contain_text("You founded Kept draft")
+    page.go_back()
+    expect(page.get_by_role("heading", name="Protocol circle")).to_be_visible()
+    page.get_by_test_id("composer").fill("half a thought")
+    page.reload()
+    page.get_by_test_id("message").last.wait_for()
+    expect(page.get_by_test_id("composer")).to_have_value("half a thought")
+
+
+def leave(scene: Scene) -> None:
+    """Leave, forget, and lose the session."""
+    page = scene.page
+    page.get_by_test_id("leave").click()
+    page.get_by_test_id("confirm").click()
+    expect(page.get_by_test_id("past-group")).to_contain_text("You left")
+    scene.shot("left")
+    page.get_by_test_id("forget").click()
+    page.get_by_test_id("confirm").click()
+    expect(page.get_by_test_id("group-item").filter(has_text="Protocol circle")).to_have_count(0)
+    scene.running.fake("end-session")
+    page.get_by_test_id("no-session").wait_for()
+    scene.shot("no-session")
+
+
+def lost_connection(browser: Browser, folder: Path) -> list[str]:
+    """The node goes and comes back: a banner meanwhile, and nothing is lost."""
+    port = FIRST_PORT + 3
+    with ExitStack() as browsing:
+        with node(port) as running:
+            page = browsing.enter_context(page_of(browser, running))
+            open_group(page)
+            page.get_by_test_id("composer").fill("kept over a restart")
+        expect(page.get_by_test_id("connection-banner")).to_be_visible()
+        expect(page.get_by_test_id("sync")).to_have_attribute("data-state", "offline")
+        expect(page.get_by_test_id("message").last).to_be_visible()
+        page.screenshot(path=folder / "banner-laptop-light.png")
+        findings = axe(page, "banner")
+        with node(port) as running:
+            expect(page.get_by_test_id("connection-banner")).to_have_count(0, timeout=20_000)
+            expect(page.get_by_test_id("composer")).to_have_value("kept over a restart")
+            running.fake("say", text="Back again")
+            expect(page.get_by_test_id("message").last).to_contain_text("Back again")
+    return findings
+
+
+def large(browser: Browser, folder: Path) -> list[str]:
+    with node(FIRST_PORT + 4, "--messages", "10000", "--members", "1000") as running, page_of(browser, running) as page:
+        open_group(page)
+        expect(page.get_by_test_id("members-count")).to_have_text("1,000 members")
+        drawn = page.get_by_test_id("message").count()
+        findings = [f"{drawn} messages are drawn at once"] if drawn > DRAWN_MAX else []
+        scroller = page.get_by_role("region", name="Conversation")
+        for _ in range(6):
+            scroller.evaluate("one => one.scrollTo(0, 0)")
+            page.wait_for_timeout(250)
+        page.screenshot(path=folder / "earlier-laptop-light.png")
+        page.get_by_test_id("search").click()
+        page.get_by_test_id("search-input").fill("coins (700)")
+        expect(page.get_by_test_id("search-count")).to_have_text("1 of 1", timeout=20_000)
+        expect(page.get_by_test_id("message").filter(has_text="(700)").filter(has_text="coins")).to_be_visible()
+        page.screenshot(path=folder / "large-laptop-light.png")
+        findings += axe(page, "large")
+        page.get_by_test_id("to-end").click()
+        expect(page.get_by_test_id("message").filter(has_text="Give me a minute")).to_be_visible()
+        return findings + running.problems
+
+
+def main() -> int:
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else WEB / "dev/shots")
+    folder.mkdir(parents=True, exist_ok=True)
+    only = sys.argv[2:]
+    with sync_playwright() as playwright:
+        chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        findings: list[str] = []
+        for look in (story, lost_connection, large, pictures):
+            if not only or look.__name__ in only:
+                findings += look(browser, folder)
+        browser.close()
+    sys.stdout.write("\n".join(findings or ["No findings."]) + "\n")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

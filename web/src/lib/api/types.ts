@@ -1,0 +1,27 @@
+/** The API's data types by their names; `npm run types` makes them from the node's OpenAPI document. */
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type Done = Schemas["Done"];
+export type Group = Schemas["Group"];
+export type GroupState = Schemas["GroupState"];
+export type GroupSummary = Schemas["GroupSummary"];
+export type JoinRequest = Schemas["JoinRequest"];
+export type Member = Schemas["Member"];
+export type NewGroup = Schemas["NewGroup"];
+export type NodeInfo = Schemas["NodeInfo"];
+export type Person = Schemas["Person"];
+export type Problem = Schemas["Problem"];
+export type Proposal = Schemas["Proposal"];
+export type Round = Schemas["Round"];
+export type Sharable = Schemas["Sharable"];
+export type Sync = Schemas["Sync"];
+export type TimelineEntry = Schemas["TimelineEntry"];
+
+/** What the events socket sends. */
+export type News =
+  | Schemas["TimelineNews"]
+  | Schemas["GroupNews"]
+  | Schemas["GroupsNews"]
+  | Schemas["NodeNews"];

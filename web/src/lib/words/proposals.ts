@@ -1,0 +1,64 @@
+/** What a proposal card says beyond the node's own sentences. */
+import type { Proposal } from "../api/types";
+import { duration, until } from "./durations";
+import { moment } from "./times";
+
+export function statusWord(proposal: Proposal, now: number): string {
+  switch (proposal.status) {
+    case "open":
+      return proposal.deadline > now ? `${duration(proposal.deadline - now)} left` : "Counting";
+    case "approved":
+      return "Approved";
+    case "rejected":
+      return "Rejected";
+    case "committed":
+      return "Committed";
+    case "withdrawn":
+      return "Withdrawn";
+  }
+}
+
+/** My vote, and whether it is final. */
+export function myVote(proposal: Proposal): string {
+  if (proposal.my_vote !== null) return `You voted ${proposal.my_vote ? "yes" : "no"}. A vote is final.`;
+  if (proposal.status !== "open") return "You did not vote.";
+  if (!proposal.may_vote) return "You have no vote on this.";
+  return "A vote is final.";
+}
+
+/** What happens, and when, if I do nothing. Empty once it is over. */
+export function ifNothing(proposal: Proposal, now: number): string {
+  if (proposal.status === "approved") return "Approved: it happens with the next commit.";
+  if (proposal.status !== "open") return "";
+  if (proposal.deadline <= now) return "The time is up; the votes are being counted.";
+  const when = `${until(proposal.deadline, now)}, at ${moment(proposal.deadline, now)}`;
+  if (proposal.my_vote !== null || !proposal.may_vote)
+    return `Decided ${when}, or as soon as enough have voted.`;
+  return proposal.silence_is_yes
+    ? `Your silence counts as yes ${when}.`
+    : `Your silence does not count as yes; it closes ${when}.`;
+}
+
+export const isUndecided = (proposal: Proposal): boolean =>
+  proposal.status === "open" || proposal.status === "approved";
+
+export const needsMyVote = (proposal: Proposal): boolean =>
+  proposal.status === "open" && proposal.may_vote && proposal.my_vote === null;
+
+export interface Tally {
+  readonly yes: number;
+  readonly silent: number;
+  readonly no: number;
+  readonly needed: number;
+}
+
+/** The widths of the bar in parts of 100: yes from the left, no from the right, the silent between. */
+export function tally(proposal: Pick<Proposal, "voters" | "yes" | "no" | "silent" | "needed">): Tally {
+  const share = (count: number) => (proposal.voters === 0 ? 0 : (100 * count) / proposal.voters);
+  return {
+    yes: share(proposal.yes),
+    silent: share(proposal.silent),
+    no: share(proposal.no),
+    needed: Math.min(100, share(proposal.needed)),
+  };
+}
