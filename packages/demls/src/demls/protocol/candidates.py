@@ -10,8 +10,9 @@ from demls_consensus import Certificate, Malformed, SignedVote, Silence, is_refu
 
 from demls.protocol import policy as bounds
 from demls.protocol.commit_round import Mint
+from demls.protocol.credential import CredentialRefused, parse_credential
 from demls.protocol.engine import Candidate as BuiltCandidate
-from demls.protocol.engine import Engine, InvalidInput, MlsGroup
+from demls.protocol.engine import Engine, EngineError, InvalidInput, MlsGroup
 from demls.protocol.events import Reason
 from demls.protocol.governance import Governance, Item
 from demls.protocol.records import Ledger
@@ -222,7 +223,7 @@ class Candidates:
         approved = [item for item in self._governance.approved() if _is_in_date(item, now)]
         return (
             check_credentials(content, now)
-            or check_time(content, self._state.time, now)
+            or check_time(content, now)
             or check_consent(content, items, approved, self._patience, now, self._fits_with(candidate.id, content))
             or self._check_certificates(candidate.id, content)
         )
@@ -319,7 +320,31 @@ class Candidates:
     def merge(self, candidate: Candidate) -> None:
         """Move the MLS group to the next epoch."""
         own = self._own.get(candidate.id)
-        self._mls.merge(own.staged if own is not None else self._mls.stage(candidate.commit))
+        if own is not None:
+            self._mls.merge(own.staged)
+            return
+        content = self.content(candidate)
+        assert isinstance(content, Content)
+        self._mls.merge(content.staged)
+
+    def added(self, candidate: Candidate) -> list[tuple[Address, bytes]]:
+        """(address, key package) of those whom it admits, by the commit itself."""
+        packages: list[bytes]
+        if candidate.id in self._own:
+            changes = (item.change for item in self.items(candidate.id))
+            packages = [change.key_package_bytes for change in changes if isinstance(change, Invite)]
+        else:
+            content = self.content(candidate)
+            assert isinstance(content, Content)
+            packages = [package.encoded for package in content.staged.adds]
+        admitted = []
+        for package in packages:
+            try:
+                credential = parse_credential(self._engine.parse_key_package(package).credential)
+            except (EngineError, CredentialRefused):
+                continue
+            admitted.append((Address(credential.address), package))
+        return admitted
 
     def committer(self, candidate: Candidate) -> Address:
         if candidate.id in self._own:

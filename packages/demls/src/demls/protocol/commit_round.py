@@ -321,11 +321,11 @@ class Round:
         named = {statement.candidate for statement in self.statements(StatementKind.ACK, view).values()}
         for candidate in sorted(named - {NIL}):
             body = self.candidates.get(CandidateId(candidate))
-            if body is None or self._host.judge(body, fresh=False, step=step) is not Verdict.VALID:
-                continue
             acks = self.supporters(StatementKind.ACK, view, candidate)
-            enough = len(acks) >= self._host.quorum(CandidateId(candidate))
-            if enough and self._host.is_good(CandidateId(candidate), acks):
+            if body is None or len(acks) < self._host.quorum(CandidateId(candidate)):
+                continue
+            is_sound = self._host.judge(body, fresh=False, step=step) is Verdict.VALID
+            if is_sound and self._host.is_good(CandidateId(candidate), acks):
                 return CandidateId(candidate)
         return None
 
@@ -361,8 +361,9 @@ class Round:
 
     def _skip(self, step: Step) -> None:
         """f + 1 members are in higher views: enter the highest that so many have reached."""
-        reached = sorted((view for member, view in self._reached.items() if member != self._own), reverse=True)
-        if len(reached) > self._roster.f and reached[self._roster.f] > self.at.view:
+        ahead = [view for member, view in self._reached.items() if view > self.at.view and member != self._own]
+        if len(ahead) > self._roster.f:
+            reached = sorted(ahead, reverse=True)
             self._enter(View(reached[self._roster.f]), step)
             self.at.phase = Phase.WAITING
             self._save()

@@ -39,6 +39,7 @@ from demls.wire.messages import (
 
 PROPOSAL_LABEL = "demls proposal"
 VOTE_LABEL = "demls vote"
+_GOING = (ProposalStatus.OPEN, ProposalStatus.APPROVED)
 _KIND_ORDER = {Leave: 0, Remove: 1, Invite: 2}
 """Canonical order of kinds in a commit; within a kind by proposal id."""
 
@@ -52,6 +53,7 @@ class ProposalRecord:
     deadline: int
     status: str
     by_silence: bool
+    is_void: bool
     reason: str
     epoch: int | None
     approved_since: int | None
@@ -71,6 +73,8 @@ class Item:
     status: ProposalStatus = ProposalStatus.OPEN
     reason: str = ""
     by_silence: bool = False
+    is_void: bool = False
+    """It was rejected, and has become impossible since: no late vote brings it back."""
     epoch: Epoch | None = None
     approved_since: Instant | None = None
     ended_at: Instant | None = None
@@ -79,6 +83,11 @@ class Item:
     @property
     def change(self) -> Change:
         return self.proposal.change.payload
+
+    @property
+    def is_closed(self) -> bool:
+        """Nothing that arrives changes it any more."""
+        return self.is_void or self.status in (ProposalStatus.COMMITTED, ProposalStatus.WITHDRAWN)
 
     @property
     def effect(self) -> tuple[str, bytes]:
@@ -161,6 +170,7 @@ class Governance:
                 continue
             item.status = ProposalStatus(record.status)
             item.by_silence = record.by_silence
+            item.is_void = record.is_void
             item.reason = record.reason
             item.epoch = None if record.epoch is None else Epoch(record.epoch)
             item.ended_at = None if record.ended_at is None else Instant(record.ended_at)
@@ -321,7 +331,7 @@ class Governance:
         if key is None or vote.voter not in item.tally.voters:
             step.refuse(Reason.NOT_ENTITLED, "a vote by nobody who may vote on it")
             return None
-        if item.status in (ProposalStatus.COMMITTED, ProposalStatus.WITHDRAWN):
+        if item.is_closed:
             return None
         if not self._scheme.verify(key, vote.content, vote.signature):
             step.refuse(Reason.FORGED, "a vote that its voter did not sign")
@@ -358,7 +368,7 @@ class Governance:
 
     def refresh(self, item: Item, step: Step) -> None:
         """Bring the item's status in line with its votes and the time."""
-        if item.status in (ProposalStatus.COMMITTED, ProposalStatus.WITHDRAWN) or item.proposal_id in self.locked:
+        if item.is_closed or item.proposal_id in self.locked:
             return
         if item.needs_votes:
             verdict = item.tally.verdict(deadline_passed=step.now >= item.deadline)
@@ -442,9 +452,13 @@ class Governance:
                 self._end(item, ProposalStatus.COMMITTED, item.reason, step, epoch)
         self.enter(roster, epoch)
         for item in list(self.items.values()):
-            if item.status in (ProposalStatus.COMMITTED, ProposalStatus.WITHDRAWN):
+            if item.is_closed:
                 continue
             impossible = self._impossible(item)
+            if impossible and item.status is ProposalStatus.REJECTED:
+                item.is_void = True
+                self._save(item)
+                continue
             if impossible:
                 self._withdraw(item, impossible, step)
                 continue
@@ -516,6 +530,7 @@ class Governance:
                 item.deadline,
                 item.status.value,
                 item.by_silence,
+                item.is_void,
                 item.reason,
                 item.epoch,
                 item.approved_since,
@@ -526,7 +541,7 @@ class Governance:
     def in_flight(self) -> Iterator[Item]:
         """Open and approved work, in canonical order."""
         for item in sorted(self.items.values(), key=Item.order):
-            if item.status in (ProposalStatus.OPEN, ProposalStatus.APPROVED):
+            if item.status in _GOING:
                 yield item
 
 

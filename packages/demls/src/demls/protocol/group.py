@@ -139,6 +139,8 @@ class Group:
             raise RequestRefused("Give the group a name of at most 80 characters.")
         if not _fits_in(description, bounds.DESCRIPTION_BYTES_MAX):
             raise RequestRefused("The description is too long: at most 500 characters.")
+        if not bounds.is_sound(policy):
+            raise RequestRefused("This policy cannot work: a duration or a number of stewards is out of bounds.")
         group_id = GroupId(engine.random(32))
         charter = Charter(bounds.CHARTER_VERSION, "demls", name, description, engine.random(32), policy)
         mls = engine.create_group(

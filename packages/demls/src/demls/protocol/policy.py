@@ -26,6 +26,25 @@ PRESETS = {policy.preset: policy for policy in (QUICK, DAY_POLICY, COUNCIL)}
 
 CHARTER_VERSION = 1
 
+INSTANT_MAX = 1 << 48
+"""Latest point in time that anything may name (in the year 10889): sums of times stay far from any overflow."""
+
+DURATION_MAX = 366 * DAY
+BATCH_WINDOW_MAX = HOUR
+DELIVERY_TIME_MAX = 10 * MINUTE
+STEWARDS_MAX = 1000
+
+
+def is_sound(policy: Policy) -> bool:
+    """Can a group live by this policy? A charter that says otherwise is refused by joiners."""
+    return (
+        max(policy.invite.duration, policy.remove.duration) <= DURATION_MAX
+        and policy.batch_window <= BATCH_WINDOW_MAX
+        and policy.delivery_time <= DELIVERY_TIME_MAX
+        and 1 <= policy.stewards_min <= policy.stewards_max <= STEWARDS_MAX
+    )
+
+
 # --- Bounds. Each has a test. They limit what a member can make the others keep, whatever it sends. ---------------
 
 ENVELOPE_BYTES_MAX = 16 * 1024 * 1024

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from demls_consensus import faults, quorum
 
-from demls.protocol.credential import parse_credential
+from demls.protocol.credential import CredentialRefused, parse_credential
 from demls.protocol.engine import Member
 from demls.wire.ids import Address, Epoch, LeafKey
 
@@ -34,7 +34,10 @@ class Roster:
         self._leaves: dict[Address, tuple[int, ...]] = {}
         self._owner: dict[int, Address] = {}
         for member in sorted(leaves, key=lambda member: member.leaf):
-            credential = parse_credential(member.credential)
+            try:
+                credential = parse_credential(member.credential)
+            except CredentialRefused:
+                continue  # whoever it is, it is nobody here: no voice, no name
             address = Address(credential.address)
             joined = since.get(address, epoch)
             key = LeafKey(member.signature_key)

@@ -31,7 +31,6 @@ from demls.wire.ids import Address, CandidateId, Duration, Epoch, GroupId, Head,
 from demls.wire.messages import (
     Candidate,
     Charter,
-    Invite,
     Leave,
     Proposal,
     RoundStatement,
@@ -358,6 +357,7 @@ class GroupState:
         minted = self.candidates.minted(candidate.id)
         assert minted is not None
         entries = [ProposalId(entry.proposal_id) for entry in self.candidates.entries(candidate.id)]
+        added = self.candidates.added(candidate)
         self.candidates.merge(candidate)
         self.mls_changed = True
         self.history.keep(settled)
@@ -377,7 +377,6 @@ class GroupState:
         joined = tuple(seat.address for seat in roster.seats if seat.address not in before.addresses)
         left = tuple(seat.address for seat in before.seats if seat.address not in roster.addresses)
         head = next_head(settled.head, settled.epoch, candidate.id)
-        added = self._added_by(entries)
         stewards = continued(self.state.stewards, roster, epoch, self.group_id)
         self.enter(head, minted[1], stewards, roster, step.now)
         self.governance.settle(entries, roster, epoch, step)
@@ -402,15 +401,6 @@ class GroupState:
         """What a member, or a former one, calls itself; empty for anybody else."""
         seat = self.roster.seat(address)
         return seat.name if seat is not None else self.former_names.get(Address(address), "")
-
-    def _added_by(self, entries: Iterable[ProposalId]) -> list[tuple[Address, bytes]]:
-        """(address, key package) of those whom these entries admit."""
-        items = (self.governance.items.get(entry) for entry in entries)
-        return [
-            (item.subject, item.change.key_package_bytes)
-            for item in items
-            if item is not None and isinstance(item.change, Invite)
-        ]
 
     # --- Welcomes -----------------------------------------------------------------------------------------------
 

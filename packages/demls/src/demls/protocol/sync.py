@@ -17,7 +17,7 @@ from demls.protocol.continuity import is_certified
 from demls.protocol.credential import CredentialRefused, check_leaf
 from demls.protocol.engine import Engine, EngineError, MlsGroup
 from demls.protocol.governance import Governance
-from demls.protocol.policy import CHARTER_VERSION, POLICY_EXTENSION
+from demls.protocol.policy import CHARTER_VERSION, INSTANT_MAX, POLICY_EXTENSION, is_sound
 from demls.protocol.requests import Requests
 from demls.protocol.roster import Roster
 from demls.protocol.validation import State
@@ -104,6 +104,8 @@ def open_welcome(message: WelcomeBundle, key_package_private: bytes, engine: Eng
 
 def _check(mls: MlsGroup, charter: Charter, sync: Sync, message: WelcomeBundle, engine: Engine) -> None:
     settled = message.settled
+    if not is_sound(charter.policy) or sync.time > INSTANT_MAX:
+        raise WelcomeRefused("The group's policy or time is beyond all bounds.")
     if charter.profile != "demls" or sync.group_id != mls.group_id or sync.epoch + 1 != mls.epoch:
         raise WelcomeRefused("The sync is of another group or epoch than the welcome.")
     if (settled.epoch, settled.head) != (sync.epoch, sync.head):

@@ -34,7 +34,7 @@ class Check(StrEnum):
     STAGES = "V01"
     """The commit is valid for this epoch. RFC 9420 §12.4.2."""
     CONTEXT = "V02"
-    """Its authenticated data is a CommitContext of this state. LIP-104 §Commit validation; P7."""
+    """Its authenticated data is a CommitContext of this state, later than its time. LIP-104 §Commit validation; P7."""
     COMMITTER = "V03"
     """The committer, as MLS proves it, is the leader of the view in which it was minted. LIP-104 §Committer checks."""
     CANONICAL = "V04"
@@ -58,7 +58,7 @@ class Check(StrEnum):
     PATIENCE = "V13"
     """Nothing approved here for longer than patience is missing by effect. No censorship."""
     TIME = "V14"
-    """Chain time is later than the parent's and within two minutes of the own clock. Fresh candidates only."""
+    """Chain time is within two minutes of the own clock. Fresh candidates only."""
 
 
 TIME_DIFFERENCE_MAX = Duration(120_000)
@@ -112,6 +112,8 @@ def read_content(candidate: Candidate, state: State, mls: MlsGroup) -> Content |
         return _invalid(Check.CONTEXT, "the authenticated data is no commit context")
     if context.head != state.head:
         return _invalid(Check.CONTEXT, "it continues another state")
+    if not state.time < context.time <= bounds.INSTANT_MAX:
+        return _invalid(Check.CONTEXT, "its time is not later than that of the state it continues")
     if state.leaders[context.view % len(state.leaders)] != committer:
         return _invalid(Check.COMMITTER, "its committer did not lead the view in which it was minted")
     seat = state.roster.seat(committer)
@@ -228,10 +230,10 @@ def check_consent(
     return None
 
 
-def check_time(content: Content, parent: Instant, now: Instant) -> Finding | None:
+def check_time(content: Content, now: Instant) -> Finding | None:
     """Check V14."""
-    if content.time <= parent or abs(content.time - now) > TIME_DIFFERENCE_MAX:
-        return Finding(Verdict.NOT_YET, Check.TIME, "its time does not fit the chain or the clock here")
+    if abs(content.time - now) > TIME_DIFFERENCE_MAX:
+        return Finding(Verdict.NOT_YET, Check.TIME, "its time does not fit the clock here")
     return None
 
 

@@ -53,7 +53,9 @@ def _plan(cls: type) -> tuple[_Field, ...]:
 @cache
 def _plan_of(cls: Any) -> tuple[_Field, ...]:
     hints = typing.get_type_hints(cls, include_extras=True)
-    return tuple(_field(field.name, hints[field.name], field.metadata) for field in dataclasses.fields(cls))
+    return tuple(
+        _field(field.name, hints[field.name], field.metadata) for field in dataclasses.fields(cls) if field.init
+    )
 
 
 def _field(name: str, hint: Any, metadata: Any) -> _Field:

@@ -143,11 +143,12 @@ class Candidate:
     welcome: Annotated[bytes, Size(0, WELCOME_BYTES_MAX)]
     joiner_key: Annotated[bytes, Size(0, 32)]
     sync: Annotated[bytes, Size(0, SYNC_BYTES_MAX)]
+    id: CandidateId = field(init=False, repr=False, compare=False)
+    """32-byte SHA-256 over every byte of it; not on the wire."""
 
-    @property
-    def id(self) -> CandidateId:
-        """32-byte SHA-256 over every byte of it."""
-        return CandidateId(digest(b"demls candidate 1", self.commit, self.welcome, self.joiner_key, self.sync))
+    def __post_init__(self) -> None:
+        candidate_id = digest(b"demls candidate 1", self.commit, self.welcome, self.joiner_key, self.sync)
+        object.__setattr__(self, "id", CandidateId(candidate_id))
 
 
 class StatementKind(IntEnum):
