@@ -108,7 +108,7 @@ def _changed(generator: Random, value: Any) -> Any:
     """The same message with one field replaced, in it or in a message inside it."""
     cls = type(value)
     hints = _hints(cls)
-    fields = dataclasses.fields(cls)
+    fields = [field for field in dataclasses.fields(cls) if field.init]
     if not fields:
         return value
     field = generator.choice(fields)
