@@ -383,6 +383,7 @@ class GroupState:
         self.requests.settle(roster, step.now)
         for member in (*left, *joined):
             self.chat.forget(member)
+            self._remember(before, member)
         step.tell(Settled(epoch, candidate.id, committer, joined, left, tuple(entries)))
         if added:
             self._welcome(settled, added, committer, step)
