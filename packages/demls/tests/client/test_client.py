@@ -10,7 +10,7 @@ import httpx
 import pytest
 from demls.api import models
 from demls.client import Client, NodeNotRunning, NodeUnreachable, RefusedByNode
-from demls.client.client import Address, data_folder
+from demls.client.address import Address, data_folder
 from demls.node.api.app import openapi_document
 
 

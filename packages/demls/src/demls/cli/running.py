@@ -43,7 +43,7 @@ def node(
     """Run the node; it prints the address of its page."""
     import asyncio  # noqa: PLC0415
 
-    from demls.client.client import data_folder  # noqa: PLC0415
+    from demls.client.address import data_folder  # noqa: PLC0415
     from demls.identity.password import environment_password  # noqa: PLC0415
     from demls.node.data_folder import DataFolder  # noqa: PLC0415
     from demls.node.program import check_is_set_up, run_node  # noqa: PLC0415
@@ -74,7 +74,7 @@ def relay(
     import asyncio  # noqa: PLC0415
 
     from demls.cli.relay import run_relay  # noqa: PLC0415
-    from demls.client.client import data_folder  # noqa: PLC0415
+    from demls.client.address import data_folder  # noqa: PLC0415
 
     asyncio.run(run_relay(host, port, log or data_folder(None) / "relay.sqlite"))
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from demls.cli.output import say, waiting
-from demls.client.client import data_folder
+from demls.client.address import data_folder
 from demls.identity.errors import IdentityError, KeystoreExists
 from demls.identity.keystore import Keystore
 from demls.identity.password import PASSWORD_FILE_VARIABLE, environment_password, read_password

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -14,38 +12,14 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from demls.api import models
-from demls.client.errors import NodeNotRunning, NodeUnreachable, RefusedByNode
+from demls.client.address import Address, data_folder, find_node
+from demls.client.errors import NodeUnreachable, RefusedByNode
 from demls.client.events import AnyNews, read_events
 
 API = "/api/v1"
 TIMEOUT_SECONDS = 60.0
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a node's API is and the token that opens it."""
-
-    url: str
-    token: str
-
-    def __repr__(self) -> str:
-        return f"Address({self.url!r})"
-
-
-def find_node(folder: Path) -> Address:
-    """The running node of a data folder. Raises NodeNotRunning."""
-    try:
-        url = (folder / "api.address").read_text("ascii").strip()
-        token = (folder / "api.token").read_text("ascii").strip()
-    except FileNotFoundError:
-        raise NodeNotRunning(f"No node is running in {folder}. Start it with “demls node --folder {folder}”.") from None
-    except OSError as problem:
-        raise NodeNotRunning(
-            f"{problem.filename} cannot be read ({problem.strerror}). Correct its permissions."
-        ) from None
-    return Address(url, token)
 
 
 class Client(AbstractAsyncContextManager["Client"]):
@@ -222,16 +196,6 @@ class Client(AbstractAsyncContextManager["Client"]):
     def _known_address(self) -> Address:
         assert self._address is not None
         return self._address
-
-
-def data_folder(folder: str | Path | None) -> Path:
-    """The data folder: ``folder``, else DEMLS_FOLDER, else the usual place of this operating system."""
-    given = folder or os.environ.get("DEMLS_FOLDER")
-    if given:
-        return Path(given).expanduser()
-    import platformdirs  # noqa: PLC0415 (seldom needed)
-
-    return Path(platformdirs.user_data_dir("demls", appauthor=False))
 
 
 def _read(answer: httpx.Response, kind: type[T]) -> T:

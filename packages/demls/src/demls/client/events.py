@@ -14,7 +14,7 @@ from demls.api.models import GroupNews, GroupsNews, News, NodeNews, TimelineNews
 from demls.client.errors import NodeNotRunning, RefusedByNode
 
 if TYPE_CHECKING:
-    from demls.client.client import Address
+    from demls.client.address import Address
 
 AnyNews = TimelineNews | GroupNews | GroupsNews | NodeNews
 
