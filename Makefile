@@ -81,6 +81,7 @@ demo: setup
 .PHONY: test
 test: setup $(STAMPS)/interop
 	@scripts/chromium.sh
+	@scripts/engine_tests.sh
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal
 	@cd web && ../scripts/npm.sh test --silent
 
