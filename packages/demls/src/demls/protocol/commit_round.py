@@ -170,11 +170,6 @@ class Round:
     def load(self, now: Instant) -> None:
         """Go on where the ledger says; timers of the phase start again, so a restart hurries nobody."""
         self.at = self._ledger.find(b"round/position", Position) or Position()
-        if self.at.phase is not Phase.IDLE:
-            self.at.entered_at = now
-            self.at.acks_at = None if self.at.acks_at is None else now
-            self.at.locks_at = None if self.at.locks_at is None else now
-            self.at.repeat_at = now
         for _, raw in self._ledger.bytes_under(b"round/offer/"):
             offer = decode_message(raw, Offer)
             self.offers[View(offer.view)] = offer
@@ -182,6 +177,10 @@ class Round:
             self._host.learn(offer.candidate)
         for _, raw in self._ledger.bytes_under(b"round/statement/"):
             self._keep(decode_message(raw, RoundStatement))
+        if self.at.phase is not Phase.IDLE:
+            self.at.entered_at = self.at.repeat_at = now
+            self.at.acks_at = now if self._is_heard(StatementKind.ACK, self.at.view) else None
+            self.at.locks_at = now if self._is_heard(StatementKind.LOCK, self.at.view) else None
         if self.at.lock:
             self._host.lock(CandidateId(self.at.lock))
 
@@ -303,9 +302,12 @@ class Round:
         """Members that have spoken in the own view or a later one."""
         return frozenset(member for member, view in self._reached.items() if view >= self.at.view)
 
+    def _is_heard(self, kind: StatementKind, view: int) -> bool:
+        """Are there a quorum of acks, or locks, of any kind?"""
+        return len(self.statements(kind, view)) >= self._host.quorum(NIL)
+
     def _note_quorums(self, kind: StatementKind, view: View, step: Step) -> None:
-        enough = len(self.statements(kind, view)) >= self._host.quorum(NIL)
-        if view == self.at.view and enough:
+        if view == self.at.view and self._is_heard(kind, view):
             if kind is StatementKind.ACK and self.at.acks_at is None:
                 self.at.acks_at = step.now
             if kind is StatementKind.LOCK and self.at.locks_at is None:
@@ -440,8 +442,19 @@ class Round:
 
     def may_start(self, step: Step) -> bool:
         """Approved work, a best candidate, an acceptable offer, or f + 1 members in this view."""
+        return self._has_reason() or self.is_acceptable(step)
+
+    def _has_reason(self) -> bool:
         others = sum(1 for member, view in self._reached.items() if view >= self.at.view and member != self._own)
-        return bool(self._host.has_work() or self.at.best or others > self._roster.f or self.is_acceptable(step))
+        return bool(self._host.has_work() or self.at.best or others > self._roster.f)
+
+    def is_pointless(self, step: Step) -> bool:  # noqa: ARG002 - guards have one form
+        """The work is gone, nothing was acked, and too few members are here for the others to come."""
+        own = self.statements(StatementKind.ACK, self.at.view).get(self._own)
+        return own is not None and own.candidate == NIL and not self._has_reason()
+
+    def pause(self, step: Step) -> None:  # noqa: ARG002 - actions have one form
+        self.at.opened_at = None
 
     def start(self, step: Step) -> None:
         self._enter(View(self.at.view), step)
@@ -488,7 +501,12 @@ class Round:
         self._state(StatementKind.ACK, candidate, self._host.choices(candidate), step)
 
     def is_hopeless(self, step: Step) -> bool:
-        """This view can bring nothing: its time is over, its offer is invalid, or its leader may not do the work."""
+        """This view can bring nothing: its time is over, its offer is invalid, or its leader may not do the work.
+
+        Or the own ack was given before a rest.
+        """
+        if self._own in self.statements(StatementKind.ACK, self.at.view):
+            return True
         if step.now >= self._offer_end():
             return True
         leader, offer = self.leader(self.at.view), self.offers.get(View(self.at.view))
@@ -585,6 +603,9 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(
         Phase.ACKED, "q nil acks, or half a view time after q acks", Round.must_lock_nil, Round.lock_nil, Phase.LOCKED
     ),
+    Transition(
+        Phase.ACKED, "the work is gone, and fewer than f+1 others are here", Round.is_pointless, Round.pause, Phase.IDLE
+    ),
     Transition(Phase.LOCKED, "the view is over and there is no work", Round.goes_on_idle, Round.rest, Phase.IDLE),
     Transition(
         Phase.LOCKED,
@@ -592,6 +613,13 @@ TRANSITIONS: tuple[Transition, ...] = (
         Round.must_go_on,
         Round.next_view,
         Phase.WAITING,
+    ),
+    Transition(
+        Phase.LOCKED,
+        "the work is gone, and fewer than f+1 others are here",
+        Round.is_pointless,
+        Round.pause,
+        Phase.IDLE,
     ),
 )
 """Settling (q locks of one view for one candidate) comes before all of them, in any phase and from any view."""

@@ -191,7 +191,8 @@ class Governance:
         self._electorates[epoch] = electorate
         self._ledger.put(_electorate_key(epoch), {bytes(address): bytes(key) for address, key in electorate.items()})
         needed = {item.proposal.epoch for item in self.items.values()}
-        for old in [old for old in self._electorates if old < epoch - bounds.PAST_EPOCHS and old not in needed]:
+        oldest = epoch - bounds.PAST_EPOCHS - 1  # one more than may be opened in, for work that was opened just before
+        for old in [old for old in self._electorates if old < oldest and old not in needed]:
             del self._electorates[old]
             self._ledger.delete(_electorate_key(old))
 
@@ -204,6 +205,10 @@ class Governance:
         """Who may decide what was opened in ``epoch``, for a sync; leaf indices are not needed there."""
         known = self._electorates[Epoch(epoch)]
         return Electorate(epoch, tuple(Seat(address, 0, key, 0) for address, key in known.items()))
+
+    def recent_epochs(self) -> set[Epoch]:
+        """Those in which a member that lags behind may still open something: joiners need their electorates too."""
+        return {epoch for epoch in self._electorates if epoch >= self._epoch - bounds.PAST_EPOCHS - 1}
 
     def leaf_key_of(self, address: bytes, epoch: int) -> LeafKey | None:
         """The key with which a member made statements in ``epoch``."""
@@ -257,6 +262,12 @@ class Governance:
         self._save(item)
         return item
 
+    def has_room(self, owner: bytes) -> bool:
+        """May this member open one more proposal?"""
+        going = [item for item in self.items.values() if item.ended_at is None]
+        own = sum(1 for item in going if item.proposal.owner == owner)
+        return own < bounds.OPEN_PROPOSALS_PER_MEMBER_MAX and len(going) < bounds.OPEN_PROPOSALS_MAX
+
     def _refusal(self, proposal: Proposal, proposal_id: ProposalId, solicited: bool) -> tuple[Reason, str] | None:
         if proposal.group_id != self._group_id:
             return Reason.INVALID, "a proposal of another group"
@@ -274,11 +285,8 @@ class Governance:
         )
         if in_epoch >= bounds.PROPOSALS_PER_MEMBER_AND_EPOCH_MAX:
             return Reason.LIMIT, "too many proposals by one member in one epoch"
-        if not solicited:
-            going = [item for item in self.items.values() if item.ended_at is None]
-            own = sum(1 for item in going if item.proposal.owner == proposal.owner)
-            if own >= bounds.OPEN_PROPOSALS_PER_MEMBER_MAX or len(going) >= bounds.OPEN_PROPOSALS_MAX:
-                return Reason.LIMIT, "too many open proposals"
+        if not solicited and not self.has_room(proposal.owner):
+            return Reason.LIMIT, "too many open proposals"
         if not self._engine.verify(key, PROPOSAL_LABEL, proposal_id, proposal.signature):
             return Reason.FORGED, "a proposal that its owner did not sign"
         return None

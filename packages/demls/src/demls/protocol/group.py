@@ -198,7 +198,9 @@ class Group:
         ended = ledger.find(b"ended", Ended)
         if ended is not None:
             _check_schema(ended.schema, ended.machine)
-            return cls(None, ended), Effects()
+            group = cls(None, ended)
+            group._ledger = ledger
+            return group, Effects()
         record = ledger.get(b"group", GroupRecord)
         _check_schema(record.schema, record.machine)
         device = Device(
@@ -362,6 +364,7 @@ class Group:
         state = self._live()
         if state.roster.n == 1:
             step = Step(now, state.channel)
+            state.say_farewell(step)
             step.tell(Removed(state.epoch, by_own_wish=True))
             return self._end(GroupStatus.CLOSED, state.epoch, step)
         return self.propose(Leave(), now)
@@ -561,6 +564,9 @@ class Group:
     def _open_votes(self, state: GroupState, step: Step) -> None:
         """Put requests to the vote whose turn it is for the own member; it votes itself only when its person does."""
         for request_id, request in state.requests.due(step.now):
+            if not state.governance.has_room(state.own):
+                state.requests.postpone(request_id, step.now)
+                continue
             state.requests.drop(request_id)
             change = Invite(request.key_package, request.issuer, request.token)
             try:

@@ -7,7 +7,7 @@ voting inactivity). Nobody is ever voted on because of a request that no member 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from demls.protocol import policy as bounds
 from demls.protocol.credential import CredentialRefused, check_leaf
@@ -16,10 +16,11 @@ from demls.protocol.events import Reason, RequestReceived
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.step import Step
-from demls.wire.ids import Address, GroupId, Instant
+from demls.wire.ids import Address, Duration, GroupId, Instant
 from demls.wire.messages import JoinRequest, UsedToken, digest, invite_content
 
 INVITE_LABEL = "demls invite"
+POSTPONED = Duration(10_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,12 @@ class Requests:
     def due(self, now: Instant) -> list[tuple[bytes, Request]]:
         """Requests whose vote the own member shall open now."""
         return [(request_id, kept) for request_id, kept in self.waiting.items() if kept.open_at <= now]
+
+    def postpone(self, request_id: bytes, now: Instant) -> None:
+        """The own member has too much open: it opens this vote later, if nobody else does."""
+        kept = replace(self.waiting[request_id], open_at=now + POSTPONED)
+        self.waiting[request_id] = kept
+        self._ledger.put(b"request/" + request_id, kept)
 
     def drop(self, request_id: bytes) -> Request | None:
         """It was proposed, dismissed, or is too old."""

@@ -109,6 +109,8 @@ class GroupState:
         self.welcomes: dict[bytes, PendingWelcome] = dict(ledger.under(b"welcome/", PendingWelcome))
         former = ledger.find(b"former", dict[bytes, str]) or {}
         self.former_names = {Address(address): name for address, name in former.items()}
+        self._welcomed: dict[bytes, Instant] = {}
+        """When a welcome was last said again: whoever repeats a request does not make members shout."""
         self.roster: Roster
         self.state: State
         self.candidates: Candidates
@@ -443,12 +445,16 @@ class GroupState:
         """A joiner that was admitted asks again: its welcome got lost. Says whether there is one for it."""
         for pending in self.welcomes.values():
             if pending.key_package == key_package:
-                self._send_welcome(pending, step)
+                last = self._welcomed.get(pending.address)
+                if last is None or step.now >= last + bounds.REPEAT_EVERY:
+                    self._welcomed[pending.address] = step.now
+                    self._send_welcome(pending, step)
                 return True
         return False
 
     def heard(self, member: Address) -> None:
         """A member said something: it needs no welcome any more."""
+        self._welcomed.pop(member, None)
         if self.welcomes.pop(member, None) is not None:
             self.ledger.delete(b"welcome/" + member)
 

@@ -57,7 +57,8 @@ class Accepted:
 def build_sync(state: State, governance: Governance, requests: Requests, group_id: bytes) -> Sync:
     """The sync for those whom a candidate of this state admits. O(members + work in flight)."""
     items = list(governance.in_flight())[:STATED_PROPOSALS_MAX]
-    epochs = sorted({item.proposal.epoch for item in items if item.proposal.epoch != state.epoch})[:SYNCED_EPOCHS_MAX]
+    open_in = {Epoch(item.proposal.epoch) for item in items}
+    epochs = sorted((open_in | governance.recent_epochs()) - {state.epoch})[-SYNCED_EPOCHS_MAX:]
     return Sync(
         group_id,
         state.epoch,

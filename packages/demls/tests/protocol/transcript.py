@@ -1,0 +1,298 @@
+"""Runs stories that are written as text: commands, and what people are expected to see.
+
+    found alice                     found a group (``found alice day``: under another policy)
+    admit alice -> bob carol        the whole way of people into the group, everybody voting yes
+    link alice as L [for 60s]       an invite link, named
+    invite alice -> bob [with L]    bob asks to join through a (new) link of alice
+    forge L as M by carol           a link like L that names carol as its issuer
+    ban alice -> bob                propose a removal (with the own yes)
+    leave bob
+    vote alice yes [on ban bob]     on everything open, or on one proposal
+    both carol on ban dave          sign a yes and a no; the yes reaches the first half of the members only
+    say alice some words
+    run 5s                          let time pass
+    offline bob | online bob        a node that is switched off; the relay keeps its envelopes
+    lose bob                        everything sent to bob from now on is lost (``lose bob 30%``: a part of it)
+    hold alice | release            what alice sends is held back until ``release``
+    split a b | c d, heal           two halves of a network
+    restart bob
+    backup dave                     copy what dave's node has stored
+    catch alice as X                keep alice's offer of a candidate for ``throw X``
+
+and ``expect`` lines: ``members``, ``epoch``, ``heard``, ``status``, ``work``, ``waiting``, ``told``, ``refused``,
+``backup``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from demls.protocol.channel import seal
+from demls.protocol.errors import RequestRefused
+from demls.protocol.events import (
+    Event,
+    JoinRefused,
+    Misbehaved,
+    ProposalDecided,
+    ProposalWithdrawn,
+    Rejected,
+    RequestReceived,
+    Waiting,
+)
+from demls.protocol.group import Group
+from demls.protocol.policy import PRESETS
+from demls.protocol.views import ProposalKind, ProposalView
+from demls.wire.messages import InviteLink, Offer, Remove
+from insider import Insider
+from world import Envelope, Person, World
+
+_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_VERBS = {ProposalKind.INVITE: "invite", ProposalKind.REMOVE: "ban", ProposalKind.LEAVE: "leave"}
+
+
+def milliseconds(text: str) -> int:
+    unit = text.lstrip("0123456789")
+    return int(text.removesuffix(unit)) * _UNITS[unit]
+
+
+class TranscriptFailed(AssertionError):
+    """An expectation that was not met; names file and line."""
+
+
+@dataclass
+class Line:
+    number: int
+    text: str
+
+    @property
+    def words(self) -> list[str]:
+        return self.text.split()
+
+
+def read(path: Path) -> list[Line]:
+    lines = (Line(number, raw.split("#")[0].strip()) for number, raw in enumerate(path.read_text().splitlines(), 1))
+    return [line for line in lines if line.text]
+
+
+class Story:
+    """One run of one transcript. ``after``: called after every line, with the world."""
+
+    def __init__(self, path: Path, after: Callable[[World], None] = lambda world: None) -> None:
+        self.path = path
+        self.world = World(seed=7)
+        self.links: dict[str, InviteLink] = {}
+        self.backups: dict[str, tuple[dict[bytes, bytes], int]] = {}
+        self.caught: dict[str, Offer] = {}
+        self._after = after
+
+    def run(self) -> World:
+        for line in read(self.path):
+            command, *rest = line.words
+            try:
+                getattr(self, f"do_{command}")(*rest)
+            except AssertionError as problem:
+                raise TranscriptFailed(f"{self.path.name}:{line.number}: {line.text}\n    {problem}") from problem
+            self._after(self.world)
+        return self.world
+
+    # --- Commands -------------------------------------------------------------------------------------------------
+
+    def do_found(self, name: str, policy: str = "quick") -> None:
+        self.world.found(name, PRESETS[policy])
+
+    def do_admit(self, issuer: str, _: str, *names: str) -> None:
+        self.world.admit(issuer, *names)
+
+    def do_link(self, issuer: str, _: str, label: str, *lifetime: str) -> None:
+        self.links[label] = self.world.link(issuer, milliseconds(lifetime[1]) if lifetime else 3_600_000)
+
+    def do_forge(self, known: str, _as: str, label: str, _by: str, issuer: str) -> None:
+        self.links[label] = replace(self.links[known], issuer=self.world.person(issuer).address, token=bytes(16))
+
+    def do_invite(self, issuer: str, _: str, name: str, *link: str) -> None:
+        try:
+            self.world.ask(name, self.links[link[1]] if link else self.world.link(issuer))
+        except RequestRefused as problem:
+            self.world.person(name).events.append(JoinRefused(str(problem)))
+        self.world.deliver()
+
+    def do_ban(self, name: str, _: str, other: str) -> None:
+        self._ask(name, lambda group: group.propose(Remove(self.world.person(other).address), self.world.now))
+
+    def do_leave(self, name: str) -> None:
+        self._ask(name, lambda group: group.leave(self.world.now))
+
+    def do_say(self, name: str, *words: str) -> None:
+        self._ask(name, lambda group: group.send(" ".join(words), self.world.now))
+
+    def do_vote(self, name: str, choice: str, *which: str) -> None:
+        for proposal in self.world.proposals(name):
+            if proposal.may_vote and (not which or self._called(proposal) == " ".join(which[1:])):
+                self._ask(
+                    name,
+                    lambda group, it=proposal: group.vote(it.proposal_id, choice == "yes", self.world.now),  # type: ignore[misc]
+                )
+
+    def do_both(self, name: str, _: str, *which: str) -> None:
+        insider = Insider(self.world, name)
+        proposal = next(p for p in self.world.proposals(name) if self._called(p) == " ".join(which))
+        half = {person.name for person in self.world.members()[: len(self.world.members()) // 2]}
+        for yes in (True, False):
+            self.world.hold = lambda person, envelope, yes=yes: (person.name in half) is not yes  # type: ignore[misc]
+            insider.say(insider.vote(proposal.proposal_id, yes))
+            self.world.deliver()
+        self.world.hold = lambda person, envelope: False
+
+    def do_run(self, time: str) -> None:
+        self.world.run(milliseconds(time))
+
+    def do_offline(self, name: str) -> None:
+        self.world.person(name).online = False
+
+    def do_online(self, name: str) -> None:
+        self.world.person(name).online = True
+        self.world.deliver()
+
+    def do_lose(self, name: str, share: str = "100%") -> None:
+        lost = int(share.removesuffix("%")) / 100
+        self.world.lose = lambda person, envelope: person.name == name and self.world.random.random() < lost
+
+    def do_hold(self, name: str) -> None:
+        self.world.hold = lambda person, envelope: envelope.sender == name and person.name != name
+
+    def do_release(self) -> None:
+        self.world.heal()
+
+    def do_split(self, *names: str) -> None:
+        middle = names.index("|")
+        self.world.split(names[:middle], names[middle + 1 :])
+
+    def do_heal(self) -> None:
+        self.world.heal()
+
+    def do_restart(self, name: str) -> None:
+        self.world.restart(name)
+
+    def do_backup(self, name: str) -> None:
+        person = self.world.person(name)
+        self.backups[name] = dict(person.records), len(person.heard())
+
+    def do_catch(self, name: str, _: str, label: str) -> None:
+        """The newest offer that ``name`` made, whoever got it."""
+        offers = [payload for payload in Insider(self.world, name).overheard() if isinstance(payload, Offer)]
+        self.caught[label] = [offer for offer in offers if offer.leader == self.world.person(name).address][-1]
+
+    def do_throw(self, name: str, label: str) -> None:
+        """Say the caught offer again: on the channel of its epoch, and on that of today."""
+        insider = Insider(self.world, name)
+        for channel in {insider.channels[self.caught[label].epoch], insider.channel}:
+            self.world.publish(channel.topic, seal(channel, self.caught[label], insider.person.engine), name)
+        self.world.deliver()
+
+    def _ask(self, name: str, call: Callable[[Group], object]) -> None:
+        try:
+            self.world.do(name, call)  # type: ignore[arg-type]
+        except RequestRefused as problem:
+            self.world.person(name).events.append(Rejected("refused", str(problem)))  # type: ignore[arg-type]
+        self.world.deliver()
+
+    def _called(self, proposal: ProposalView) -> str:
+        return f"{_VERBS[proposal.kind]} {self.world.name_of(proposal.subject)}"
+
+    # --- Expectations ---------------------------------------------------------------------------------------------
+
+    def do_expect(self, what: str, *rest: str) -> None:
+        getattr(self, f"expect_{what}")(*rest)
+
+    def expect_members(self, *names: str) -> None:
+        """All who are in, and every one of them sees just these."""
+        assert_same(sorted(names), sorted(person.name for person in self.world.members()))
+        for person in self.world.members():
+            seen = sorted(self.world.name_of(member.address) for member in person.group.members())
+            assert_same(sorted(names), seen, f"{person.name} sees")
+
+    def expect_epoch(self, *pairs: str) -> None:
+        """``expect epoch 3`` of all members, or ``expect epoch alice 3 bob 2``."""
+        if len(pairs) == 1:
+            pairs = tuple(word for person in self.world.members() for word in (person.name, pairs[0]))
+        for name, epoch in zip(pairs[::2], pairs[1::2], strict=True):
+            assert_same(int(epoch), self.world.person(name).group.view(self.world.now).epoch, f"{name} is in epoch")
+
+    def expect_heard(self, name: str, *words: str) -> None:
+        """All that this person ever read, separated by ``/``."""
+        said = [text.strip() for text in " ".join(words).split("/") if text.strip()]
+        assert_same(said, self.world.person(name).heard())
+
+    def expect_status(self, name: str, status: str) -> None:
+        person = self.world.person(name)
+        assert_same(status, person.group.status.value if person.has_group else "outside")
+
+    def expect_work(self, name: str, *words: str) -> None:
+        """Proposals that are open or approved: ``expect work alice ban bob open 1/0/3`` (yes, no, silent)."""
+        open_work = (p for p in self.world.proposals(name) if p.status.value in ("open", "approved"))
+        seen = sorted(f"{self._called(p)} {p.status.value} {p.yes}/{p.no}/{p.silent}" for p in open_work)
+        said = [text.strip() for text in " ".join(words).split(",") if text.strip()]
+        assert_same(sorted(said), seen)
+
+    def expect_waiting(self, name: str, *names: str) -> None:
+        """For whom the round waits, as this person sees it."""
+        missing = self.world.person(name).group.view(self.world.now).round.missing
+        assert_same(sorted(names), sorted(map(self.world.name_of, missing)))
+
+    def expect_told(self, name: str, *words: str) -> None:
+        """Was this person told something that contains these words?"""
+        sentences = [_sentence(self.world, event) for event in self.world.person(name).events]
+        wanted = " ".join(words)
+        assert any(wanted in sentence for sentence in sentences), f"not among: {sorted(set(sentences))}"
+
+    def expect_untold(self, name: str, *words: str) -> None:
+        wanted = " ".join(words)
+        assert not any(wanted in _sentence(self.world, event) for event in self.world.person(name).events)
+
+    def expect_refused(self, name: str, *words: str) -> None:
+        """What the person asked for last was refused with a sentence that contains these words."""
+        refusals = [event.detail for event in self.world.person(name).events if isinstance(event, Rejected)]
+        assert refusals, "nothing was refused"
+        assert " ".join(words) in refusals[-1], f"was: {refusals[-1]}"
+
+    def expect_backup(self, name: str, *_: str) -> None:
+        """``expect backup dave reads nothing new``: with all envelopes ever sent, and all the keys in it."""
+        records, heard = self.backups[name]
+        person = self.world.person(name)
+        before = set(person.heard()[:heard])
+        thief, _effects = Group.load(records, engine=person.engine, now=self.world.now)
+        new: set[str] = set()
+        for envelope in (envelope for queue in self.world.log.values() for envelope in queue):
+            for topic in thief.topics():
+                events = thief.receive(topic, envelope.payload, self.world.now).events
+                new |= {event.text for event in events if hasattr(event, "text")} - before
+        assert not new, f"read {new}"
+
+
+def assert_same(wanted: object, seen: object, what: str = "was") -> None:
+    assert seen == wanted, f"{what}: {seen}"
+
+
+def _sentence(world: World, event: Event) -> str:
+    match event:
+        case JoinRefused(reason):
+            return f"join refused: {reason}"
+        case ProposalDecided(approved=approved, reason=reason):
+            return f"{'approved' if approved else 'rejected'}: {reason}"
+        case ProposalWithdrawn(reason=reason):
+            return f"withdrawn: {reason}"
+        case Misbehaved(member, what):
+            return f"{world.name_of(member)} misbehaved: {what}"
+        case Waiting(missing, needed):
+            return f"waiting for {' '.join(sorted(map(world.name_of, missing)))}, {needed} needed"
+        case RequestReceived(address=address):
+            return f"request of {world.name_of(address)}"
+        case Rejected(reason, detail):
+            return f"{reason}: {detail}"
+        case _:
+            return type(event).__name__
+
+
+__all__ = ["Envelope", "Person", "Story", "TranscriptFailed"]

@@ -1,0 +1,294 @@
+"""Bytes become a message only if they are exactly the bytes that the message becomes."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from typing import Any
+
+import pytest
+from demls.wire import demls_pb2 as pb
+from demls.wire import messages
+from demls.wire.codec import Size, WireError
+from demls.wire.messages import (
+    Candidate,
+    ChangeRequest,
+    CommitContext,
+    ConversationMessage,
+    Entry,
+    Frame,
+    Leave,
+    Proposal,
+    Remove,
+    RoundStatement,
+    Vote,
+    decode_message,
+    digest,
+    encode_message,
+    framed,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+MESSAGES: dict[str, type] = {
+    name: kind
+    for name, kind in vars(messages).items()
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind) and hasattr(pb, name)
+}
+
+
+# --- Any value of any message -------------------------------------------------------------------------------------
+
+
+def values_of(kind: Any, metadata: Any = types.MappingProxyType({})) -> st.SearchStrategy[Any]:
+    """All values of a type that stay within its bounds; large bounds are cut."""
+    kind, size = _bounds(kind)
+    if "oneof" in metadata:
+        return st.one_of(*(values_of(choice) for choice in metadata["oneof"].values()))
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind, include_extras=True)
+        fields = [field for field in dataclasses.fields(kind) if field.init]
+        return st.builds(kind, **{field.name: values_of(hints[field.name], field.metadata) for field in fields})
+    least, most = (size.least, size.least if size.most < 0 else size.most) if size else (0, 3)
+    most = min(most, least + 4)
+    if typing.get_origin(kind) is tuple:
+        return st.lists(values_of(typing.get_args(kind)[0]), min_size=least, max_size=min(most, 3)).map(tuple)
+    if kind is bytes:
+        return st.binary(min_size=least, max_size=most)
+    if kind is str:
+        return st.text(st.characters(codec="utf-8", max_codepoint=127), min_size=least, max_size=most)
+    if kind is bool:
+        return st.booleans()
+    assert kind is int, kind
+    return st.integers(0, 2**32 - 1)
+
+
+def _bounds(kind: Any) -> tuple[Any, Size | None]:
+    if typing.get_origin(kind) is typing.Annotated:
+        base, *extras = typing.get_args(kind)
+        return base, next((extra for extra in extras if isinstance(extra, Size)), None)
+    return kind, None
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_what_is_written_is_read_back(name: str) -> None:
+    @settings(max_examples=8)
+    @given(values_of(MESSAGES[name]))
+    def check(value: Any) -> None:
+        assert decode_message(encode_message(value), MESSAGES[name]) == value
+
+    check()
+
+
+# --- The law: the same value and the same bytes, or WireError ------------------------------------------------------
+
+
+def obeys(data: bytes, kind: type) -> None:
+    try:
+        value = decode_message(data, kind)
+    except WireError:
+        return
+    assert encode_message(value) == data
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_random_bytes_are_refused_or_canonical(name: str) -> None:
+    @settings(max_examples=40)
+    @given(st.binary(max_size=120))
+    def check(data: bytes) -> None:
+        obeys(data, MESSAGES[name])
+
+    check()
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_changed_bytes_are_refused_or_canonical(name: str) -> None:
+    @settings(max_examples=20)
+    @given(values_of(MESSAGES[name]), st.data())
+    def check(value: Any, data: st.DataObject) -> None:
+        raw = bytearray(encode_message(value))
+        for _ in range(data.draw(st.integers(1, 3))):
+            kind = data.draw(st.sampled_from(("flip", "cut", "insert", "repeat")))
+            place = data.draw(st.integers(0, max(len(raw) - 1, 0)))
+            if kind == "flip" and raw:
+                raw[place] ^= 1 << data.draw(st.integers(0, 7))
+            elif kind == "cut":
+                del raw[place:]
+            elif kind == "insert":
+                raw[place:place] = data.draw(st.binary(min_size=1, max_size=4))
+            else:
+                raw += raw[place:]
+        obeys(bytes(raw), MESSAGES[name])
+
+    check()
+
+
+# --- Form ---------------------------------------------------------------------------------------------------------
+
+PROPOSAL = Proposal(bytes(32), 1, b"o" * 20, ChangeRequest(Remove(b"m" * 20)), 5, 30, bytes(64))
+ENTRY = Entry(b"p" * 32, b"")
+STATEMENT = RoundStatement(1, b"h" * 32, 2, b"", b"", b"m" * 20, bytes(64), 1)
+
+
+def test_unknown_fields_are_refused() -> None:
+    extended = encode_message(ENTRY) + b"\xfa\x3f\x01x"  # field 1023
+    with pytest.raises(WireError, match="canonical"):
+        decode_message(extended, Entry)
+
+
+def test_a_field_that_stands_twice_is_refused() -> None:
+    with pytest.raises(WireError, match="canonical"):
+        decode_message(encode_message(ENTRY) * 2, Entry)
+
+
+def test_fields_in_another_order_are_refused() -> None:
+    one, other = pb.Entry(proposal_id=b"p" * 32), pb.Entry(certificate_hash=b"c" * 32)
+    raw = one.SerializeToString() + other.SerializeToString()
+    assert decode_message(raw, Entry) == Entry(b"p" * 32, b"c" * 32)
+    with pytest.raises(WireError, match="canonical"):
+        decode_message(other.SerializeToString() + one.SerializeToString(), Entry)
+
+
+def test_a_number_in_more_bytes_than_it_needs_is_refused() -> None:
+    raw = encode_message(STATEMENT)
+    assert raw.startswith(b"\x08\x01")
+    with pytest.raises(WireError):
+        decode_message(b"\x08\x81\x00" + raw[2:], RoundStatement)
+
+
+def test_text_that_is_not_utf_8_is_refused() -> None:
+    with pytest.raises(WireError):
+        decode_message(b"\x0a\x01\xff" + bytes(80), messages.JoinAnswer)
+
+
+def test_a_choice_of_none_is_refused() -> None:
+    with pytest.raises(WireError, match="payload is empty"):
+        decode_message(b"", Frame)
+    with pytest.raises(WireError, match="payload is empty"):
+        decode_message(b"", ChangeRequest)
+
+
+def test_an_empty_message_is_a_choice_too() -> None:
+    assert decode_message(encode_message(ChangeRequest(Leave())), ChangeRequest).payload == Leave()
+
+
+def test_a_missing_part_is_refused() -> None:
+    with pytest.raises(WireError, match=r"Proposal\.change is missing"):
+        decode_message(
+            pb.Proposal(group_id=bytes(32), owner=bytes(20), signature=bytes(64)).SerializeToString(), Proposal
+        )
+
+
+def test_deeply_nested_bytes_are_refused() -> None:
+    raw = b""
+    for _ in range(5_000):
+        raw = b"\x1a" + _varint(len(raw)) + raw
+    with pytest.raises(WireError):
+        decode_message(raw, Frame)
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*out, number])
+
+
+OUT_OF_BOUNDS = {
+    "an id of 31 bytes": Entry(b"p" * 31, b""),
+    "an id of 33 bytes": Entry(b"p" * 33, b""),
+    "a certificate hash of 33 bytes": Entry(b"p" * 32, b"c" * 33),
+    "an empty vote": Vote(b""),
+    "a vote of 513 bytes": Vote(b"v" * 513),
+    "a context without entries": CommitContext(b"h" * 32, 0, 0, ()),
+    "a context with 51 entries": CommitContext(b"h" * 32, 0, 0, (ENTRY,) * 51),
+    "a candidate without a commit": Candidate(b"", b"", b"", b""),
+    "nine messages seen": ConversationMessage(b"m", bytes(16), 1, 1, (bytes(16),) * 9),
+    "a text of 32769 bytes": ConversationMessage(b"m" * 32_769, bytes(16), 1, 1, ()),
+    "51 choices": dataclasses.replace(STATEMENT, choices=b"\x01" * 51),
+    "a digest of 513 proposals": messages.Digest(
+        1,
+        b"h" * 32,
+        0,
+        b"m" * 20,
+        b"a" * 20,
+        (messages.ProposalState(b"p" * 32, b""),) * 513,
+        (),
+        b"",
+        b"",
+        bytes(64),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OUT_OF_BOUNDS)
+def test_what_is_out_of_bounds_is_refused(case: str) -> None:
+    value = OUT_OF_BOUNDS[case]
+    with pytest.raises(WireError):
+        decode_message(_serialized(value), type(value))
+
+
+def _serialized(value: Any) -> bytes:
+    """The bytes of a value that is out of bounds, whether or not ``encode_message`` writes it."""
+    message = getattr(pb, type(value).__name__)()
+    _fill(value, message)
+    return bytes(message.SerializeToString(deterministic=True))
+
+
+def _fill(value: Any, message: Any) -> None:
+    for field in (field for field in dataclasses.fields(value) if field.init):
+        content = getattr(value, field.name)
+        if isinstance(content, tuple) and content and dataclasses.is_dataclass(content[0]):
+            for item in content:
+                _fill(item, getattr(message, field.name).add())
+        elif isinstance(content, tuple):
+            getattr(message, field.name).extend(content)
+        else:
+            setattr(message, field.name, content)
+
+
+# --- What is signed and hashed ------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.binary(max_size=6), max_size=4), st.lists(st.binary(max_size=6), max_size=4))
+def test_different_parts_are_framed_differently(parts: list[bytes], others: list[bytes]) -> None:
+    assert (framed(b"d", *parts) == framed(b"d", *others)) == (parts == others)
+
+
+def test_the_domain_separates_digests() -> None:
+    assert digest(b"demls topic 1", b"x") != digest(b"demls channel key 1", b"x")
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "group": {"group_id": b"g" * 32},
+    "epoch": {"epoch": 2},
+    "owner": {"owner": b"x" * 20},
+    "payload": {"change": ChangeRequest(Remove(b"x" * 20))},
+    "kind": {"change": ChangeRequest(Leave())},
+    "creation": {"created_at": 6},
+    "duration": {"duration": 31},
+}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_the_id_of_a_proposal_depends_on_all_it_says(field: str) -> None:
+    assert dataclasses.replace(PROPOSAL, **CHANGES[field]).id != PROPOSAL.id
+
+
+def test_the_id_of_a_proposal_does_not_depend_on_its_signature() -> None:
+    assert dataclasses.replace(PROPOSAL, signature=b"s" * 64).id == PROPOSAL.id
+
+
+@pytest.mark.parametrize("field", ["commit", "welcome", "joiner_key", "sync"])
+def test_the_id_of_a_candidate_depends_on_every_byte(field: str) -> None:
+    candidate = Candidate(b"c", b"w", b"k", b"s")
+    assert dataclasses.replace(candidate, **{field: b"x"}).id != candidate.id
+
+
+@pytest.mark.parametrize("field", ["epoch", "head", "view", "candidate", "choices", "member", "kind"])
+def test_a_statement_signs_all_it_says(field: str) -> None:
+    changed = {"head": b"x" * 32, "candidate": b"c" * 32, "choices": b"\x02", "member": b"x" * 20}.get(field, 9)
+    assert dataclasses.replace(STATEMENT, **{field: changed}).content(b"g") != STATEMENT.content(b"g")
+    assert STATEMENT.content(b"g") != STATEMENT.content(b"other group")
