@@ -123,7 +123,7 @@ soak: setup
 .PHONY: wheels
 wheels: setup
 	@rm -rf dist
-	@$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist packages/demls-consensus packages/demls packages/demls-engine
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist packages/demls-consensus packages/demls packages/demls-engine
 	@ls -1 dist
 
 .PHONY: lock
