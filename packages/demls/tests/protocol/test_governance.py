@@ -451,6 +451,25 @@ def test_what_was_committed_stays_committed() -> None:
     assert not council.governance.approved()
 
 
+def test_work_that_was_forgotten_cannot_be_decided_again() -> None:
+    """Ended work is dropped only together with the electorate that could decide it again."""
+    council = Council()
+    old = [council.proposal(Invite(bytes([serial]) * 20), owner=serial % 3) for serial in range(100, 180)]
+    for proposal in old:
+        council.receive(proposal)
+        council.vote(proposal, (0, True), (1, True), (2, True))
+        council.settle(roster(*range(4)), 0, proposal)
+    assert len(council.governance.items) == 80
+    for epoch in range(1, bounds.PAST_EPOCHS + 4):
+        council.settle(roster(*range(4)), epoch)
+        for proposal in old:
+            council.receive(proposal)
+            council.vote(proposal, (0, True), (1, True), (2, True))
+        assert not council.governance.approved()
+    assert not set(council.governance.items) & {proposal.id for proposal in old}
+    assert not [key for key in council.ledger.snapshot() if key.startswith((b"proposal/", b"vote/"))]
+
+
 # --- Limits -------------------------------------------------------------------------------------------------------
 
 

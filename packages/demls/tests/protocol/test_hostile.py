@@ -231,7 +231,7 @@ def forged_settled(world: World, mallory: Insider) -> Iterator[Any]:
     fakes = [
         (real, (own,)),
         (real, (own,) * 3),
-        (real, tuple(replace(own, member=world.person(name).address) for name in ("alice", "bob", "carol"))),
+        (real, tuple(replace(own, member=member.address) for member in world.person("alice").group.members())),
         (Candidate(b"commit", b"", b"", b""), (own,)),
     ]
     for candidate, locks in fakes:
@@ -285,6 +285,36 @@ def test_an_insider_cannot_forge(attack: str, world: World) -> None:
     assert world.person("alice").heard() == heard
     accused = {event.member for event in world.person("alice").events if isinstance(event, Misbehaved)}
     assert accused <= {mallory.address}, "others are accused by forged messages"
+
+
+def test_a_genuine_candidate_is_not_settled_by_forged_locks(world: World) -> None:
+    world.do("bob", lambda group: group.leave(world.now))
+    world.hold = lambda person, envelope: envelope.sender in ("bob", "carol")  # no quorum is heard
+    world.release(lambda person, envelope: False)
+    world.do("alice", lambda group: group.propose(Remove(target(world)), world.now))
+    world.run(3_000)
+    mallory = Insider(world, "mallory")
+    offers = [payload for payload in mallory.overheard() if isinstance(payload, Offer) and payload.head == mallory.head]
+    if not offers:
+        world.heal()
+        world.hold = lambda person, envelope: envelope.sender in ("bob", "carol")
+        world.run(3_000)
+        offers = [p for p in mallory.overheard() if isinstance(p, Offer) and p.head == mallory.head]
+    (offer, *_) = offers
+    before = matters(world, "alice")
+    own = mallory.statement(LOCK, 0, offer.candidate.id)
+    everybody = [member.address for member in world.person("alice").group.members()]
+    for locks in (
+        (own,),
+        (own,) * 4,
+        tuple(replace(own, member=member) for member in everybody),
+        tuple(replace(own, member=member, signature=bytes(64)) for member in everybody),
+        tuple(mallory.statement(ACK, 0, offer.candidate.id, member=member) for member in everybody),
+    ):
+        mallory.say(SettledCommit(mallory.epoch, mallory.head, offer.candidate, 0, locks, offer.proposals))
+        world.deliver()
+        assert matters(world, "alice") == before
+    assert Reason.FORGED in refusals(world, "alice")
 
 
 def test_forged_settled_commits_leave_nothing_behind(world: World) -> None:
