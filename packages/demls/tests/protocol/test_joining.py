@@ -442,9 +442,6 @@ def test_one_member_cannot_lead_a_joiner_away_with_a_roster_that(case: str) -> N
     assert led_away(*MADE_UP[case]).group is None
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="a joiner cannot tell yet whom the commit that admits it has added"
-)
 def test_one_member_cannot_lead_a_joiner_away_with_a_roster_that_leaves_others_out() -> None:
     assert led_away(lambda world, mallory: (seat(mallory, mallory.address),), ("mallory",)).group is None
 

@@ -18,7 +18,8 @@ from demls.protocol.errors import BadInvite, BadSnapshot
 from demls.protocol.events import Event, JoinRefused, Reason, Rejected
 from demls.protocol.group import SUPPORTED_EXTENSIONS, Group
 from demls.protocol.records import SCHEMA, Ledger
-from demls.protocol.sync import WelcomeRefused, open_welcome
+from demls.protocol.requests import INVITE_LABEL
+from demls.protocol.sync import Accepted, WelcomeRefused, open_welcome
 from demls.wire.ids import Address, Duration, Instant, LeafKey, Topic
 from demls.wire.messages import (
     Binding,
@@ -29,6 +30,7 @@ from demls.wire.messages import (
     decode_message,
     digest,
     encode_message,
+    invite_content,
 )
 
 MACHINE = "joining"
@@ -186,6 +188,8 @@ class Joining:
             link.rendezvous,
         ):
             return self._effects([], Rejected(Reason.INVALID, "a welcome to another group than the one asked"))
+        if link is not None and not self._knows_issuer(link, accepted):
+            return self._effects([], Rejected(Reason.INVALID, "a welcome by people of whom none made the invite link"))
         record = self._record
         device = Device(
             Address(record.address),
@@ -199,6 +203,14 @@ class Joining:
             accepted, device=device, engine=self._engine, now=now, ledger=self._ledger
         )
         return effects
+
+    def _knows_issuer(self, link: InviteLink, accepted: Accepted) -> bool:
+        """Was the member whose link was used there before? Nobody else can lead us into a group of its own making."""
+        content = invite_content(link.group_id, link.token, link.expires, link.issuer)
+        return any(
+            seat.address == link.issuer and self._engine.verify(seat.leaf_key, INVITE_LABEL, content, link.signature)
+            for seat in accepted.sync.roster
+        )
 
     def tick(self, now: Instant) -> Effects:
         """Ask again, ever more rarely, until there is an answer."""
