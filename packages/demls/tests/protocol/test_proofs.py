@@ -1,4 +1,4 @@
-"""Are decisions shown with the commit that names them, requests put to one vote only, and former members still known?"""
+"""Are decisions shown with their commit, requests put to one vote only, and former members still known?"""
 
 from __future__ import annotations
 
