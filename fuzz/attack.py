@@ -17,6 +17,8 @@ from demls.protocol.errors import RequestRefused
 from demls.protocol.governance import PROPOSAL_LABEL, VOTE_LABEL
 from demls.protocol.group import Group
 from demls.protocol.requests import INVITE_LABEL
+from demls.protocol.successors import SUCCESSOR_LABEL
+from demls.protocol.validation import amended_context
 from demls.wire.ids import Duration, Instant, Topic
 from demls.wire.messages import (
     Candidate,
@@ -32,8 +34,10 @@ from demls.wire.messages import (
     Proposal,
     Remove,
     RoundStatement,
+    Settings,
     SettledCommit,
     StatementKind,
+    SuccessorNotice,
     Vote,
     encode_message,
     invite_content,
@@ -51,7 +55,7 @@ RECORDS_MAX = {
     b"ended": 1,
     b"standing": 1,
     b"since": 1,
-    b"channel": bounds.CHANNELS_KEPT + 1,
+    b"channel": bounds.SETTLED_KEPT + 1,
     b"owners": bounds.CHANNELS_KEPT + 1,
     b"electorate": 256,
     b"settled": bounds.SETTLED_KEPT + 1,
@@ -62,6 +66,8 @@ RECORDS_MAX = {
     b"token": 512,
     b"welcome": 64,
     b"chat": 64,
+    b"heard": 64,
+    b"successor": bounds.SUCCESSORS_MAX,
     b"mls": 256,
 }
 """How many records of each kind a group of a few members may keep, whatever it receives in one script."""
@@ -199,6 +205,11 @@ class Attack:
                 content = invite_content(group_id, message.token, message.expires, device.address)
                 signature = sign(device.leaf_private, INVITE_LABEL, content)
                 return dataclasses.replace(message, issuer=device.address, signature=signature)
+            case SuccessorNotice():
+                device = self.scene.signer(message.member)
+                message = dataclasses.replace(message, member=device.address)
+                signature = sign(device.leaf_private, SUCCESSOR_LABEL, message.content(group_id))
+                return dataclasses.replace(message, signature=signature)
         return message
 
     def sign_vote(self, message: Vote) -> Vote:
@@ -257,8 +268,12 @@ class Attack:
             context = encode_message(
                 dataclasses.replace(read_context, head=state.state.head, entries=entries, view=view)
             )
+        settings = next((item.change for item in going if isinstance(item.change, Settings)), None)
+        context_extensions = None if settings is None else amended_context(state.charter, settings)
         try:
-            built = insider.propose_commit(removes=removes, authenticated_data=context)
+            built = insider.propose_commit(
+                removes=removes, context_extensions=context_extensions, authenticated_data=context
+            )
         except EngineError:
             return
         candidate = Candidate(built.commit, b"", b"", b"")
@@ -293,17 +308,22 @@ class Attack:
         """What the victim's person does meanwhile."""
         group, now = self.group, self.now
         try:
-            match what % 6:
+            match what % 8:
                 case 0 | 1:
                     for proposal in group.view(now).proposals:
                         if proposal.may_vote and self.group.status.value == "member":
-                            self.take(group.vote(proposal.proposal_id, what % 6 == 0, now))
+                            self.take(group.vote(proposal.proposal_id, what % 8 == 0, now))
                 case 2:
                     self.take(group.send("text", now))
                 case 3:
                     self.take(group.leave(now))
                 case 4:
                     self.take(group.propose(Remove(next(iter(self.scene.devices))), now))
+                case 6:
+                    self.take(group.change_settings(now, name="ours"))
+                case 7:
+                    for request in group.view(now).requests:
+                        self.take(group.sponsor(request.request_id, now))
                 case _:
                     self.take(group.invite(relay="", lifetime=Duration(bounds.HOUR), now=now)[1])
         except RequestRefused:
@@ -327,6 +347,8 @@ def varied(message: Payload, number: int) -> Payload:
             return dataclasses.replace(message, view=number)
         case JoinRequest():
             return dataclasses.replace(message, token=unique[:16])
+        case SuccessorNotice():
+            return dataclasses.replace(message, head=unique)
     return message
 
 

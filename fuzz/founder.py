@@ -25,10 +25,12 @@ from demls.wire.messages import (
     Candidate,
     ChangeRequest,
     Charter,
+    Electorate,
     Frame,
     JoinerBundle,
     JoinerSecrets,
     Leave,
+    Predecessor,
     Proposal,
     Remove,
     RoundStatement,
@@ -36,6 +38,8 @@ from demls.wire.messages import (
     Seat,
     SettledCommit,
     StatementKind,
+    StewardListing,
+    Succession,
     Sync,
     WelcomeBundle,
     encode_message,
@@ -138,13 +142,14 @@ def attack_welcome(data: bytes) -> None:
     if sync is None:
         return
     seat = next(iter(sync.roster))
-    roster = (Seat(device.address, seat.leaf, device.leaf_key, seat.since),)
+    seats = (Seat(device.address, seat.leaf, device.leaf_key, seat.since, seat.dormant),)
+    electorate = dataclasses.replace(sync.electorate, epoch=0, seats=seats)
     signed = []
     for proposal in sync.proposals:
         own = dataclasses.replace(proposal, group_id=group_id, owner=device.address)
         signature = engine.sign(device.leaf_private, PROPOSAL_LABEL, own.id)
         signed.append(dataclasses.replace(own, signature=signature))
-    sync = dataclasses.replace(sync, group_id=group_id, epoch=0, roster=roster, proposals=tuple(signed))
+    sync = dataclasses.replace(sync, group_id=group_id, epoch=0, electorate=electorate, proposals=tuple(signed))
     raw_sync = encode_message(sync)
     joiner_key = bytes(32)
     secrets = acts.get(FORGED_SECRETS) or encode_message(JoinerSecrets(joiner_key, hashlib.sha256(raw_sync).digest()))
@@ -193,7 +198,8 @@ def _go_on(group: Group, founder: Device, engine: Engine) -> None:
     for change in (Remove(_founder()[5]), Leave()):
         if group.status.value == "member":
             state = state_of(group)
-            duration, _ = state.governance.rule(change)
+            electorate = state.governance.electorates.get(state.epoch)
+            duration = electorate.rule(change).duration if electorate is not None else 0
             unsigned = Proposal(
                 group.group_id, state.epoch, founder.address, ChangeRequest(change), now, duration, bytes(64)
             )
@@ -208,7 +214,10 @@ def welcome_seeds() -> list[bytes]:
     device, group_id, *_ = _founder()
     seat = Seat(device.address, 0, device.leaf_key, 0)
     charter = Charter(1, "demls", "friends", "", bytes(32), bounds.QUICK)
-    plain = Sync(group_id, 0, first_head(group_id), (seat,), (device.address,), 0, (), (), START, (), ())
+    listed = StewardListing((device.address,), 0, 0, 0, (), ())
+    electorate = Electorate(0, (seat,), (device.address,), bounds.QUICK)
+    follows = Succession(listed, (), ())
+    plain = Sync(group_id, 0, first_head(group_id), electorate, follows, (), (), START, (), ())
     proposal = sample(Random(3), Proposal)
     busy = dataclasses.replace(
         plain,
@@ -226,9 +235,15 @@ def welcome_seeds() -> list[bytes]:
     top = 2**64 - 1
     slow = dataclasses.replace(charter, policy=dataclasses.replace(charter.policy, remove=Rule(top, True)))
     late = dataclasses.replace(plain, time=top)
+    odd = dataclasses.replace(plain, succession=sample(Random(6), Succession))
+    asleep = dataclasses.replace(plain, succession=dataclasses.replace(follows, dormant=(device.address,)))
+    heir = dataclasses.replace(charter, predecessor=(Predecessor(bytes(32), 7, bytes(32), (_founder()[5],)),))
     return [
         write([Act(FORGED_CHARTER, encode_message(charter)), Act(FORGED_SYNC, encode_message(sync))])
-        for charter, sync in ((charter, plain), (charter, busy), (slow, plain), (charter, late))
+        for charter, sync in (
+            *((charter, plain), (charter, busy), (slow, plain), (charter, late)),
+            *((charter, odd), (charter, asleep), (heir, plain)),
+        )
     ]
 
 

@@ -15,7 +15,10 @@ from demls.wire.messages import decode_message, encode_message
 _BYTES = (0x00, 0x01, 0x1F, 0x20, 0x3F, 0x40, 0x7F, 0x80, 0xBF, 0xC0, 0xFE, 0xFF)
 _RUNS = (b"\xff" * 4, b"\x00" * 8, b"\x7f\xff\xff\xff", b"\x80\xff\xff\xff", b"\xff" * 8 + b"\x01", b"\xed\xa0\x80")
 _TEXTS = ("", "a", "é", "\x00", "\u202e", "\n", "\U0001f600" * 16)
-_SHORT_NUMBERS = ("kind", "leaf", "stewards_min", "stewards_max", "version")
+_SHORT_NUMBERS = (
+    *("kind", "leaf", "stewards_min", "stewards_max", "version"),
+    *("retry_round", "share", "decided_by", "reelections_max"),
+)
 _GROWTH_MAX = 64 * 1024
 
 

@@ -17,6 +17,7 @@ from demls.wire.ids import Address, Duration, Instant, LeafKey, Topic
 from demls.wire.messages import (
     Binding,
     InviteLink,
+    Policy,
     decode_message,
 )
 from demls_consensus import wallet_address, wallet_sign
@@ -70,13 +71,13 @@ class Net:
         self.log += [(self.now, envelope.topic, envelope.payload) for envelope in effects.outbound]
         node.deadline = effects.deadline
 
-    def found(self, name: str) -> None:
+    def found(self, name: str, policy: Policy = bounds.QUICK) -> None:
         node = self.node(name)
         assert node.device is not None
         node.machine, effects = Group.create(
             name="friends",
             description="",
-            policy=bounds.QUICK,
+            policy=policy,
             device=node.device,
             engine=node.engine,
             now=self.now,

@@ -7,13 +7,14 @@ even certify them. The victim must neither raise nor keep more than its bounds.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from demls.protocol.channel import Channel, joiner_channel, unseal
 from demls.protocol.credential import Device
 from demls.protocol.group import Group
-from demls.wire.ids import Instant
+from demls.protocol.policy import DAY, QUICK
+from demls.wire.ids import Address, Duration, Instant
 from demls.wire.messages import (
     CommitContext,
     ConversationMessage,
@@ -34,6 +35,9 @@ SEALED, SEALED_OLD, RENDEZVOUS, SIGNED, RAW, RAW_RENDEZVOUS, WAIT, OWN, COMMIT, 
     13
 )
 """Kinds of steps of a script against the victim; ``Attack.step`` says what each does."""
+
+POLICY = replace(QUICK, stewards_max=1)
+"""One steward at a time, so that elections are due all along."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Scene:
 
 def _network() -> Net:
     net = Net()
-    net.found(LEADER)
+    net.found(LEADER, POLICY)
     net.admit(VICTIM, LEADER)
     net.admit(INSIDER, LEADER)
     net.run(60_000)
@@ -108,6 +112,34 @@ def _talk(net: Net) -> None:
         net.do(INSIDER, lambda group, text=text: group.send(text, net.now))
 
 
+def _settings(net: Net) -> None:
+    """Another name, then another policy, with the elections that are due after each commit."""
+    for change in ({"name": "others"}, {"policy": replace(POLICY, stewards_max=2, dormant_after=DAY)}):
+        net.do(LEADER, lambda group, change=change: group.change_settings(net.now, **change))
+        net.vote(INSIDER)
+        net.run(20_000)
+
+
+def _dormancy(net: Net) -> None:
+    """The victim is not heard for long, and the others are: it counts no longer."""
+    for _ in range(4):
+        for name in (LEADER, INSIDER):
+            net.do(name, lambda group: group.send("still here", net.now))
+        net.run(5 * DAY)
+    net.run(60_000)
+
+
+def _successor(net: Net) -> None:
+    leader = net.nodes[LEADER]
+    members = [Address(wallet_address(net.nodes[name].wallet)) for name in (VICTIM, INSIDER)]
+    links = {}
+    for member in members:
+        links[member], effects = leader.group.invite(relay="", lifetime=Duration(DAY), now=net.now)
+        net.apply(leader, effects)
+    net.do(LEADER, lambda group: group.announce_successor(links, net.now))
+    net.do(INSIDER, lambda group: group.announce_successor(links, net.now))
+
+
 def _stalled(net: Net) -> None:
     """One member alone: acks, digests and views without end."""
     net.deaf = {VICTIM, LEADER}
@@ -129,6 +161,9 @@ def scene() -> Scene:
             _leave,
             _talk,
             _stalled,
+            _settings,
+            _dormancy,
+            _successor,
         )
     ]
     newcomer = _asked_only()
@@ -143,8 +178,8 @@ def scene() -> Scene:
     chat = encode_message(ConversationMessage(b"text", bytes(16), 1, net.now, (bytes(16),)))
     acts = [read(story) for story in stories]
     signed = [write([Act(SIGNED if act.kind == SEALED else act.kind, act.data) for act in story]) for story in acts]
-    frames = (act.data for act in acts[0] + acts[5] if act.kind in (SEALED, RENDEZVOUS))
-    one_of_each = {type(decode_message(frame, Frame).payload): frame for frame in frames}
+    frames = (act.data for story in acts for act in story if act.kind in (SEALED, RENDEZVOUS))
+    one_of_each = {_kind(decode_message(frame, Frame)): frame for frame in frames}
     removal = encode_message(
         Frame(new_proposal(known[bytes(devices[0].address)], victim.group, Remove(devices[1].address), net.now))  # type: ignore[union-attr]
     )
@@ -157,6 +192,7 @@ def scene() -> Scene:
         write([*acts[0][:6], Act(COMMIT, context)]),
         write([Act(COMMIT, context), Act(OWN, b"\2"), Act(CHAT, chat), Act(CHAT, chat)]),
         write([Act(CHAT, chat), Act(OWN, b"\3"), Act(WAIT, (50_000).to_bytes(5, "big")), Act(RESTART)]),
+        write([Act(OWN, b"\6"), Act(WAIT, (50_000).to_bytes(5, "big")), Act(OWN, b"\7"), Act(COMMIT, context)]),
         write([Act(OWN, b"\4"), Act(OWN, b"\5"), Act(OWN, b"\1"), Act(WAIT, (50_000).to_bytes(5, "big"))]),
         write([Act(RAW, b"x"), Act(RAW_RENDEZVOUS, b"x"), Act(UNPADDED, b"\0\0\0\1x"), Act(UNPADDED, bytes(256))]),
     ]
@@ -172,6 +208,12 @@ def scene() -> Scene:
         dict(newcomer.records),
         channel,
     )
+
+
+def _kind(frame: Frame) -> type:
+    """Proposals by what they would change."""
+    payload = frame.payload
+    return type(payload.change.payload) if isinstance(payload, Proposal) else type(payload)
 
 
 def _asked_only() -> Node:

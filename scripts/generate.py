@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
-import inspect
 import os
 import subprocess
 import sys
@@ -12,8 +10,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from demls.protocol import policy, validation
-from demls.protocol.commit_round import TRANSITIONS
+import conformance
+from demls.protocol import checks, policy
+from demls.protocol.commit_round import TIMERS, TRANSITIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 WIRE = ROOT / "packages/demls/src/demls/wire/demls.proto"
@@ -42,36 +41,34 @@ def round_page() -> str:
     """The transitions of the commit round, as a diagram and as a table."""
     arrows = "\n".join(f"    {t.phase} --> {t.to}: {t.when}" for t in TRANSITIONS)
     rows = "\n".join(f"| {t.phase} | {t.when} | {t.action.__name__.replace('_', ' ')} | {t.to} |" for t in TRANSITIONS)
+    timers = "\n".join(f"| {', '.join(timer.phases)} | {timer.when} | {timer.does} |" for timer in TIMERS)
     return (
         f"{MADE}# The commit round\n\n"
         "Settling comes before everything, in any phase and from any view: a quorum of locks of one view for one\n"
         "candidate, and its bytes. The first transition that applies is taken, again and again, until none does.\n\n"
         f"```mermaid\nstateDiagram-v2\n    [*] --> idle\n{arrows}\n```\n\n"
-        f"| phase | when | does | next |\n|---|---|---|---|\n{rows}\n"
+        f"| phase | when | does | next |\n|---|---|---|---|\n{rows}\n\n"
+        "## Timers\n\nWhat is due by time alone. A view v lasts T0 * min(1 + 0.4 v, 6); T0 is twice the expected\n"
+        "delivery time, at least 4 s.\n\n"
+        f"| phases | when | does |\n|---|---|---|\n{timers}\n"
     )
 
 
 def checks_page() -> str:
     """The numbered checks of the commit validation service."""
-    body = next(
-        node
-        for node in ast.parse(inspect.getsource(validation)).body
-        if isinstance(node, ast.ClassDef) and node.name == "Check"
-    ).body
-    rows = []
-    for assignment, text in zip(body[1::2], body[2::2], strict=True):
-        assert isinstance(assignment, ast.Assign)
-        assert isinstance(text, ast.Expr)
-        assert isinstance(text.value, ast.Constant)
-        assert isinstance(assignment.value, ast.Constant)
-        name = assignment.targets[0]
-        assert isinstance(name, ast.Name)
-        rows.append(f"| {assignment.value.value} | {name.id.lower().replace('_', ' ')} | {text.value.value} |")
+    cases = (ROOT / "packages/demls/tests/protocol/test_validation.py").relative_to(ROOT)
+    rows = "\n".join(
+        f"| {rule.check} | {rule.check.name.lower().replace('_', ' ')} | {rule.says} | {rule.clause} "
+        f"| {rule.verdict.value}{', of a fresh one' if rule.fresh_only else ''} | {rule.costs} |"
+        for rule in checks.RULES
+    )
     return (
         f"{MADE}# What makes a candidate valid\n\n"
-        "The checks of the commit validation service, in the order in which they run. A candidate that fails one is\n"
-        "*invalid* (its committer's own signature proves the fault) or *not yet* acceptable.\n\n"
-        "| number | check | rule and clause |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+        "The checks of the commit validation service. A candidate that fails one is *invalid* (a fault of structure,\n"
+        "proven by the signature of the leader that offered it) or *not yet* acceptable (what is missing may still\n"
+        "arrive). A candidate that a quorum has certified before is spared the checks of fresh ones. Losing, being\n"
+        f"late or being unheard costs nothing. Each check has its malformed candidates in `{cases}`, by its number.\n\n"
+        "| number | check | rule | clause | makes the candidate | costs |\n|---|---|---|---|---|---|\n" + rows + "\n"
     )
 
 
@@ -92,6 +89,7 @@ def everything() -> Iterator[tuple[Path, bytes]]:
     pages: dict[str, Callable[[], str]] = {"round.md": round_page, "checks.md": checks_page, "bounds.md": bounds_page}
     for name, make in pages.items():
         yield ROOT / "docs/reference" / name, make().encode()
+    yield conformance.PAGE, conformance.page().encode()
 
 
 def main() -> int:

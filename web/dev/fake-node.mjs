@@ -2,7 +2,7 @@
  * A pretend node for looking at the page: the built page under the real policy, and three people's groups.
  * Nothing is encrypted, decided or kept. `node dev/fake-node.mjs [--port 8787] [--messages 40] [--members 3] [--empty]`
  *
- * For checks: POST /fake/say, /fake/drop, /fake/refuse-next, /fake/end-session (no body, or JSON).
+ * For checks: POST /fake/say, /fake/halt, /fake/drop, /fake/refuse-next, /fake/end-session (no body, or JSON).
  */
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -91,7 +91,7 @@ const server = createServer(async (request, response) => {
     const answer = story.answer(request.method, route, body, url.searchParams);
     return answer === undefined ? say(204) : say(request.method === "POST" ? 201 : 200, answer);
   } catch (error) {
-    return problem(error.status ?? 500, "fake", error.message);
+    return problem(error.status ?? 500, error.code ?? "fake", error.message);
   }
 });
 
@@ -116,6 +116,7 @@ function isAllowed(request) {
 
 function fake(what, body) {
   if (what === "say") story.say(body);
+  if (what === "halt") story.halt(body);
   if (what === "drop") for (const socket of sockets.clients) socket.terminate();
   if (what === "refuse-next") refusesNext = body.sentence ?? "The fake node refuses this.";
   if (what === "end-session") {

@@ -16,6 +16,69 @@ const DAVE = person("Dave");
 const ERIN = person("Erin");
 const MALLORY = person("Mallory");
 
+const rule = (duration_ms, silence_is_yes, decided_by = "members") => ({
+  decided_by,
+  share: "two thirds",
+  duration_ms,
+  silence_is_yes,
+});
+
+const SENTENCES = [
+  "Who is admitted: two thirds of the members vote yes within 1 day; then, with more than two of them, silence counts as yes.",
+  "Who is removed: two thirds of the members vote yes within 1 day; silence is no yes.",
+  "Leaving needs no vote.",
+  "2 to 3 stewards take turns in making the commits; all members check.",
+  "Members not heard for 14 days may be counted no longer, until they are heard again.",
+];
+
+const QUICK = {
+  preset: "quick",
+  invite: rule(30 * SECOND, true),
+  remove: rule(30 * SECOND, true),
+  election: rule(30 * SECOND, false),
+  settings: rule(30 * SECOND, false),
+  stewards_min: 1,
+  stewards_max: 7,
+  batch_window_ms: 300,
+  delivery_time_ms: 2 * SECOND,
+  reelections_max: 2,
+  dormant_after_ms: 14 * DAY,
+  sentences: SENTENCES,
+};
+const DAILY = {
+  ...QUICK,
+  preset: "day",
+  invite: rule(DAY, true),
+  remove: rule(DAY, false),
+  election: rule(10 * MINUTE, false),
+  settings: rule(2 * DAY, false),
+  batch_window_ms: 5 * SECOND,
+};
+const COUNCIL = {
+  ...DAILY,
+  preset: "council",
+  invite: rule(DAY, true, "stewards"),
+  stewards_min: 64,
+  stewards_max: 64,
+};
+const PRESETS = [QUICK, DAILY, COUNCIL];
+
+const NO_ROUND = {
+  open: false,
+  view: 0,
+  leader: null,
+  leader_is_steward: false,
+  needed: 0,
+  heard: 0,
+  missing: [],
+  short: 0,
+  waiting: "",
+  sentence: "",
+};
+const HALTED =
+  "Governance rests: two different commits of one epoch were certified, so nobody can be admitted or removed any more. " +
+  "You can still talk; whoever founds a successor group lets people go on there.";
+
 const TALK = [
   [BOB, "Morning! Did everybody get the draft for Thursday?"],
   [ALICE, "Yes, read it on the train. The part about the relay reads well now."],
@@ -50,6 +113,7 @@ export function createStory({ messages, members, isEmpty, tell }) {
       text: "",
       epoch: groups.get(group)?.epoch ?? null,
       proposal: null,
+      client_id: null,
       ...entry,
     };
     nextId += 1;
@@ -78,16 +142,23 @@ export function createStory({ messages, members, isEmpty, tell }) {
       invite: `Admit ${subject.name}`,
       remove: `Remove ${subject.name}`,
       leave: `${subject.name} leaves`,
+      settings: "Change the settings",
     };
     const { voters, needed, silence_is_yes } = more;
     return {
       id,
       short_id: id.slice(0, 8),
       kind,
-      title: verbs[kind],
+      title: verbs[kind] ?? "",
       subject,
       asked_by,
       sponsor: null,
+      decided_by: "members",
+      share: "two thirds",
+      by_nodes: false,
+      stewards: [],
+      retry_round: 0,
+      differences: [],
       rule: `Passes with ${needed} of ${voters}; ${silence_is_yes ? "silence counts as yes when the time is up." : "without them it is rejected when the time is up."}`,
       my_vote: null,
       may_vote: true,
@@ -106,21 +177,23 @@ export function createStory({ messages, members, isEmpty, tell }) {
       description,
       state,
       preset,
-      policy: [
-        "Who is admitted: two thirds of the members vote yes within 1 day; then silence counts as yes.",
-        "Who is removed: two thirds of the members vote yes within 1 day; then silence does not count.",
-        "Leaving needs no vote.",
-        "2 to 5 stewards take turns in making the commits; all members check.",
-      ],
+      policy: { ...DAILY, stewards_min: 2, stewards_max: 3 },
       epoch: 7,
       authenticator: hex(`${name} 7`, 64),
       members: people.length,
-      stewards: people.slice(0, 3),
-      epoch_steward: people[1] ?? people[0],
+      counted: people.length,
+      dormant: 0,
+      stewards: [people[1], people[0], people[2]].filter(Boolean),
+      epoch_steward: people[1] ?? people[0] ?? null,
       backup_steward: people.length > 1 ? people[0] : null,
+      stewards_until: 9,
+      stewards_sentence:
+        people.length > 2 ? "Bob, Alice and Carol take turns, in this order; the list serves until epoch 9." : "",
+      halted: "",
+      successors: [],
       proposals: [],
       requests: [],
-      round: { open: false, view: 0, leader: null, needed: 0, heard: 0, missing: [], sentence: "" },
+      round: NO_ROUND,
       sync: { state: "in sync", sentence: "You are in sync, in epoch 7." },
     };
     groups.set(id, group);
@@ -130,6 +203,8 @@ export function createStory({ messages, members, isEmpty, tell }) {
   }
 
   const rosters = new Map();
+  /** What there is to say about members, by group and address. */
+  const marks = new Map();
 
   if (!isEmpty) {
     const now = Date.now();
@@ -146,7 +221,7 @@ export function createStory({ messages, members, isEmpty, tell }) {
     });
 
     const asking = found("Garden collective", "", "day", [], "asking");
-    Object.assign(asking, { epoch: 0, authenticator: "", stewards: [], epoch_steward: null, policy: [] });
+    Object.assign(asking, { epoch: 0, authenticator: "", stewards: [], epoch_steward: null, policy: null });
     asking.sync = {
       state: "waiting",
       sentence: "You have asked to join. The members decide; nothing to do for now.",
@@ -217,8 +292,72 @@ export function createStory({ messages, members, isEmpty, tell }) {
       silence_is_yes: true,
       sponsor: CAROL,
     });
-    main.proposals = [open, removal, refused, admitted];
-    main.requests = [{ id: hex("request", 32), person: ERIN, sponsor: BOB, received_at: now - 3 * MINUTE }];
+    const elected = proposal(main.id, "election", BOB, BOB, {
+      title: "Elect the stewards Bob, Alice and Carol, in this order",
+      rule: "Passes with 2 of 3 votes, two thirds of the members; without them it is rejected. Nodes vote on this by themselves. It was tried once before.",
+      by_nodes: true,
+      stewards: [BOB, ALICE, CAROL],
+      retry_round: 1,
+      opened_at: now - 19 * MINUTE,
+      deadline: now - 9 * MINUTE,
+      voters: 3,
+      needed: 2,
+      yes: 3,
+      no: 0,
+      silent: 0,
+      silence_is_yes: false,
+      my_vote: true,
+      may_vote: false,
+      status: "committed",
+      epoch: 7,
+      result: "3 of 3 voted yes. Carried out by the commit of epoch 7.",
+    });
+    const asleep = proposal(main.id, "dormant", CAROL, BOB, {
+      title: "Count Carol no longer: not heard for 14 days",
+      rule: "Passes with 2 of 3 votes, two thirds of the members; without them it is rejected. Nodes vote on this by themselves.",
+      by_nodes: true,
+      opened_at: now - 3 * MINUTE,
+      deadline: now + 7 * MINUTE,
+      voters: 3,
+      needed: 2,
+      yes: 1,
+      no: 0,
+      silent: 2,
+      silence_is_yes: false,
+      my_vote: true,
+      may_vote: false,
+    });
+    const rules = proposal(main.id, "settings", CAROL, CAROL, {
+      title: "Change the settings: votes on removals last 3 days, at most 5 stewards",
+      differences: [
+        { field: "remove.duration_ms", label: "Removals, time to vote", before: "1 day", after: "3 days" },
+        { field: "stewards_max", label: "Most stewards", before: "3", after: "5" },
+      ],
+      opened_at: now - 5 * MINUTE,
+      deadline: now + 2 * DAY,
+      voters: 3,
+      needed: 2,
+      yes: 1,
+      no: 0,
+      silent: 2,
+      silence_is_yes: false,
+      my_vote: false,
+      may_vote: false,
+    });
+    rules.no = 1;
+    rules.silent = 1;
+    main.proposals = [open, rules, asleep, elected, removal, refused, admitted];
+    main.requests = [
+      {
+        id: hex("request", 32),
+        person: ERIN,
+        sponsor: BOB,
+        received_at: now - 3 * MINUTE,
+        needs_sponsor: true,
+        sentence:
+          "Erin asks to join, with an invite link of Bob that is open to anybody. There is no vote until a member answers for the person.",
+      },
+    ];
     const opened = (one, text) =>
       addEntry(main.id, { kind: "notice", at: one.opened_at, text, proposal: one.id });
     opened(admitted, "Bob asks the group to admit Carol.");
@@ -244,6 +383,17 @@ export function createStory({ messages, members, isEmpty, tell }) {
       proposal: removal.id,
     });
     addEntry(main.id, {
+      kind: "quiet",
+      at: now - 19 * MINUTE,
+      text: "The nodes vote whether to elect the stewards Bob, Alice and Carol, in this order.",
+      proposal: elected.id,
+    });
+    addEntry(main.id, {
+      kind: "quiet",
+      at: now - 18 * MINUTE,
+      text: "Bob, you and Carol are the stewards now, elected (epoch 7).",
+    });
+    addEntry(main.id, {
       kind: "warning",
       at: now - 15 * MINUTE,
       text: "2 messages of epoch 5 could not be decrypted: this node was away for longer than keys are kept.",
@@ -255,10 +405,53 @@ export function createStory({ messages, members, isEmpty, tell }) {
       text: "Dave wrote the simulator that we all use. I would like to have him here.",
     });
     addEntry(main.id, { sender: CAROL, at: now - 6 * MINUTE, text: "+1" });
+    opened(rules, "Carol proposes to change the settings.");
+    addEntry(main.id, {
+      kind: "quiet",
+      at: asleep.opened_at,
+      text: "The nodes vote whether to count Carol no longer.",
+      proposal: asleep.id,
+    });
     addEntry(main.id, {
       sender: ALICE,
       at: now - 2 * MINUTE,
       text: "Give me a minute, I am reading his request.",
+    });
+
+    const old = found("Weavers", "", "day", [ALICE, BOB, CAROL, DAVE]);
+    addEntry(old.id, { sender: DAVE, at: now - 3 * HOUR, text: "Has anybody heard of Carol lately?" });
+    const missing = [BOB, CAROL, DAVE];
+    const sentence =
+      "The stewards are silent; Alice commits in their place. The commit round is waiting for 2 of: Bob, Carol, Dave.";
+    Object.assign(old, {
+      counted: 3,
+      dormant: 1,
+      round: {
+        ...NO_ROUND,
+        open: true,
+        leader: ALICE,
+        view: 2,
+        needed: 3,
+        heard: 1,
+        missing,
+        short: 2,
+        waiting: "waiting for 2 of: Bob, Carol, Dave",
+        sentence,
+      },
+      sync: { state: "waiting", sentence },
+      successors: [
+        {
+          founder: DAVE,
+          name: "Weavers, again",
+          invited: true,
+          group: hex("Weavers, again", 32),
+          sentence: "Dave founded “Weavers, again”, a group that goes on from this one; you are invited.",
+        },
+      ],
+    });
+    marks.set(old.id, {
+      [BOB.address]: { lost_turn: true, remarks: ["lost its turn, leads last for a while"] },
+      [CAROL.address]: { dormant: true, remarks: ["counted no longer until heard again"] },
     });
 
     const quick = found("Test bench", "", "quick", [ALICE, BOB]);
@@ -276,6 +469,8 @@ export function createStory({ messages, members, isEmpty, tell }) {
         (one) => one.status === "open" && one.may_vote && one.my_vote === null,
       ).length,
       last_entry: timelines.get(group.id).at(-1) ?? null,
+      requests: group.requests.filter((request) => request.needs_sponsor).length,
+      halted: group.halted !== "",
     }));
   }
 
@@ -386,6 +581,7 @@ export function createStory({ messages, members, isEmpty, tell }) {
     const parts = route.split("/").filter(Boolean);
     if (route === "/node") return node();
     if (route === "/contact") return sharable("demls-contact:", null);
+    if (route === "/presets") return PRESETS;
     if (route === "/groups" && method === "GET") return summaries();
     if (route === "/groups") {
       const group = found(body.name, body.description, body.preset, [ALICE]);
@@ -425,6 +621,10 @@ export function createStory({ messages, members, isEmpty, tell }) {
                   ? "steward"
                   : "member",
           is_me: one.address === ALICE.address,
+          dormant: false,
+          lost_turn: false,
+          remarks: [],
+          ...marks.get(id)?.[one.address],
           removal_pending: group.proposals.some(
             (proposed) =>
               proposed.kind === "remove" &&
@@ -440,9 +640,13 @@ export function createStory({ messages, members, isEmpty, tell }) {
           .slice(-Number(query.get("limit") ?? 100));
       }
       case "messages":
-        return send(id, body.text);
+        return send(id, body.text, body.client_id ?? null);
       case "invites":
-        return sharable("demls-invite:", body.lifetime_ms);
+        return sharable(body.open ? "demls-invite:open:" : "demls-invite:", body.lifetime_ms);
+      case "settings":
+        return openSettings(id, body);
+      case "successors":
+        return succeed(id, parts, body);
       case "invitations":
         throw refused(400, "This is not a contact; it begins with “demls-contact:”. Copy it whole.");
       case "removals":
@@ -453,6 +657,7 @@ export function createStory({ messages, members, isEmpty, tell }) {
           null,
         );
       case "proposals":
+        if (method === "GET") return group.proposals.find((one) => one.id === parts[3]);
         return vote(id, parts[3], body.yes);
       case "requests": {
         const request = group.requests.find((one) => one.id === parts[3]);
@@ -473,7 +678,56 @@ export function createStory({ messages, members, isEmpty, tell }) {
     }
   }
 
-  function send(id, text) {
+  function openSettings(id, body) {
+    const { policy } = groups.get(id);
+    const most = body.policy.stewards_max;
+    if (most !== undefined && most < policy.stewards_min)
+      throw refused(409, "The number of stewards is between 1 and 500, the least not above the most.");
+    const one = open(id, "settings", ALICE, null);
+    const differences = [
+      ...(body.name === undefined
+        ? []
+        : [{ field: "name", label: "Name", before: groups.get(id).name, after: body.name }]),
+      ...(most === undefined
+        ? []
+        : [
+            {
+              field: "stewards_max",
+              label: "Most stewards",
+              before: String(policy.stewards_max),
+              after: String(most),
+            },
+          ]),
+    ];
+    const proposals = groups
+      .get(id)
+      .proposals.map((shown) => (shown.id === one.proposal ? { ...shown, differences } : shown));
+    change(id, { proposals });
+    tellGroup(id);
+    return one;
+  }
+
+  function succeed(id, parts, body) {
+    const old = groups.get(id);
+    const offer = parts[3] === undefined ? null : old.successors[0];
+    const name = offer?.name ?? body.name;
+    const founder = offer?.founder ?? ALICE;
+    if (offer === null && !body.again && old.successors.some((one) => one.founder === ALICE))
+      throw refused(409, "You have founded a successor of this group already. Found one more?", "already-founded");
+    const made = found(name, old.description, "day", [ALICE]);
+    tellEntry(made.id, { kind: "notice", text: "You joined (epoch 1)." });
+    if (offer === null) {
+      const sentence = `You founded “${name}”, a group that goes on from this one.`;
+      change(id, {
+        successors: [...old.successors, { founder, name, invited: true, group: made.id, sentence }],
+      });
+      tellEntry(id, { kind: "notice", text: sentence });
+    }
+    tellGroup(id);
+    return groups.get(made.id);
+  }
+
+  function send(id, text, client_id) {
     if (text === "/help")
       return {
         sentence: "Commands: /ban <wallet address> proposes to remove a member; /leave leaves this group.",
@@ -486,7 +740,7 @@ export function createStory({ messages, members, isEmpty, tell }) {
     if (text.startsWith("/") && !text.startsWith("//"))
       throw refused(400, `There is no command “${text}”. Try /help.`);
     setTimeout(
-      () => tellEntry(id, { sender: ALICE, text: text.startsWith("//") ? text.slice(1) : text }),
+      () => tellEntry(id, { sender: ALICE, text: text.startsWith("//") ? text.slice(1) : text, client_id }),
       30,
     );
     return { sentence: "Sent." };
@@ -504,6 +758,12 @@ export function createStory({ messages, members, isEmpty, tell }) {
         ...[...groups.values()].map((group) => ({ type: "group", group })),
       ];
     },
+    /** Governance of the named group rests. */
+    halt({ group }) {
+      const { id } = [...groups.values()].find((one) => one.name === group);
+      change(id, { halted: HALTED, sync: { state: "waiting", sentence: HALTED } });
+      tellGroup(id);
+    },
     /** Bob says something, in the named group or the first one he is in. */
     say({ text = "Hello again.", group }) {
       const id = [...groups.values()].find((one) =>
@@ -514,8 +774,8 @@ export function createStory({ messages, members, isEmpty, tell }) {
   };
 }
 
-function refused(status, sentence) {
-  return Object.assign(new Error(sentence), { status });
+function refused(status, sentence, code = "fake") {
+  return Object.assign(new Error(sentence), { status, code });
 }
 
 /** Looks like a QR code from afar. */

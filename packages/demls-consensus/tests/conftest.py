@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from demls_consensus import Ballot, Choice, Electorate, SignedItem, SignedVote, Silence
+from demls_consensus import Ballot, Choice, Electorate, Share, SignedItem, SignedVote, Silence
 from hypothesis import HealthCheck, settings
 
 # A machine may be busy: how long an example takes says nothing about the code.
@@ -73,9 +73,16 @@ class Kit:
         silence: Silence = Silence.COUNTS_AS_YES,
         opened_at_ms: int = 1_000,
         duration_ms: int = 500,
+        share: Share = Share.TWO_THIRDS,
     ) -> Ballot:
         return Ballot(
-            proposal or self.proposal, self.voter(owner), self.electorate(n), opened_at_ms, duration_ms, silence
+            proposal or self.proposal,
+            self.voter(owner),
+            self.electorate(n),
+            opened_at_ms,
+            duration_ms,
+            silence,
+            share=share,
         )
 
 

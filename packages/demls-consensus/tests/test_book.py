@@ -15,6 +15,7 @@ from demls_consensus import (
     Reason,
     Refused,
     Session,
+    Share,
     Silence,
     Verdict,
 )
@@ -174,6 +175,21 @@ def test_early_votes_are_dropped_when_they_are_too_old(kit: Any) -> None:
     assert opened(shelf.open(kit.ballot(4, opened_at_ms=161))).tally.yes == 0
 
 
+def test_each_session_decides_by_the_share_of_its_ballot(kit: Any) -> None:
+    shelf = book(kit)
+    for share in Share:
+        opened(shelf.open(kit.ballot(10, proposal=proposal(share.code), opened_at_ms=0, share=share)))
+    votes = [kit.vote(index, proposal=proposal(share.code)) for index in range(7) for share in Share]
+    shelf.receive_batch(votes, kit.electorate(10), 0)
+    yes, pending = Verdict.YES_BY_VOTES, Verdict.PENDING
+    assert [session.verdict(0) for session in shelf] == [yes, yes, pending, pending]
+    for share in (Share.MORE_THAN_HALF, Share.TWO_THIRDS):
+        shelf.close(proposal(share.code))
+    shelf.receive(kit.vote(9, Choice.NO, proposal=proposal(Share.ALL.code)), kit.electorate(10), 0)
+    assert [session.verdict(0) for session in shelf] == [pending, Verdict.NO_BY_VOTES]
+    assert shelf.next_deadline_ms(0) == 500
+
+
 def test_the_next_deadline_is_the_nearest_that_can_still_decide(kit: Any) -> None:
     shelf = book(kit)
     assert shelf.next_deadline_ms(0) is None
@@ -214,8 +230,10 @@ def test_whether_votes_overtake_their_proposal_never_matters(
 ) -> None:
     votes = [kit.vote(voter, choice, proposal=proposal(number)) for voter, number, choice in drawn]
     ballots = [
-        kit.ballot(5, proposal=proposal(number), silence=silence)
-        for number, silence in enumerate([Silence.COUNTS_AS_YES, Silence.COUNTS_FOR_NOTHING] * 2)
+        kit.ballot(5, proposal=proposal(number), silence=silence, share=share)
+        for number, (silence, share) in enumerate(
+            zip([Silence.COUNTS_AS_YES, Silence.COUNTS_FOR_NOTHING] * 2, Share, strict=True)
+        )
     ]
     orderly, disorderly = book(kit), book(kit)
     for ballot in ballots:

@@ -2,10 +2,11 @@
 
 import dataclasses
 import hashlib
+import random
 from typing import Any
 
 import pytest
-from demls_consensus import Certificate, Choice, Malformed, Reason, SignedVote, quorum
+from demls_consensus import Certificate, Choice, Malformed, Reason, Share, SignedVote, quorum
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,58 @@ def test_a_quorum_of_yes_votes_is_a_certificate_and_one_less_is_none(kit: Any, n
     assert certificate is not None
     assert certificate.verify(kit.electorate(n), kit.scheme())
     assert Certificate.collect(kit.proposal, votes[1:], n) is None
+
+
+@given(
+    st.integers(1, 12).flatmap(
+        lambda n: st.tuples(
+            st.just(n), st.lists(st.tuples(st.integers(0, n - 1), st.sampled_from(list(Choice))), max_size=3 * n)
+        )
+    ),
+    st.sampled_from(list(Share)),
+    st.randoms(),
+)
+@settings(deadline=None)
+def test_a_certificate_is_found_when_enough_different_voters_said_yes_and_only_then(
+    kit: Any, drawn: tuple[int, list[tuple[int, Choice]]], share: Share, shuffler: random.Random
+) -> None:
+    n, calls = drawn
+    votes = [kit.vote(index, choice) for index, choice in calls]
+    yes = sorted({index for index, choice in calls if choice is Choice.YES})
+    certificate = Certificate.collect(kit.proposal, votes, n, share=share)
+    shuffler.shuffle(votes)
+    assert Certificate.collect(kit.proposal, votes, n, share=share) == certificate
+    if len(yes) < share.needed(n):
+        assert certificate is None
+        return
+    assert certificate is not None
+    assert certificate.voters == tuple(kit.voter(index) for index in yes[: share.needed(n)])
+    for other in Share:
+        enough = other.needed(n) <= share.needed(n)
+        fault = None if enough else Reason.TOO_FEW_VOTES
+        assert certificate.fault(kit.electorate(n), kit.scheme(), share=other) is fault
+        assert certificate.verify(kit.electorate(n), kit.scheme(), share=other) is enough
+
+
+@given(st.integers(1, 12), st.integers(0, 12))
+@settings(deadline=None)
+def test_without_a_share_two_thirds_make_a_certificate(kit: Any, n: int, drawn: int) -> None:
+    votes = tuple(kit.vote(index) for index in range(min(n, drawn)))
+    plain = Certificate.collect(kit.proposal, votes, n)
+    assert plain == Certificate.collect(kit.proposal, votes, n, share=Share.TWO_THIRDS)
+    assert (plain is not None) is (3 * len(votes) >= 2 * n)
+    if votes:
+        assert Certificate(kit.proposal, votes).verify(kit.electorate(n), kit.scheme()) is (plain is not None)
+
+
+@pytest.mark.parametrize("share", list(Share))
+def test_one_vote_too_few_is_no_certificate_of_any_share(kit: Any, share: Share) -> None:
+    for n in (2, 3, 6, 10):
+        votes = tuple(kit.vote(index) for index in range(share.needed(n)))
+        assert Certificate.collect(kit.proposal, votes[1:], n, share=share) is None
+        fewer = Certificate(kit.proposal, votes[1:])
+        assert fewer.fault(kit.electorate(n), kit.scheme(), share=share) is Reason.TOO_FEW_VOTES
+        assert Certificate(kit.proposal, votes).verify(kit.electorate(n), kit.scheme(), share=share)
 
 
 def test_collecting_takes_the_quorum_with_the_lowest_ids_in_order_whatever_the_order_of_votes(kit: Any) -> None:

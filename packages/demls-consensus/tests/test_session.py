@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from demls_consensus import (
     Accepted,
+    Ballot,
     Choice,
     Equivocation,
     Kept,
     Reason,
     Refused,
     Session,
+    Share,
     SignedVote,
     Silence,
     Verdict,
@@ -139,14 +141,14 @@ calls_of = st.integers(1, 7).flatmap(
 )
 
 
-@given(calls_of, st.randoms(), st.booleans())
+@given(calls_of, st.randoms(), st.booleans(), st.sampled_from(list(Share)))
 @settings(deadline=None, max_examples=60)
 def test_order_repetition_and_batching_never_matter(
-    kit: Any, drawn: tuple[int, list[tuple[int, Choice]]], shuffler: random.Random, in_batch: bool
+    kit: Any, drawn: tuple[int, list[tuple[int, Choice]]], shuffler: random.Random, in_batch: bool, share: Share
 ) -> None:
     n, calls = drawn
     votes = [kit.vote(index, choice) for index, choice in calls]
-    one, other = Session(kit.ballot(n)), Session(kit.ballot(n))
+    one, other = Session(kit.ballot(n, share=share)), Session(kit.ballot(n, share=share))
     for vote in votes:
         one.receive(vote, kit.scheme())
     again = votes + votes[::2]
@@ -157,8 +159,41 @@ def test_order_repetition_and_batching_never_matter(
         for vote in again:
             other.receive(vote.encode(), kit.scheme())
     assert standing(one) == standing(other)
-    restored = Session.replay(kit.ballot(n), reversed(list(one.votes())))
+    restored = Session.replay(kit.ballot(n, share=share), reversed(list(one.votes())))
     assert standing(restored) == standing(one)
+    certificate = one.certificate()
+    assert (certificate is not None) is (one.verdict(0) is Verdict.YES_BY_VOTES)
+    assert certificate is None or certificate.verify(one.ballot.electorate, kit.scheme(), share=share)
+
+
+@pytest.mark.parametrize(("share", "needed"), list(zip(Share, (6, 7, 8, 10), strict=True)))
+def test_the_share_of_the_ballot_decides(kit: Any, share: Share, needed: int) -> None:
+    session = Session(kit.ballot(10, share=share))
+    assert (session.tally.share, session.tally.needed) == (share, needed)
+    session.receive_batch([kit.vote(index) for index in range(needed - 1)], kit.scheme())
+    assert session.verdict(0) is Verdict.PENDING
+    assert session.certificate() is None
+    session.receive(kit.vote(needed - 1), kit.scheme())
+    assert session.verdict(0) is Verdict.YES_BY_VOTES
+    certificate = session.certificate()
+    assert certificate is not None
+    assert len(certificate.votes) == needed
+    refused = Session(kit.ballot(10, share=share))
+    refused.receive_batch([kit.vote(index, Choice.NO) for index in range(10 - needed)], kit.scheme())
+    assert refused.verdict(0) is Verdict.PENDING
+    assert refused.verdict(refused.ballot.deadline_ms) is Verdict.YES_BY_SILENCE
+    refused.receive(kit.vote(9, Choice.NO), kit.scheme())
+    assert refused.verdict(0) is Verdict.NO_BY_VOTES
+
+
+def test_a_ballot_without_a_share_is_one_by_two_thirds(kit: Any) -> None:
+    ballot = kit.ballot(4)
+    plain = Ballot(
+        ballot.proposal_id, ballot.owner, ballot.electorate, ballot.opened_at_ms, ballot.duration_ms, ballot.silence
+    )
+    assert plain.share is Share.TWO_THIRDS
+    assert plain == ballot
+    assert dataclasses.replace(plain, share=Share.ALL) != plain
 
 
 def test_admitting_or_replaying_foreign_votes_is_an_error_of_the_caller(kit: Any) -> None:

@@ -2,7 +2,7 @@
 
 Three layers, each usable without those above it:
 
-* counts: `quorum`, `faults`, `decide`, `is_refusal`
+* counts: `Share`, `quorum`, `faults`, `decide`, `is_refusal`
 * votes: `Choice`, `SignedVote`, `Tally`, `Certificate`, `Equivocation`, and signature schemes
 * sessions: `Ballot`, `Session`, `Book`
 
@@ -18,7 +18,7 @@ from .electorate import Electorate
 from .errors import Malformed, Reason
 from .evidence import Equivocation
 from .intake import Accepted, Kept, Refused
-from .quorum import faults, quorum, tolerated_noes
+from .quorum import Share, faults, quorum, tolerated_noes
 from .schemes import SignatureScheme, SignedItem
 from .session import Ballot, Session
 from .tally import Recorded, Tally
@@ -41,6 +41,7 @@ __all__ = [
     "Recorded",
     "Refused",
     "Session",
+    "Share",
     "SignatureScheme",
     "SignedItem",
     "SignedVote",

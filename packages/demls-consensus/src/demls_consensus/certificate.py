@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .codec import PROPOSAL_ID_BYTES, VOTER_ID_BYTES, Reader, prefixed, require_size
 from .errors import Malformed, Reason
-from .quorum import quorum
+from .quorum import Share
 from .schemes import SignatureScheme
 from .votes import Choice, SignedVote, read_signature
 
@@ -21,10 +21,10 @@ _VOTE_BYTES_MIN = VOTER_ID_BYTES + 8 + 1 + 1
 class Certificate:
     """Signed YES votes of distinct voters on one proposal, sorted by voter id.
 
-    With a quorum of an electorate it is that electorate's final decision, and stays it whatever
-    arrives later: a NO of the same voters, or of all others, takes nothing from it. Whether there
-    are enough votes, and whether they are genuine, is said by `fault` and `verify`, which need the
-    electorate; the constructor checks form only and raises ValueError.
+    With as many votes as decide it is an electorate's final decision, and stays it whatever arrives
+    later: a NO of the same voters, or of all others, takes nothing from it. Whether there are enough
+    votes, and whether they are genuine, is said by `fault` and `verify`, which need the electorate
+    and its share; a certificate names neither. The constructor checks form only, raising ValueError.
     """
 
     proposal_id: bytes
@@ -41,9 +41,12 @@ class Certificate:
             raise ValueError("The votes of a certificate are sorted by voter id, one for each voter.")
 
     @classmethod
-    def collect(cls, proposal_id: bytes, votes: Iterable[SignedVote], n: int) -> Certificate | None:
-        """Make a certificate of the quorum of `n` with the lowest voter ids, or None if there are too few.
+    def collect(
+        cls, proposal_id: bytes, votes: Iterable[SignedVote], n: int, *, share: Share = Share.TWO_THIRDS
+    ) -> Certificate | None:
+        """Make a certificate of as many votes as `share` needs of `n`, or None if there are too few.
 
+        The lowest voter ids are taken.
         Votes that are not YES or not on this proposal are passed over; of several YES votes of one
         voter the first is taken. Signatures are not checked here.
         """
@@ -51,9 +54,10 @@ class Certificate:
         for vote in votes:
             if vote.choice is Choice.YES and vote.proposal_id == proposal_id:
                 chosen.setdefault(vote.voter, vote)
-        if len(chosen) < quorum(n):
+        needed = share.needed(n)
+        if len(chosen) < needed:
             return None
-        return cls(proposal_id, tuple(chosen[voter] for voter in sorted(chosen)[: quorum(n)]))
+        return cls(proposal_id, tuple(chosen[voter] for voter in sorted(chosen)[:needed]))
 
     @property
     def voters(self) -> tuple[bytes, ...]:
@@ -65,23 +69,28 @@ class Certificate:
         """The 32-byte SHA-256 hash of a domain tag and the canonical bytes."""
         return hashlib.sha256(prefixed(CERTIFICATE_DOMAIN) + self.encode()).digest()
 
-    def fault(self, electorate: Mapping[bytes, bytes], scheme: SignatureScheme) -> Reason | None:
+    def fault(
+        self, electorate: Mapping[bytes, bytes], scheme: SignatureScheme, *, share: Share = Share.TWO_THIRDS
+    ) -> Reason | None:
         """Return why this is no decision of `electorate` (voter id to key), or None if it is one.
 
-        Every signer must be a voter, at least a quorum must have signed, and every signature must be
-        good. Costs one batch of signature checks, and nothing when the form already fails.
+        Every signer must be a voter, at least as many as `share` needs must have signed, and every
+        signature must be good. Costs one batch of signature checks, and nothing when the form already
+        fails. The share is what the electorate has agreed, never what came along with the certificate.
         Raises ValueError when the electorate is empty.
         """
-        if len(self.votes) < quorum(len(electorate)):
+        if len(self.votes) < share.needed(len(electorate)):
             return Reason.TOO_FEW_VOTES
         if any(vote.voter not in electorate for vote in self.votes):
             return Reason.NOT_A_VOTER
         items = [(electorate[vote.voter], vote.content, vote.signature) for vote in self.votes]
         return None if all(scheme.verify_batch(items)) else Reason.BAD_SIGNATURE
 
-    def verify(self, electorate: Mapping[bytes, bytes], scheme: SignatureScheme) -> bool:
+    def verify(
+        self, electorate: Mapping[bytes, bytes], scheme: SignatureScheme, *, share: Share = Share.TWO_THIRDS
+    ) -> bool:
         """Say whether this is a final decision of `electorate`; see `fault`."""
-        return self.fault(electorate, scheme) is None
+        return self.fault(electorate, scheme, share=share) is None
 
     def restricted_to(self, voters: Container[bytes]) -> Certificate | None:
         """Return the same certificate without signers who are not in `voters`, or None if none is left.

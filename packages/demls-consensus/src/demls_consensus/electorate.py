@@ -37,7 +37,7 @@ class Electorate(Mapping[bytes, bytes]):
 
     @property
     def quorum(self) -> int:
-        """How many YES votes are final."""
+        """How many are two thirds of the voters: so many YES votes are final unless the share is another."""
         return quorum(self.n)
 
     @property

@@ -27,7 +27,7 @@ class Reason(Enum):
     BAD_SIGNATURE = "bad signature"
     """The signature does not fit the voter's key and the signed content."""
     TOO_FEW_VOTES = "too few votes"
-    """A certificate with fewer YES votes than the quorum of its electorate."""
+    """A certificate with fewer YES votes than its electorate needs."""
     NO_EQUIVOCATION = "no equivocation"
     """Evidence whose two votes are not two different votes of one voter on one proposal."""
     ALREADY_OPEN = "already open"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .certificate import Certificate
 from .codec import PROPOSAL_ID_BYTES, VOTER_ID_BYTES, require_size, require_time
@@ -12,6 +12,7 @@ from .electorate import Electorate
 from .errors import Reason
 from .evidence import Equivocation
 from .intake import Accepted, Kept, Refused, take_in
+from .quorum import Share
 from .schemes import SignatureScheme
 from .tally import Recorded, Tally
 from .votes import Choice, SignedVote
@@ -24,6 +25,7 @@ class Ballot:
     proposal_id: 32 bytes, the digest of all that is voted on. owner: 20 bytes, who proposed it.
     opened_at_ms: the local time at which the proposal was received; duration_ms: how long from then.
     The deadline is thus a duration from receipt, never a clock time that somebody else wrote.
+    share: which share of the electorate must say YES.
     Raises ValueError for fields out of range.
     """
 
@@ -33,6 +35,7 @@ class Ballot:
     opened_at_ms: int
     duration_ms: int
     silence: Silence
+    share: Share = field(default=Share.TWO_THIRDS, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check sizes."""
@@ -62,7 +65,7 @@ class Session:
     def __init__(self, ballot: Ballot) -> None:
         """Open a session without votes."""
         self._ballot = ballot
-        self._tally = Tally(ballot.electorate.voters, ballot.silence)
+        self._tally = Tally(ballot.electorate.voters, ballot.silence, share=ballot.share)
         self._signed: dict[tuple[bytes, Choice], bytes] = {}
 
     @classmethod
@@ -121,11 +124,11 @@ class Session:
         return self._tally.verdict(deadline_passed=now_ms >= self._ballot.deadline_ms)
 
     def certificate(self) -> Certificate | None:
-        """Return a certificate of YES by votes, or None as long as the quorum is not there; O(n log n)."""
-        if self._tally.yes < self._ballot.electorate.quorum:
+        """Return a certificate of YES by votes, or None as long as there are too few; O(n log n)."""
+        if self._tally.yes < self._tally.needed:
             return None
         yes = (SignedVote.decode(data) for (_, choice), data in self._signed.items() if choice is Choice.YES)
-        return Certificate.collect(self._ballot.proposal_id, yes, self._ballot.electorate.n)
+        return Certificate.collect(self._ballot.proposal_id, yes, self._tally.n, share=self._tally.share)
 
     def evidence(self) -> list[Equivocation]:
         """Return the proof against each equivocator, ascending by voter."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from enum import Enum, unique
 
 from .decision import Silence, Verdict, decide
+from .quorum import Share
 from .votes import Choice
 
 
@@ -31,9 +32,9 @@ class Tally:
     `Session` keeps them.
     """
 
-    __slots__ = ("_equivocators", "_no", "_silence", "_voters", "_yes")
+    __slots__ = ("_equivocators", "_no", "_share", "_silence", "_voters", "_yes")
 
-    def __init__(self, voters: Iterable[bytes], silence: Silence) -> None:
+    def __init__(self, voters: Iterable[bytes], silence: Silence, *, share: Share = Share.TWO_THIRDS) -> None:
         """Start with no votes. A frozenset of voter ids is used as it is, anything else is copied.
 
         Raises ValueError when there are no voters.
@@ -42,6 +43,7 @@ class Tally:
         if not self._voters:
             raise ValueError("An electorate has at least one voter.")
         self._silence = silence
+        self._share = share
         self._yes: set[bytes] = set()
         self._no: set[bytes] = set()
         self._equivocators: set[bytes] = set()
@@ -61,7 +63,14 @@ class Tally:
 
     def verdict(self, *, deadline_passed: bool) -> Verdict:
         """Return what is decided now; O(1)."""
-        return decide(self.n, yes=self.yes, no=self.no, silence=self._silence, deadline_passed=deadline_passed)
+        return decide(
+            self.n,
+            yes=self.yes,
+            no=self.no,
+            silence=self._silence,
+            deadline_passed=deadline_passed,
+            share=self._share,
+        )
 
     def holds(self, voter: bytes, choice: Choice) -> bool:
         """Say whether this vote has been recorded."""
@@ -81,6 +90,16 @@ class Tally:
     def silence(self) -> Silence:
         """What silence means at the deadline."""
         return self._silence
+
+    @property
+    def share(self) -> Share:
+        """Which share of the voters must say YES."""
+        return self._share
+
+    @property
+    def needed(self) -> int:
+        """How many YES votes decide."""
+        return self._share.needed(self.n)
 
     @property
     def yes(self) -> int:

@@ -9,13 +9,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from demls.api.models import Group, PolicyChange, RuleChange
 from demls.cli.asking import find_group
 from demls.cli.main import app, main
 from demls.cli.output import printable
+from demls.cli.policy import policy_change
 from demls.cli.processes import make_person, node_process, relay_process
 from demls.cli.watch import following
 from demls.client import Client
@@ -68,6 +70,44 @@ def test_wrong_use_ends_with_two(arguments: list[str]) -> None:
 @pytest.mark.parametrize("answer", ["maybe", ""])
 def test_a_vote_is_yes_or_no(answer: str) -> None:
     assert CliRunner().invoke(app, ["vote", "group", "proposal", answer]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("invite.duration", "invite.duration=", "invite.duration=2", "invite.duration=-2h", "invite.length=2h"),
+        *("leave.duration=2h", "remove.share=most", "remove.silence=perhaps", "settings.decided-by=me"),
+        *("stewards-max=many", "stewards-max=9999999999", "dormant-after=soon", "stewards-max=2147483649", "=2h", "x"),
+    ],
+)
+def test_a_field_of_the_policy_that_is_none_ends_with_two(wrong: str) -> None:
+    for command in (["group", "create", "Friends"], ["group", "settings", "Friends"]):
+        assert CliRunner().invoke(app, [*command, "--set", wrong]).exit_code == 2
+
+
+def test_fields_of_the_policy_are_typed_by_name() -> None:
+    given = ["invite.duration=2h", "Invite.Silence = no", "remove.share=three-quarters", "settings.decided-by=members"]
+    given += ["batch-window=500ms", "delivery-time=3s", "reelections=0", "dormant-after=never", "stewards-min=2"]
+    change = policy_change(given, None, 9)
+    assert change == PolicyChange(
+        invite=RuleChange(duration_ms=7_200_000, silence_is_yes=False),
+        remove=RuleChange(share="three quarters"),
+        settings=RuleChange(decided_by="members"),
+        stewards_min=2,
+        stewards_max=9,
+        batch_window_ms=500,
+        delivery_time_ms=3000,
+        reelections_max=0,
+        dormant_after_ms=0,
+    )
+    assert policy_change(None, None, None) == PolicyChange()
+    assert policy_change(["dormant-after=7d"], None, None).dormant_after_ms == 7 * 86_400_000
+
+
+def test_the_help_of_a_command_lists_the_fields_of_the_policy() -> None:
+    text = CliRunner().invoke(app, ["group", "create", "--help"], terminal_width=400).stdout
+    for field in ("duration", "share", "silence", "decided-by", "stewards-max", "batch-window", "dormant-after"):
+        assert field in text
 
 
 def test_version_speaks_json() -> None:
@@ -196,6 +236,66 @@ async def test_the_life_of_a_group_from_two_terminals(town: tuple[Path, Path]) -
     ):
         assert words in refused(await asyncio.to_thread(run, *arguments, "--folder", str(bob)))
     assert "next commit" in await at(bob, "leave", "friends")
+
+
+@pytest.mark.processes
+async def test_settings_strangers_and_successors_from_two_terminals(town: tuple[Path, Path]) -> None:
+    alice, bob = town
+
+    async def at(folder: Path, *arguments: str) -> str:
+        done = await asyncio.to_thread(run, *arguments, "--folder", str(folder))
+        assert done.returncode == 0, done
+        return done.stdout.strip()
+
+    async def until(folder: Path, group: str, claim: Callable[[Group], object]) -> None:
+        async with asyncio.timeout(60), Client.connect(folder) as node:
+            async for news in node.events():
+                if news.type == "group" and news.group.id == group and claim(news.group):
+                    return
+
+    policy = ("--stewards-max", "3", "--set", "remove.share=all", "--set", "batch-window=0s")
+    refusal = await asyncio.to_thread(
+        run, *("group", "create", "x", "--set", "stewards-min=9", "--set", "stewards-max=3", "--folder", str(alice))
+    )
+    assert "number of stewards" in refused(refusal)
+    await at(alice, "group", "create", "Friends", "--preset", "quick", *policy)
+    group = json.loads(await at(alice, "group", "show", "Friends", "--json"))["id"]
+    shown = await at(alice, "group", "show", "Friends")
+    assert "Alice is the only steward" in " ".join(shown.split()) or "is the only steward" in shown
+    assert "epoch steward" in shown
+    assert "all of the members vote yes within 30 seconds" in " ".join(shown.split())
+    link = await at(alice, "group", "invite", "Friends", "--open")
+    await at(bob, "group", "join", link)
+    await until(alice, group, lambda one: one.requests)
+    asks = await at(alice, "proposals", "Friends")
+    assert "Bob asks to join" in asks
+    assert "demls group sponsor" in asks
+    assert "need a sponsor" in await at(alice, "status")
+    assert "put to the vote" in await at(alice, "group", "sponsor", "Friends", asks[:8])
+    await until(bob, group, lambda one: one.members == 2)
+    wide = " ".join((await at(bob, "group", "settings", "Friends", "--name", "Good friends")).split())
+    assert "You proposed to change the settings" in wide
+    assert "Passes with 2 of 2 votes" in wide
+    await until(alice, group, lambda one: any(card.may_vote for card in one.proposals))
+    cards = json.loads(await at(alice, "proposals", "Friends", "--json"))
+    card = next(one for one in cards if one["kind"] == "settings")
+    assert card["title"] == "Rename the group to “Good friends”"
+    await at(alice, "vote", "Friends", card["short_id"], "yes")
+    await until(bob, group, lambda one: one.name == "Good friends")
+    assert json.loads(await at(bob, "group", "settings", group, "--json"))["remove"]["share"] == "all"
+    assert "Nobody has founded a successor" in await at(bob, "group", "successor", group)
+    assert "are invited" in await at(alice, "group", "successor", group, "--with", "Bob", "--name", "Next")
+    await until(bob, group, lambda one: one.successors)
+    assert "Next" in await at(bob, "group", "successor", group)
+    joined = json.loads(await at(bob, "group", "successor", group, "--join", "Alice", "--json"))
+    await until(bob, joined["id"], lambda one: one.members == 2)
+    for arguments, words in (
+        (("group", "successor", group, "--with", "Nobody"), "no member “Nobody”"),
+        (("group", "successor", group, "--with", "Bob"), "founded a successor"),
+        (("group", "sponsor", group, "00"), "no longer waiting"),
+        (("group", "settings", group, "--set", "dormant-after=5s"), "an hour at the earliest"),
+    ):
+        assert words in refused(await asyncio.to_thread(run, *arguments, "--folder", str(alice)))
 
 
 @pytest.mark.processes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 
 import demls.client
@@ -90,7 +91,7 @@ async def test_every_endpoint_has_a_method(tmp_path: Path) -> None:
         return httpx.Response(418, text='{"code": "x", "sentence": "No."}')
 
     arguments = {"group": "g", "name": "n", "text": "t", "invite": "i", "contact": "c", "address": "a"}
-    arguments |= {"proposal": "p", "yes": True, "request": "r"}  # type: ignore[dict-item]
+    arguments |= {"proposal": "p", "yes": True, "request": "r", "founder": "f", "members": ["m"]}  # type: ignore[dict-item]
     skipped = {"connect", "at", "events", "messages"}
     async with served(httpx.MockTransport(answer)) as node:
         for name, method in inspect.getmembers(node, inspect.iscoroutinefunction):
@@ -100,8 +101,9 @@ async def test_every_endpoint_has_a_method(tmp_path: Path) -> None:
             needed = {one.name: arguments[one.name] for one in parameters if one.default is inspect.Parameter.empty}
             with pytest.raises(RefusedByNode):
                 await method(**needed)
+    names = {"{group_id}": "g", "{proposal_id}": "p", "{request_id}": "r", "{founder}": "f"}
     documented = {
-        (verb, path.replace("{group_id}", "g").replace("{proposal_id}", "p").replace("{request_id}", "r"))
+        (verb, re.sub(r"\{\w+\}", lambda found: names[found[0]], path))
         for path, operations in openapi_document()["paths"].items()
         for verb in operations
     }

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from demls.identity.wallet import Wallet
 from demls.node.desk import Desk
+from demls.node.machines import RealCore
 from demls.node.node import Node
 from demls.node.person import Me
 from demls.node.settings import Settings
 from demls.protocol.credential import Device
 from demls.protocol.effects import Change, Effects, Outbound
-from demls.protocol.errors import BadSnapshot, UnknownMember, UnknownProposal
+from demls.protocol.errors import BadSnapshot, RequestRefused, UnknownMember, UnknownProposal
 from demls.protocol.events import (
     Joined,
     MessageReceived,
@@ -28,6 +29,7 @@ from demls.protocol.events import (
     RequestReceived,
     Settled,
 )
+from demls.protocol.policy import QUICK, fault_of
 from demls.protocol.views import (
     GroupStatus,
     GroupView,
@@ -36,14 +38,18 @@ from demls.protocol.views import (
     ProposalStatus,
     ProposalView,
     RoundView,
+    SuccessorView,
 )
+from demls.storage.errors import DiskFull
 from demls.storage.store import Store
 from demls.transport.memory import MemoryHub, MemoryTransport
-from demls.wire.ids import Address, CandidateId, Epoch, GroupId, ProposalId, Topic
+from demls.wire.ids import Address, CandidateId, Epoch, GroupId, ProposalId, Topic, View
 from demls.wire.links import new_contact, new_invite
-from demls.wire.messages import Contact, InviteLink
+from demls.wire.messages import Contact, InviteLink, Policy, Predecessor, encode_message
 
-NO_ROUND = RoundView(is_open=False, view=0, leader=None, needed=0, heard=0, missing=())
+NO_ROUND = RoundView(
+    is_open=False, view=0, leader=None, needed=0, heard=0, missing=(), short=0, leader_is_steward=False
+)
 
 
 def topic_of(secret: bytes) -> Topic:
@@ -52,6 +58,8 @@ def topic_of(secret: bytes) -> Topic:
 
 class FakeGroup:
     """Messages are "say|address|text", requests to join "join|address" and are granted at once by every member."""
+
+    fails_to_announce = False
 
     def __init__(self, group_id: bytes, name: str, me: Address, members: list[bytes], epoch: int = 0) -> None:
         self.group_id = GroupId(group_id)
@@ -62,6 +70,8 @@ class FakeGroup:
         self.status = GroupStatus.MEMBER
         self.proposals: dict[bytes, ProposalView] = {}
         self.ticks = 0
+        self.policy: Policy = QUICK
+        self.successors: list[SuccessorView] = []
 
     def topics(self) -> frozenset[Topic]:
         return frozenset({topic_of(self.group_id)})
@@ -81,7 +91,7 @@ class FakeGroup:
         if word == b"join" and rest not in self.people:
             self.people.append(rest)
             self.epoch += 1
-            settled = Settled(Epoch(self.epoch), CandidateId(b"c" * 32), self.me, (Address(rest),), (), ())
+            settled = Settled(Epoch(self.epoch), CandidateId(b"c" * 32), self.me, (Address(rest),), (), (), View(0))
             return self._effects(
                 RequestReceived(rest, Address(rest), "", self.me), settled, out=b"welcome|" + rest + bytes([self.epoch])
             )
@@ -110,13 +120,27 @@ class FakeGroup:
         self.status = GroupStatus.LEFT
         return self._effects()
 
-    def invite(self, *, relay: str, lifetime: int, now: int) -> tuple[InviteLink, Effects]:
+    def predecessor_of(self, members: Any) -> Predecessor:
+        return Predecessor(self.group_id, self.epoch, b"h" * 32, tuple(sorted(members)))
+
+    def announce_successor(self, links: Any, now: Any) -> Effects:
+        if self.fails_to_announce:
+            raise DiskFull("The disk is full.")
+        self.successors.append(SuccessorView(self.me, "", ""))
+        notice = b"".join(b"%b%b" % (member, encode_message(link)) for member, link in sorted(links.items()))
+        return self._effects(out=b"successor|" + notice)
+
+    def change_settings(self, now: Any, *, name: Any, description: Any, policy: Any) -> Effects:
+        self.name, self.policy = name, policy
+        return self._effects()
+
+    def invite(self, *, relay: str, lifetime: int, now: int, is_open: bool = False) -> tuple[InviteLink, Effects]:
         link = new_invite(
             group_id=self.group_id,
             group_name=self.name,
             rendezvous=b"r" * 32,
             relay=relay,
-            token=b"t" * 16,
+            token=b"" if is_open else b"t" * 16,
             expires=now + lifetime,
             issuer=self.me,
             signature=b"s" * 64,
@@ -152,6 +176,10 @@ class FakeGroup:
             status=ProposalStatus.OPEN,
             reason="",
             epoch=None,
+            decided_by_stewards=False,
+            stewards=(),
+            retry_round=0,
+            settings=None,
         )
         return self._effects(ProposalOpened(proposal_id, self.me))
 
@@ -160,7 +188,18 @@ class FakeGroup:
 
     def members(self) -> tuple[MemberView, ...]:
         return tuple(
-            MemberView(Address(one), self.name_of(Address(one)), "device", leaf, one == self.me, True, leaf == 0, False)
+            MemberView(
+                address=Address(one),
+                name=self.name_of(Address(one)),
+                device="device",
+                leaf=leaf,
+                is_self=one == self.me,
+                is_steward=True,
+                is_epoch_steward=leaf == 0,
+                removal_pending=False,
+                is_dormant=False,
+                lost_turn=False,
+            )
             for leaf, one in enumerate(self.people)
         )
 
@@ -181,6 +220,12 @@ class FakeGroup:
             proposals=tuple(self.proposals.values()),
             requests=(),
             round=NO_ROUND,
+            policy=self.policy,
+            charter_digest=b"d" * 32,
+            counted=len(self.people),
+            stewards_until=Epoch(self.epoch),
+            is_halted=False,
+            successors=tuple(self.successors),
         )
 
 
@@ -237,8 +282,14 @@ class FakeCore:
     def device(self, wallet: Wallet, *, name: str, device: str, now: Any) -> Any:
         return wallet.address
 
-    def create_group(self, *, name: str, description: str, policy: Any, device: Any, now: Any) -> Any:
-        group = FakeGroup(hashlib.sha256(name.encode()).digest(), name, device, [device])
+    def create_group(
+        self, *, name: str, description: str, policy: Any, device: Any, now: Any, predecessor: Any = None
+    ) -> Any:
+        if fault_of(policy):
+            raise RequestRefused(f"This policy cannot work. {fault_of(policy)}")
+        about = name.encode() + (predecessor.group_id if predecessor is not None else b"")
+        group = FakeGroup(hashlib.sha256(about).digest(), name, device, [device])
+        group.policy = policy
         return group.group_id.hex(), group, group._effects()
 
     def ask(self, link: InviteLink, *, device: Any, now: Any) -> Any:
@@ -312,10 +363,13 @@ class World:
 
     @asynccontextmanager
     async def node(
-        self, name: str, *, unreadable: str = "", has_wallet: bool = True, **settings: Any
+        self, name: str, *, unreadable: str = "", has_wallet: bool = True, is_real: bool = False, **settings: Any
     ) -> AsyncIterator[Desk]:
-        """A running node; its files stay when it stops. ``unreadable``: a scope that cannot be loaded."""
-        core = FakeCore()
+        """A running node; its files stay when it stops. ``unreadable``: a scope that cannot be loaded.
+
+        ``is_real``: with the real core and engine.
+        """
+        core: Any = RealCore() if is_real else FakeCore()
         core.unreadable = unreadable
         transport = self.transports[name] = self.hub.endpoint()
         wallet: Future[Wallet] = Future()
@@ -325,7 +379,7 @@ class World:
         node = TellingNode(
             store=store,
             transport=transport,
-            core=core,  # type: ignore[arg-type]
+            core=core,
             bind=core.device,
             me=me,
             settings=Settings(name=name, **settings),

@@ -155,6 +155,19 @@ async def test_the_life_of_a_group_over_http(served: Served) -> None:
     assert invite["text"].startswith("demls:invite:")
     assert invite["qr_svg"].startswith("<svg")
     assert "style" not in invite["qr_svg"]
+    opened = (await http.post(f"{here}/invites", json={"open": True})).json()
+    assert opened["text"] != invite["text"]
+    message = {"text": "again", "client_id": "0c6b"}
+    assert [(await http.post(f"{here}/messages", json=message)).status_code for _ in range(2)] == [201, 201]
+    assert [(line["text"], line["client_id"]) for line in (await http.get(f"{here}/timeline?limit=2")).json()] == [
+        ("hello", None),
+        ("again", "0c6b"),
+    ]
+    changed = await http.post(f"{here}/settings", json={"name": "Ours", "policy": {"remove": {"share": "all"}}})
+    assert changed.status_code == 201
+    seen = (await http.get(here)).json()
+    assert (seen["name"], seen["policy"]["remove"]["share"]) == ("Ours", "all")
+    assert [one["preset"] for one in (await http.get("/api/v1/presets")).json()] == ["quick", "day", "council"]
     assert (await http.get("/api/v1/contact")).json()["text"].startswith("demls:contact:")
     assert (await http.delete(here)).status_code == 409
     assert (await http.post(f"{here}/leave")).status_code == 200
@@ -175,6 +188,23 @@ async def test_the_life_of_a_group_over_http(served: Served) -> None:
         ("POST", "/groups", {"name": "a", "extra": 1}, 422),
         ("POST", "/groups", {"name": "a", "preset": "slow"}, 422),
         ("POST", "/groups", [1], 422),
+        ("POST", "/groups", {"name": "a", "policy": {"stewards_min": 9, "stewards_max": 3}}, 409),
+        ("POST", "/groups", {"name": "a", "policy": {"stewards_min": -1}}, 422),
+        ("POST", "/groups", {"name": "a", "policy": {"invite": {"share": "most"}}}, 422),
+        ("POST", "/groups", {"name": "a", "policy": {"invite": {"duration_ms": 1.5}}}, 422),
+        ("POST", "/groups", {"name": "a", "policy": {"leave": {}}}, 422),
+        ("POST", "/groups/{id}/settings", {"name": ""}, 422),
+        ("POST", "/groups/{id}/settings", {"name": "\n"}, 400),
+        ("POST", "/groups/{id}/settings", {"preset": "slow"}, 422),
+        ("POST", "/groups/{id}/successors", {"members": []}, 422),
+        ("POST", "/groups/{id}/successors", {"members": ["0x12"]}, 400),
+        ("POST", "/groups/{id}/successors/0x12/join", None, 400),
+        ("POST", "/groups/{id}/successors/" + "12" * 20 + "/join", None, 404),
+        ("GET", "/groups/{id}/proposals/zz", None, 404),
+        ("POST", "/groups/{id}/messages", {"text": "a", "client_id": ""}, 422),
+        ("POST", "/groups/{id}/messages", {"text": "a", "client_id": "a b"}, 422),
+        ("POST", "/groups/{id}/messages", {"text": "a", "client_id": "x" * 65}, 422),
+        ("POST", "/groups/{id}/invites", {"open": "perhaps"}, 422),
         ("POST", "/groups/join", {"invite": "demls:contact:AAAA"}, 400),
         ("POST", "/groups/join", {"invite": "x" * 5000}, 422),
         ("POST", "/groups/{id}/messages", {"text": "/ban"}, 409),

@@ -64,6 +64,63 @@ async def test_a_restarted_node_goes_on_where_it_was(world: Any) -> None:
             assert [one.name for one in await bob.groups()] == ["Friends"]
 
 
+async def test_a_message_that_is_sent_again_with_the_same_client_id_is_said_once(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.node("alice") as alice:
+        group = await alice.create_group(NewGroup(name="Friends"))
+        assert (await alice.send(group.id, "one", "a")).sentence == "Sent."
+        assert (await alice.send(group.id, "one", "a")).sentence == "Sent already."
+        await alice.send(group.id, "one")
+        await alice.send(group.id, "one", "b")
+        with pytest.raises(Refused, match="one of its own"):
+            await alice.send(group.id, "two", "a")
+        other = await alice.create_group(NewGroup(name="Others"))
+        await alice.send(other.id, "one", "a")
+    async with world.node("alice") as alice:
+        await alice.send(group.id, "one", "a")
+        assert texts(alice, group.id) == ["one", "one", "one"]
+        assert [one.client_id for one in await alice.timeline(group.id, None, 100) if one.kind == "message"] == [
+            "a",
+            None,
+            "b",
+        ]
+        monkeypatch.setattr("demls.node.sent.LINES_MAX", 2)
+        for name in ("c", "d"):
+            await alice.send(group.id, name, name)
+        sent = alice._node.scopes[group.id]._worker._sent
+        assert list(sent._known) == ["c", "d"]
+        await alice.send(group.id, "too long ago", "a")
+        assert texts(alice, group.id)[-1] == "too long ago"
+
+
+async def test_two_that_send_the_same_at_once_say_it_once(world: Any) -> None:
+    async with world.node("alice") as alice:
+        group = await alice.create_group(NewGroup(name="Friends"))
+        await asyncio.gather(*(alice.send(group.id, "hello", "same") for _ in range(20)))
+        assert texts(alice, group.id) == ["hello"]
+
+
+async def test_a_message_that_could_not_be_stored_is_said_when_it_is_sent_again(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("demls.node.scope_task.RETRY_SECONDS_MIN", 0.01)
+    async with world.node("alice") as alice:
+        group = await alice.create_group(NewGroup(name="Friends"))
+        store = alice._node.store
+
+        def full(_batch: Any) -> Any:
+            raise DiskFull("The disk is full.")
+
+        alice._node.store = alice._node.scopes[group.id]._worker.store = Broken(store, full)
+        with pytest.raises(Refused, match="disk is full"):
+            await alice.send(group.id, "hello", "a")
+        alice._node.store = store
+        await world.until(lambda: alice._shown(group.id).sync.state != "offline")
+        assert (await alice.send(group.id, "hello", "a")).sentence == "Sent."
+        assert texts(alice, group.id) == ["hello"]
+
+
 async def test_what_was_not_published_before_a_stop_is_published_after_it(world: Any) -> None:
     async with world.node("alice") as alice:
         group = await alice.create_group(NewGroup(name="Friends"))
@@ -195,7 +252,7 @@ async def test_a_command_bans_leaves_and_helps(world: Any) -> None:
         assert done.proposal is not None
         card = alice._shown(group.id).proposals[0]
         assert card.id == done.proposal
-        assert card.rule == "Passes with 2 of 2; silence counts as yes when the time is up."
+        assert card.rule.startswith("Passes with 2 of 2 votes; silence counts as yes at ")
         assert "/ban" in (await alice.send(group.id, "/help")).sentence
         await alice.send(group.id, "//slash")
         assert texts(alice, group.id) == ["/slash"]

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from demls.node import commands, present
+from demls.api.models import Group, PolicyChange, Proposal, RuleChange
+from demls.api.models import TimelineEntry as Line
+from demls.node import cards, commands, policies, present
 from demls.node.errors import CannotStart, Refused
 from demls.node.present import Connection
 from demls.node.settings import config_text, read_settings, same_relay
 from demls.node.timeline import Context, entry, rows
 from demls.protocol import events
-from demls.protocol.policy import PRESETS
-from demls.protocol.views import ProposalKind, ProposalStatus, ProposalView, RoundView
+from demls.protocol.policy import COUNCIL, DAY, DAY_POLICY, PRESETS
+from demls.protocol.views import (
+    GroupStatus,
+    GroupView,
+    MemberView,
+    ProposalKind,
+    ProposalStatus,
+    ProposalView,
+    RequestView,
+    RoundView,
+    SuccessorView,
+)
 from demls.storage.store import TimelineEntry
-from demls.wire.ids import Address, CandidateId, Epoch, Instant, ProposalId
+from demls.wire.ids import Address, CandidateId, Epoch, GroupId, Instant, ProposalId, View
+from demls.wire.links import invite_text, new_invite
+from demls.wire.messages import Charter, Rule
+from demls_consensus import Share
 
 ME, BOB, CAROL = (Address(bytes([number]) * 20) for number in (1, 2, 3))
 NAMES = {ME: "Alice", BOB: "Bob", CAROL: ""}
 PROPOSAL = ProposalId(b"p" * 32)
+FRIENDS = policies.Agreed("Friends", "", DAY_POLICY)
+NOON = int(datetime(2027, 1, 15, 12).astimezone().timestamp() * 1000)
 
 
 def proposal(**changes: Any) -> ProposalView:
@@ -30,8 +49,8 @@ def proposal(**changes: Any) -> ProposalView:
         "subject_name": "Bob",
         "owner": ME,
         "sponsor": None,
-        "opened_at": Instant(0),
-        "deadline": Instant(30_000),
+        "opened_at": Instant(NOON),
+        "deadline": Instant(NOON + 30_000),
         "silence_is_yes": True,
         "voters": 6,
         "needed": 4,
@@ -43,6 +62,10 @@ def proposal(**changes: Any) -> ProposalView:
         "status": ProposalStatus.OPEN,
         "reason": "",
         "epoch": None,
+        "decided_by_stewards": False,
+        "stewards": (),
+        "retry_round": 0,
+        "settings": None,
     }
     return ProposalView(**{**fields, **changes})
 
@@ -50,14 +73,121 @@ def proposal(**changes: Any) -> ProposalView:
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
-        ({}, "Passes with 4 of 6; silence counts as yes when the time is up."),
-        ({"silence_is_yes": False}, "Passes with 4 of 6; without them it is rejected when the time is up."),
-        ({"voters": 1, "needed": 1}, "You are the only member; your vote decides."),
+        ({}, "Passes with 4 of 6 votes, two thirds of the members; silence counts as yes at 12:00:30."),
+        (
+            {"silence_is_yes": False},
+            "Passes with 4 of 6 votes, two thirds of the members; without them it is rejected at 12:00:30.",
+        ),
+        (
+            {"deadline": NOON + DAY},
+            "Passes with 4 of 6 votes, two thirds of the members; silence counts as yes at 12:00 on 16 January.",
+        ),
+        (
+            {"decided_by_stewards": True, "voters": 64, "needed": 43},
+            "Passes with 43 of 64 votes, two thirds of the stewards; silence counts as yes at 12:00:30.",
+        ),
+        (
+            {"needed": 5},
+            "Passes with 5 of 6 votes, three quarters of the members; silence counts as yes at 12:00:30.",
+        ),
+        (
+            {"kind": ProposalKind.ELECTION, "silence_is_yes": False, "retry_round": 1},
+            "Passes with 4 of 6 votes, two thirds of the members; without them it is rejected at 12:00:30. "
+            "Nodes vote on this by themselves. It was tried once before.",
+        ),
+        ({"voters": 2, "needed": 2}, "Passes with 2 of 2 votes; silence counts as yes at 12:00:30."),
+        ({"voters": 1, "needed": 1}, "One member decides."),
         ({"kind": ProposalKind.LEAVE}, "Leaving needs no vote; it happens with the next commit."),
     ],
 )
-def test_a_rule_is_one_sentence(changes: dict[str, Any], rule: str) -> None:
-    assert present.rule_sentence(proposal(**changes)) == rule
+def test_a_rule_is_said_in_words(changes: dict[str, Any], rule: str) -> None:
+    assert card(**changes).rule == rule
+
+
+def card(**changes: Any) -> Proposal:
+    return cards.proposal(proposal(**changes), FRIENDS, NAMES.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("changes", "title"),
+    [
+        ({"kind": ProposalKind.INVITE}, "Admit Bob"),
+        ({}, "Remove Bob"),
+        ({"kind": ProposalKind.LEAVE}, "Bob leaves"),
+        ({"kind": ProposalKind.DORMANT}, "Count Bob no longer: not heard for 14 days"),
+        ({"kind": ProposalKind.AWAKE}, "Count Bob again: heard once more"),
+        (
+            {"kind": ProposalKind.ELECTION, "stewards": (BOB, ME, CAROL)},
+            "Elect the stewards Bob, Alice and 0x030303…, in this order",
+        ),
+        ({"kind": ProposalKind.ELECTION, "stewards": (BOB,)}, "Elect Bob as the only steward"),
+    ],
+)
+def test_a_title_says_what_would_change(changes: dict[str, Any], title: str) -> None:
+    assert card(**changes).title == title
+
+
+def charter(name: str = "Friends", description: str = "", **policy: Any) -> Charter:
+    return Charter(1, "demls", name, description, bytes(32), replace(DAY_POLICY, **policy))
+
+
+THREE_QUARTERS = Rule(DAY, False, Share.THREE_QUARTERS.code)
+
+
+@pytest.mark.parametrize(
+    ("after", "title", "first"),
+    [
+        (
+            charter("Enemies", remove=THREE_QUARTERS),
+            "Rename the group to “Enemies”, removals need three quarters",
+            ("name", "Name", "Friends", "Enemies"),
+        ),
+        (
+            charter(remove=THREE_QUARTERS, dormant_after=0),
+            "Change the settings: removals need three quarters, every member always counts",
+            ("remove.share", "Removals, share", "two thirds", "three quarters"),
+        ),
+        (
+            charter(invite=Rule(2 * DAY, False), stewards_max=9),
+            "Change the settings: votes on admissions last 2 days, silence on admissions is no yes, at most 9 stewards",
+            ("invite.duration_ms", "Admissions, time to vote", "1 day", "2 days"),
+        ),
+        (charter(description="We read."), "Change the description", ("description", "Description", "", "We read.")),
+        (
+            replace(charter(), policy=replace(COUNCIL, preset="day")),
+            "Change the settings: the stewards decide admissions, votes on removals last 2 days, "
+            "at least 64 stewards, at most 64 stewards",
+            ("invite.decided_by", "Admissions, decided by", "the members", "the stewards"),
+        ),
+        (
+            charter(batch_window=0, delivery_time=1500, reelections_max=1, stewards_min=2, dormant_after=DAY),
+            "Change the settings: at least 2 stewards, commits wait 0 milliseconds for more, "
+            "what is sent is expected within 1500 milliseconds, elections are tried again at most once, 1 more change",
+            ("stewards_min", "Fewest stewards", "1", "2"),
+        ),
+        (charter(), "Change the settings", None),
+    ],
+)
+def test_a_settings_card_says_what_differs(after: Charter, title: str, first: tuple[str, str, str, str] | None) -> None:
+    shown = card(kind=ProposalKind.SETTINGS, settings=after)
+    assert shown.title == title
+    found = [(one.field, one.label, one.before, one.after) for one in shown.differences]
+    assert found[:1] == ([] if first is None else [first])
+
+
+def test_a_settings_card_that_was_carried_out_remembers_what_differed() -> None:
+    view = proposal(kind=ProposalKind.SETTINGS, settings=charter("Enemies"))
+    known = {PROPOSAL: cards.what_changes(view, FRIENDS, {})}
+    done = replace(view, status=ProposalStatus.COMMITTED, epoch=Epoch(4))
+    now = policies.Agreed("Enemies", "", DAY_POLICY)
+    assert cards.proposal(done, now, NAMES.__getitem__, known).title == "Rename the group to “Enemies”"
+    assert cards.proposal(done, now, NAMES.__getitem__).title == "Change the settings"
+
+
+def test_nobody_is_asked_for_a_vote_that_nodes_cast_by_themselves() -> None:
+    shown = card(kind=ProposalKind.ELECTION, my_vote=None, may_vote=True, stewards=(BOB,))
+    assert (shown.by_nodes, shown.may_vote, shown.stewards[0].name) == (True, False, "Bob")
+    assert card(my_vote=None, may_vote=True).may_vote
 
 
 @pytest.mark.parametrize(
@@ -76,17 +206,153 @@ def test_a_rule_is_one_sentence(changes: dict[str, Any], rule: str) -> None:
     ],
 )
 def test_a_result_says_why(status: ProposalStatus, reason: str, epoch: int | None, result: str) -> None:
-    assert present.result_sentence(proposal(status=status, reason=reason, epoch=epoch)) == result
+    assert cards.result_sentence(proposal(status=status, reason=reason, epoch=epoch)) == result
 
 
-def test_a_round_names_whom_it_waits_for() -> None:
-    view = RoundView(is_open=True, view=1, leader=ME, needed=3, heard=2, missing=(BOB, CAROL))
-    sentence = present.round_sentence(view, NAMES.__getitem__)
-    assert sentence.startswith("The commit round waits for Bob and 0x030303…: 2 of the 3")
-    busy = RoundView(is_open=True, view=1, leader=ME, needed=3, heard=2, missing=())
-    assert present.round_sentence(busy, NAMES.__getitem__).startswith(
-        "Alice is committing what was approved (attempt 2)"
+def commit_round(**changes: Any) -> RoundView:
+    fields: dict[str, Any] = {
+        "is_open": True,
+        "view": 1,
+        "leader": ME,
+        "needed": 3,
+        "heard": 2,
+        "missing": (),
+        "short": 0,
+        "leader_is_steward": True,
+    }
+    return RoundView(**{**fields, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "waiting", "sentence"),
+    [
+        ({"is_open": False}, "", ""),
+        (
+            {},
+            "",
+            "Alice is committing what was approved (attempt 2). 2 of the 3 needed members have answered.",
+        ),
+        (
+            {"missing": (BOB, CAROL, ME), "short": 2, "view": 0},
+            "waiting for 2 of: Bob, 0x030303…, Alice",
+            "Alice is committing what was approved. The commit round is waiting for 2 of: Bob, 0x030303…, Alice.",
+        ),
+        (
+            {"leader": BOB, "leader_is_steward": False},
+            "",
+            "The stewards are silent; Bob commits in their place. 2 of the 3 needed members have answered.",
+        ),
+        (
+            {"leader": None},
+            "",
+            "A commit of what was approved is under way (attempt 2). 2 of the 3 needed members have answered.",
+        ),
+    ],
+)
+def test_a_round_says_who_commits_and_for_whom_it_waits(changes: dict[str, Any], waiting: str, sentence: str) -> None:
+    shown = present.commit_round(commit_round(**changes), NAMES.__getitem__)
+    assert (shown.waiting, shown.sentence) == (waiting, sentence)
+
+
+def test_whom_a_round_waits_for_is_counted_when_they_are_many() -> None:
+    many = tuple(Address(bytes([number]) * 20) for number in range(12))
+    words = present.waiting_words(many, 5, lambda address: f"M{address[0]}")
+    assert words == "waiting for 5 of: M0, M1, M2, M3, M4, M5, M6, M7, M8, M9, 2 more"
+
+
+def group(**changes: Any) -> GroupView:
+    fields: dict[str, Any] = {
+        "group_id": GroupId(bytes(32)),
+        "name": "Friends",
+        "description": "",
+        "preset": "day",
+        "status": GroupStatus.MEMBER,
+        "epoch": Epoch(5),
+        "authenticator": b"",
+        "own_address": ME,
+        "stewards": (ME, BOB, CAROL),
+        "epoch_steward": BOB,
+        "backup_steward": CAROL,
+        "members": 4,
+        "proposals": (),
+        "requests": (),
+        "round": commit_round(is_open=False),
+        "policy": DAY_POLICY,
+        "charter_digest": b"",
+        "counted": 3,
+        "stewards_until": Epoch(7),
+        "is_halted": False,
+        "successors": (),
+    }
+    return GroupView(**{**fields, **changes})
+
+
+def shown(**changes: Any) -> Group:
+    return present.group("scope", group(**changes), NAMES.__getitem__, Connection(True, True))
+
+
+def test_stewards_are_shown_in_the_order_of_turns() -> None:
+    seen = shown()
+    assert [one.name for one in seen.stewards] == ["Bob", "", "Alice"]
+    assert seen.stewards_sentence == (
+        "Bob, 0x030303… and Alice take turns, in this order; the list serves until epoch 7."
     )
+    assert (seen.members, seen.counted, seen.dormant) == (4, 3, 1)
+    used_up = shown(epoch=Epoch(8)).stewards_sentence
+    assert used_up.endswith("the list is used up since epoch 7 and goes round until there is a new one.")
+    alone = shown(stewards=(ME,), epoch_steward=ME, backup_steward=None)
+    assert alone.stewards_sentence.startswith("Alice is the only steward;")
+    assert shown(stewards=(), epoch_steward=None, stewards_until=None).stewards_sentence == ""
+
+
+def test_a_halted_group_says_so_everywhere() -> None:
+    seen = shown(is_halted=True)
+    assert "successor" in seen.halted
+    assert seen.sync.state == "waiting"
+    assert present.summary(seen, None).halted
+    assert not shown().halted
+
+
+def test_successors_and_strangers_are_shown_with_what_to_do() -> None:
+    link = new_invite(
+        group_id=b"g" * 32,
+        group_name="Friends II",
+        rendezvous=bytes(32),
+        relay="ws://x",
+        token=bytes(16),
+        expires=1,
+        issuer=BOB,
+        signature=bytes(64),
+    )
+    seen = shown(
+        successors=(
+            SuccessorView(BOB, "Friends II", invite_text(link)),
+            SuccessorView(CAROL, "", ""),
+            SuccessorView(ME, "", ""),
+            SuccessorView(BOB, "x", "damaged"),
+        ),
+        requests=(
+            RequestView(b"r" * 32, CAROL, "Carol", BOB, Instant(0), needs_sponsor=True),
+            RequestView(b"s" * 32, CAROL, "Carol", BOB, Instant(0), needs_sponsor=False),
+        ),
+    )
+    first, second, own, damaged = seen.successors
+    assert (first.invited, first.group, first.name) == (True, (b"g" * 32).hex(), "Friends II")
+    assert first.sentence == "Bob founded “Friends II”, a group that goes on from this one; you are invited."
+    assert second.sentence.endswith("you are not invited.")
+    assert own.sentence == "You founded a group that goes on from this one."
+    assert not damaged.invited
+    stranger, known = seen.requests
+    assert stranger.needs_sponsor
+    assert stranger.sentence.endswith("There is no vote until a member answers for the person.")
+    assert known.sentence == "Carol asks to join, with an invite link of Bob. The vote opens by itself."
+    assert present.summary(seen, None).requests == 1
+
+
+def test_members_carry_what_a_group_knows_of_them() -> None:
+    view = MemberView(BOB, "Bob", "laptop", 1, False, True, False, False, is_dormant=True, lost_turn=True)
+    (member,) = present.members([view], None)
+    assert (member.dormant, member.lost_turn, len(member.remarks)) == (True, True, 2)
 
 
 @pytest.mark.parametrize(
@@ -106,22 +372,55 @@ def test_being_in_sync_is_answered_in_words(connection: Connection, state: str) 
 
 def test_every_preset_is_explained() -> None:
     for policy in PRESETS.values():
-        assert all(sentence.endswith(".") for sentence in present.policy_sentences(policy))
-    assert "30 seconds" in present.policy_sentences(PRESETS["quick"])[0]
-    assert "1 day" in present.policy_sentences(PRESETS["day"])[0]
+        assert all(sentence.endswith(".") for sentence in policies.sentences(policy))
+        assert policies.shown(policy).preset == policy.preset
+    assert "30 seconds" in policies.sentences(PRESETS["quick"])[0]
+    assert "1 day" in policies.sentences(PRESETS["day"])[0]
+    assert "two thirds of the stewards" in policies.sentences(PRESETS["council"])[0]
+    assert "64 stewards take turns" in policies.sentences(PRESETS["council"])[4]
+    assert "14 days" in policies.sentences(PRESETS["day"])[6]
+
+
+def test_a_policy_is_changed_field_by_field() -> None:
+    change = PolicyChange.model_validate(
+        {"invite": {"share": "all", "decided_by": "stewards"}, "remove": {"duration_ms": 5, "silence_is_yes": True}}
+        | {"stewards_min": 64, "stewards_max": 70, "batch_window_ms": 1, "delivery_time_ms": 2}
+        | {"reelections_max": 3, "dormant_after_ms": 0}
+    )
+    made = policies.changed(DAY_POLICY, change)
+    assert made == replace(
+        DAY_POLICY,
+        preset="custom",
+        invite=Rule(DAY, True, Share.ALL.code, 2),
+        remove=Rule(5, True),
+        stewards_min=64,
+        stewards_max=70,
+        batch_window=1,
+        delivery_time=2,
+        reelections_max=3,
+        dormant_after=0,
+    )
+    back = PolicyChange(invite=RuleChange(share="two thirds", decided_by="members"))
+    assert policies.changed(replace(DAY_POLICY, preset="custom", invite=made.invite), back) == DAY_POLICY
+    assert policies.changed(replace(DAY_POLICY, preset="theirs"), PolicyChange()).preset == "theirs"
+
+
+def settled(epoch: int, *, committer: Address = ME, **people: Any) -> events.Settled:
+    fields = {"joined": (), "left": (), "carried": ()} | people
+    return events.Settled(Epoch(epoch), CandidateId(b"c"), committer, view=View(0), **fields)
 
 
 @pytest.mark.parametrize(
     ("event", "lines"),
     [
-        (events.Settled(Epoch(2), CandidateId(b"c"), ME, (BOB,), (), ()), ["Bob joined (epoch 2)."]),
+        (settled(2, joined=(BOB,)), ["Bob joined (epoch 2)."]),
         (
-            events.Settled(Epoch(3), CandidateId(b"c"), ME, (), (BOB,), (PROPOSAL,)),
+            settled(3, left=(BOB,), carried=(PROPOSAL,)),
             ["Bob was removed by vote (epoch 3)."],
         ),
-        (events.Settled(Epoch(3), CandidateId(b"c"), ME, (), (CAROL,), ()), ["0x030303… left (epoch 3)."]),
-        (events.Settled(Epoch(4), CandidateId(b"c"), BOB, (), (), ()), ["Bob made a commit (epoch 4)."]),
-        (events.Settled(Epoch(4), CandidateId(b"c"), ME, (), (ME,), ()), []),
+        (settled(3, left=(CAROL,)), ["0x030303… left (epoch 3)."]),
+        (settled(4, committer=BOB), ["Bob made a commit (epoch 4)."]),
+        (settled(4, left=(ME,)), []),
         (events.VoteRecorded(PROPOSAL, ME, False), ["Your vote to remove Bob: no. It is final."]),
         (events.VoteRecorded(PROPOSAL, BOB, False), []),
         (events.ProposalOpened(PROPOSAL, ME), ["You propose to remove Bob."]),
@@ -136,13 +435,98 @@ def test_every_preset_is_explained() -> None:
         (events.Misbehaved(BOB, "signed twice"), ["Bob broke a rule: signed twice."]),
         (events.Rejected(events.Reason.FORGED, "x"), []),
         (events.Joined(Epoch(0)), ["You founded this group."]),
+        (
+            events.StewardsChanged(Epoch(6), (BOB, ME), True),
+            ["Bob and you are the stewards now, elected (epoch 6)."],
+        ),
+        (events.StewardsChanged(Epoch(6), (BOB,), False), ["Bob is the only steward now, drawn by lot (epoch 6)."]),
+        (events.StewardsChanged(Epoch(6), (CAROL, ME, BOB), False), []),
+        (
+            events.SettingsChanged(Epoch(6), charter("Enemies", remove=THREE_QUARTERS)),
+            ["The settings have changed: rename the group to “Enemies”, removals need three quarters (epoch 6)."],
+        ),
+        (
+            events.SuccessorFounded(BOB, "Friends II", "demls:invite:x"),
+            ["Bob founded “Friends II”, a group that goes on from this one; you are invited."],
+        ),
+        (
+            events.Halted(Epoch(4), (BOB, CAROL)),
+            [f"{present.HALTED} Both commits of epoch 4 were signed by Bob and 0x030303…."],
+        ),
+        (events.Waiting((BOB, CAROL), 3, 1), ["The commit round is waiting for 1 of: Bob, 0x030303…."]),
+        (events.Waiting((), 3, 0), []),
     ],
 )
 def test_an_event_becomes_a_line_in_plain_words(event: events.Event, lines: list[str]) -> None:
-    context = Context(ME, NAMES.__getitem__, {PROPOSAL: proposal()})
+    assert [line.text for line in told(event, proposal())] == lines
+
+
+def told(event: events.Event, view: ProposalView, **known: Any) -> list[Line]:
+    context = Context(ME, NAMES.__getitem__, {PROPOSAL: view}, **{"now": group(), "before": group(), **known})
     made = rows("scope", [event], context, Instant(5))
-    told = [entry(TimelineEntry(1, row.scope, row.at, row.kind, row.body)).text for row in made]
-    assert told == lines
+    return [entry(TimelineEntry(1, row.scope, row.at, row.kind, row.body)) for row in made]
+
+
+ELECTION = proposal(kind=ProposalKind.ELECTION, stewards=(BOB, ME))
+DORMANT = proposal(kind=ProposalKind.DORMANT)
+
+
+@pytest.mark.parametrize(
+    ("event", "view", "lines"),
+    [
+        (
+            events.ProposalOpened(PROPOSAL, BOB),
+            ELECTION,
+            ["The nodes vote whether to elect the stewards Bob and Alice, in this order."],
+        ),
+        (events.VoteRecorded(PROPOSAL, ME, True), ELECTION, []),
+        (events.ProposalDecided(PROPOSAL, True, False, "Approved."), ELECTION, []),
+        (
+            events.ProposalDecided(PROPOSAL, False, False, "Rejected."),
+            ELECTION,
+            ["Decided not to elect the stewards Bob and Alice, in this order. Rejected."],
+        ),
+        (settled(6, carried=(PROPOSAL,)), ELECTION, []),
+        (
+            events.ProposalOpened(PROPOSAL, BOB),
+            DORMANT,
+            ["The nodes vote whether to count Bob no longer: not heard for 14 days."],
+        ),
+        (settled(6, carried=(PROPOSAL,)), DORMANT, ["Bob is counted no longer, until heard again (epoch 6)."]),
+        (
+            settled(7, carried=(PROPOSAL,)),
+            proposal(kind=ProposalKind.AWAKE, subject=ME),
+            ["You are counted again (epoch 7)."],
+        ),
+    ],
+)
+def test_what_nodes_do_by_themselves_is_told_quietly(event: events.Event, view: ProposalView, lines: list[str]) -> None:
+    found = told(event, view)
+    assert [line.text for line in found] == lines
+    assert {line.kind for line in found} <= {"quiet"}
+
+
+def test_a_settings_proposal_is_told_with_what_it_changes() -> None:
+    view = proposal(kind=ProposalKind.SETTINGS, settings=charter("Enemies"))
+    changes = {PROPOSAL: cards.what_changes(view, FRIENDS, {})}
+    (line,) = told(events.ProposalOpened(PROPOSAL, BOB), view, changes=changes)
+    assert (line.kind, line.text) == ("notice", "Bob proposes to rename the group to “Enemies”.")
+    (unknown,) = told(events.SettingsChanged(Epoch(6), charter("Enemies")), view, before=None)
+    assert unknown.text == "The settings have changed (epoch 6)."
+    assert told(settled(6, carried=(PROPOSAL,)), view) == []
+
+
+def test_waiting_is_told_when_it_begins_and_when_it_ends() -> None:
+    stuck = group(round=commit_round(missing=(BOB,), short=1))
+    assert told(events.Waiting((BOB, CAROL), 3, 1), DORMANT, before=stuck) == []
+    (line,) = told(events.Waiting((), 3, 0), DORMANT, before=stuck)
+    assert (line.kind, line.text) == ("quiet", "The commit round is waiting no longer.")
+
+
+def test_an_own_message_carries_what_its_program_calls_it() -> None:
+    (mine,) = told(events.MessageReceived(b"m", ME, Epoch(1), "hello", Instant(1), 0), DORMANT, client_id="a1")
+    (other,) = told(events.MessageReceived(b"m", BOB, Epoch(1), "hello", Instant(1), 0), DORMANT, client_id="a1")
+    assert (mine.client_id, other.client_id) == ("a1", None)
 
 
 def test_a_message_from_the_future_is_shown_as_of_now() -> None:

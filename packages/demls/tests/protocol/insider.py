@@ -11,8 +11,7 @@ from demls.protocol.channel import Channel, channel_of, seal, unseal
 from demls.protocol.commit_round import OFFER_LABEL, ROUND_LABEL
 from demls.protocol.continuity import DIGEST_LABEL
 from demls.protocol.governance import PROPOSAL_LABEL, VOTE_LABEL
-from demls.protocol.group import GroupRecord
-from demls.protocol.state import Standing
+from demls.protocol.state import GroupRecord, Standing
 from demls.wire.ids import Address, ProposalId
 from demls.wire.messages import (
     Candidate,

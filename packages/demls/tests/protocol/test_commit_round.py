@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 import pytest
 from demls.protocol import policy as bounds
 from demls.protocol.channel import channel_of
+from demls.protocol.checks import Verdict
 from demls.protocol.commit_round import NIL, TRANSITIONS, Mint, Phase, Round
 from demls.protocol.events import Misbehaved, Reason, Rejected
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.step import Step
-from demls.protocol.validation import Verdict
 from demls.wire.ids import Address, CandidateId, Duration, Epoch, Head, Instant, View
 from demls.wire.messages import (
     Candidate,
@@ -76,10 +76,14 @@ class FakeHost:
     locked: list[CandidateId] = field(default_factory=list)
     settled: list[tuple[CandidateId, View, tuple[RoundStatement, ...]]] = field(default_factory=list)
     known: set[CandidateId] = field(default_factory=set)
+    judged: list[CandidateId] = field(default_factory=list)
     round: Round | None = None
 
     def has_work(self) -> bool:
         return self.work
+
+    def expects_more(self) -> bool:
+        return True
 
     def is_all_about(self, member: Address) -> bool:
         return member == self.all_about
@@ -91,6 +95,7 @@ class FakeHost:
         return Mint(self.mints, (), ())
 
     def judge(self, candidate: Candidate, *, fresh: bool, step: Step) -> Verdict:
+        self.judged.append(candidate.id)
         return (self.fresh if fresh else self.structure).get(candidate.id, Verdict.VALID)
 
     def learn(self, candidate: Candidate) -> None:
@@ -394,6 +399,15 @@ def test_an_offer_that_is_not_acceptable_yet_is_acked_once_it_is() -> None:
     assert table.own_statements() == [(ACK, 0, X.id)]
 
 
+def test_a_fresh_offer_is_judged_once_a_call_and_anew_in_the_next() -> None:
+    table = Table(work=True, fresh={X.id: Verdict.NOT_YET})
+    table.go()
+    table.offer(0, X)
+    assert table.host.judged == [X.id]
+    table.go()
+    assert table.host.judged == [X.id, X.id]
+
+
 def test_a_fresh_candidate_counts_only_in_the_view_in_which_it_was_minted() -> None:
     table = Table(work=True, minted={X.id: View(3)})
     table.go()
@@ -640,6 +654,14 @@ def test_what_is_said_in_views_far_ahead_is_not_kept() -> None:
     assert table.ledger.snapshot() == {}
 
 
+def test_of_where_members_are_no_more_is_kept_than_there_are_members() -> None:
+    table = Table()
+    for view in range(200):
+        table.hear(ACK, 1_000 * view, None, 0)
+    assert table.view == 0
+    assert table.round._gathered == {View(199_000): 1}
+
+
 def test_what_is_said_in_views_far_behind_is_not_kept() -> None:
     table = Table(work=True)
     table.go()
@@ -695,6 +717,14 @@ def test_two_statements_of_one_member_in_one_view_are_reported_and_the_first_is_
     assert table.round.statements(kind, 0)[address(0)].candidate == X.id
     table.restart()
     assert table.round.statements(kind, 0)[address(0)].candidate == X.id
+
+
+def test_a_statement_that_is_said_again_is_nothing_new_whatever_its_signature() -> None:
+    table = Table()
+    table.hear(ACK, 0, X, 0)
+    before = table.ledger.snapshot()
+    table.hear(ACK, 0, X, 0, signature=BAD)
+    assert (table.ledger.snapshot(), table.events) == (before, [])
 
 
 def test_a_forged_second_statement_accuses_nobody() -> None:

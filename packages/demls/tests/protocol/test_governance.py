@@ -4,150 +4,28 @@ from __future__ import annotations
 
 import itertools
 import random
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import pytest
+from council import RETURNED, Council, address, ballot, roster
 from demls.protocol import policy as bounds
-from demls.protocol.admission import Meaning
-from demls.protocol.channel import channel_of
-from demls.protocol.events import Misbehaved, ProposalDecided, ProposalWithdrawn, Rejected
-from demls.protocol.governance import PROPOSAL_LABEL, VOTE_LABEL, Governance, Item
+from demls.protocol.events import Misbehaved, ProposalDecided, ProposalWithdrawn, Reason, Rejected
 from demls.protocol.policy import DAY_POLICY, QUICK, SECOND
-from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
-from demls.protocol.step import Step
 from demls.protocol.views import ProposalStatus
-from demls.wire.ids import Address, Epoch, GroupId, Instant
 from demls.wire.messages import (
     Change,
-    ChangeRequest,
-    Credential,
+    Deciders,
     Invite,
     Leave,
     Policy,
-    Proposal,
     Remove,
+    Rule,
     Vote,
-    encode_message,
 )
-from demls_consensus import Choice, SignedVote, quorum
-from demls_engine import Engine
+from demls_consensus import Share, SignedVote, quorum
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-GROUP = GroupId(b"g" * 32)
-NOW = Instant(1_000_000)
-ENGINE = Engine(bytes(32))
-KEYS = [ENGINE.signature_key() for _ in range(8)]
-RETURNED = [ENGINE.signature_key() for _ in range(8)]
-
-
-def address(number: int) -> Address:
-    return Address(bytes([number + 1]) * 20)
-
-
-@dataclass
-class Leaf:
-    leaf: int
-    key: Any
-
-    @property
-    def signature_key(self) -> bytes:
-        return bytes(self.key.public)
-
-    @property
-    def credential(self) -> bytes:
-        return encode_message(Credential(address(self.leaf), "laptop", f"member {self.leaf}"))
-
-    @property
-    def extensions(self) -> dict[int, bytes]:
-        return {}
-
-
-def roster(*numbers: int, epoch: int = 0, returned: tuple[int, ...] = ()) -> Roster:
-    """Members since epoch 0, but for ``returned``, who came back in ``epoch`` with new keys."""
-    leaves = [Leaf(n, RETURNED[n] if n in returned else KEYS[n]) for n in numbers]
-    since = {address(n): Epoch(0) for n in numbers if n not in returned}
-    return Roster(leaves, Epoch(epoch), since)
-
-
-class Council:
-    """The governance of one member, with votes made by all."""
-
-    def __init__(self, n: int = 4, policy: Policy = QUICK) -> None:
-        self.ledger = Ledger()
-        self.policy = policy
-        self.now = NOW
-        self.events: list[object] = []
-        self.governance = self._make()
-        self.governance.enter(roster(*range(n)), Epoch(0))
-
-    def _make(self) -> Governance:
-        def meaning_of(change: Change, owner: Address) -> Meaning | None:
-            if isinstance(change, Invite):
-                return Meaning(("add", change.key_package_bytes), Address(change.key_package_bytes))
-            subject = Address(change.member_id) if isinstance(change, Remove) else owner
-            return Meaning(("remove", bytes(subject)), subject)
-
-        return Governance(
-            ledger=self.ledger,
-            engine=ENGINE,
-            group_id=GROUP,
-            policy=self.policy,
-            meaning_of=meaning_of,
-            can_add=lambda key_package: True,
-        )
-
-    def step(self) -> Step:
-        return Step(self.now, channel_of(bytes(32)))
-
-    def do(self, call: Any) -> Any:
-        step = self.step()
-        result = call(step)
-        self.events += step.events
-        return result
-
-    def proposal(self, change: Change, owner: int = 0, epoch: int = 0, serial: int = 0) -> Proposal:
-        duration, _ = self.governance.rule(change)
-        unsigned = Proposal(GROUP, epoch, address(owner), ChangeRequest(change), serial, duration, bytes(64))
-        signature = ENGINE.sign(KEYS[owner].private, PROPOSAL_LABEL, unsigned.id)
-        return Proposal(GROUP, epoch, address(owner), ChangeRequest(change), serial, duration, signature)
-
-    def receive(self, proposal: Proposal) -> Item | None:
-        item: Item | None = self.do(lambda step: self.governance.receive_proposal(proposal, step))
-        return item
-
-    def vote(self, proposal: Proposal, *ballots: tuple[int, bool], keys: Any = None) -> None:
-        for number, yes in ballots:
-            message = ballot(proposal, number, yes, keys)
-            self.do(lambda step, it=message: self.governance.receive_vote(it, step))
-
-    def wait(self, milliseconds: int) -> None:
-        self.now = Instant(self.now + milliseconds)
-        self.do(self.governance.tick)
-
-    def settle(self, members: Roster, epoch: int, *carried: Proposal) -> None:
-        ids = [proposal.id for proposal in carried]
-        self.do(lambda step: self.governance.settle(ids, members, Epoch(epoch), step))
-
-    def restart(self, members: Roster, epoch: int = 0) -> None:
-        self.ledger = Ledger(self.ledger.snapshot())
-        self.governance = self._make()
-        self.governance.load(members, Epoch(epoch))
-
-    def status(self, proposal: Proposal) -> ProposalStatus:
-        return self.governance.items[proposal.id].status
-
-
-def ballot(proposal: Proposal, number: int, yes: bool, keys: Any = None) -> Vote:
-    private = (keys or KEYS)[number].private
-    choice = Choice.YES if yes else Choice.NO
-    vote = SignedVote.cast(
-        proposal.id, address(number), choice, 5, lambda content: ENGINE.sign(private, VOTE_LABEL, content)
-    )
-    return Vote(vote.encode())
-
 
 REMOVE = Remove(address(3))
 
@@ -286,8 +164,8 @@ def test_what_silence_means_at_the_deadline(case: str) -> None:
     proposal = council.proposal(change)
     council.receive(proposal)
     council.vote(proposal, *cast)
-    duration, _ = council.governance.rule(change)
-    assert council.governance.deadline() == NOW + duration
+    duration = bounds.rule_of(policy, change).duration
+    assert council.governance.deadline() == council.now + duration
     council.wait(duration - 1)
     assert council.status(proposal) is ProposalStatus.OPEN
     council.wait(1)
@@ -468,6 +346,123 @@ def test_work_that_was_forgotten_cannot_be_decided_again() -> None:
         assert not council.governance.approved()
     assert not set(council.governance.items) & {proposal.id for proposal in old}
     assert not [key for key in council.ledger.snapshot() if key.startswith((b"proposal/", b"vote/"))]
+
+
+def test_what_stands_in_the_way_of_a_proposal_is_the_reason_of_its_end() -> None:
+    council = Council()
+    kept, proposal = council.proposal(REMOVE), council.proposal(Invite(b"x" * 20))
+    for known in (kept, proposal):
+        council.receive(known)
+    council.obstacles[proposal.id] = "The room is full."
+    council.settle(roster(0, 1, 2, 3), 1)
+    assert [event for event in council.events if isinstance(event, ProposalWithdrawn)] == [
+        ProposalWithdrawn(proposal.id, "The room is full.")
+    ]
+    assert council.status(kept) is ProposalStatus.OPEN
+
+
+def test_what_can_never_be_carried_is_not_even_opened() -> None:
+    council = Council()
+    faulty, late = council.proposal(REMOVE), council.proposal(Invite(b"x" * 20))
+    council.faults[faulty.id] = (Reason.INVALID, "a list of nobody")
+    council.obstacles[late.id] = "The room is full."
+    assert council.receive(faulty) is None
+    assert council.receive(late) is None
+    assert [event for event in council.events if isinstance(event, Rejected)] == [
+        Rejected(Reason.INVALID, "a list of nobody"),
+        Rejected(Reason.STALE, "a proposal that came to nothing: The room is full."),
+    ]
+
+
+# --- Who decides --------------------------------------------------------------------------------------------------
+
+STEWARDS_INVITE = replace(DAY_POLICY, invite=Rule(bounds.DAY, False, 2, int(Deciders.STEWARDS)))
+
+
+def test_where_stewards_decide_the_votes_of_others_do_not_count() -> None:
+    council = Council(n=6, policy=STEWARDS_INVITE, stewards=(1, 2, 3))
+    proposal = council.proposal(Invite(b"x" * 20))
+    council.receive(proposal)
+    council.vote(proposal, (0, False), (4, False), (5, False), (1, True))
+    item = council.governance.items[proposal.id]
+    assert (item.tally.yes, item.tally.no, item.tally.n) == (1, 0, 3)
+    assert {event.detail for event in council.events if isinstance(event, Rejected)} == {
+        "a vote by nobody who may vote on it"
+    }
+    council.vote(proposal, (3, True))
+    assert council.status(proposal) is ProposalStatus.APPROVED
+    removal = council.proposal(REMOVE)
+    council.receive(removal)
+    assert council.governance.items[removal.id].tally.n == 6, "of other kinds all decide"
+
+
+def test_the_stewards_of_the_epoch_decide_that_it_was_opened_in() -> None:
+    council = Council(n=5, policy=STEWARDS_INVITE, stewards=(1, 2, 3))
+    proposal = council.proposal(Invite(b"x" * 20))
+    council.receive(proposal)
+    council.stewards = (address(0), address(4))
+    council.settle(roster(0, 1, 2, 4, epoch=1), 1)
+    council.vote(proposal, (0, True), (4, True))
+    assert council.status(proposal) is ProposalStatus.OPEN
+    council.vote(proposal, (1, True), (2, True))
+    assert council.status(proposal) is ProposalStatus.APPROVED
+
+
+def test_what_nobody_is_left_to_decide_is_withdrawn() -> None:
+    council = Council(n=5, policy=STEWARDS_INVITE, stewards=(3,))
+    proposal = council.proposal(Invite(b"x" * 20))
+    council.receive(proposal)
+    council.settle(roster(0, 1, 2, 4, epoch=1), 1)
+    assert council.status(proposal) is ProposalStatus.WITHDRAWN
+    assert council.governance.items[proposal.id].reason == "Nobody who may decide it is left."
+
+
+def test_a_proposal_is_decided_by_the_policy_it_was_opened_under() -> None:
+    council = Council(policy=QUICK)
+    proposal = council.proposal(REMOVE)
+    council.receive(proposal)
+    council.policy = replace(DAY_POLICY, remove=Rule(bounds.DAY, False, Share.ALL.code))
+    council.settle(roster(*range(4), epoch=1), 1)
+    later = council.proposal(Remove(address(1)), epoch=1)
+    council.receive(later)
+    for known in (proposal, later):
+        council.vote(known, (0, True), (1, True), (2, True))
+    assert (council.status(proposal), council.status(later)) == (ProposalStatus.APPROVED, ProposalStatus.OPEN)
+    council.vote(later, (3, True))
+    assert council.status(later) is ProposalStatus.APPROVED
+    council.restart(roster(*range(4), epoch=1), 1)
+    assert council.governance.needed(council.governance.items[later.id]) == 4
+    old_times = replace(council.proposal(REMOVE, epoch=0, serial=3))
+    assert council.receive(old_times) is None, "another duration than that of its epoch"
+
+
+@pytest.mark.parametrize("share", Share)
+def test_so_many_yes_votes_decide_as_the_policy_says(share: Share) -> None:
+    policy = replace(DAY_POLICY, remove=Rule(bounds.DAY, False, share.code))
+    council = Council(n=7, policy=policy)
+    proposal = council.proposal(REMOVE)
+    council.receive(proposal)
+    needed = share.needed(7)
+    council.vote(proposal, *((number, True) for number in range(needed - 1)))
+    assert council.status(proposal) is ProposalStatus.OPEN
+    assert council.governance.certificate(council.governance.items[proposal.id]) is None
+    council.vote(proposal, (needed - 1, True))
+    assert council.status(proposal) is ProposalStatus.APPROVED
+    assert council.governance.certificate(council.governance.items[proposal.id]) is not None
+
+
+def test_who_falls_asleep_does_not_count_and_who_wakes_up_does_again() -> None:
+    council = Council(n=5, policy=DAY_POLICY)
+    proposal = council.proposal(REMOVE)
+    council.receive(proposal)
+    council.vote(proposal, (0, True), (1, True), (4, False))
+    council.settle(roster(*range(5), epoch=1, dormant=(2, 4)), 1)
+    item = council.governance.items[proposal.id]
+    assert (item.tally.n, item.tally.yes, item.tally.no) == (3, 2, 0)
+    assert item.status is ProposalStatus.APPROVED
+    council.settle(roster(*range(5), epoch=2), 2)
+    item = council.governance.items[proposal.id]
+    assert (item.tally.n, item.tally.yes, item.tally.no) == (5, 2, 1)
 
 
 # --- Limits -------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from demls.wire.ids import Instant
 from demls.wire.messages import (
     Candidate,
     Contact,
+    Electorate,
     Invite,
     JoinAnswer,
     JoinerBundle,
@@ -32,6 +33,8 @@ from demls.wire.messages import (
     Seat,
     SettledCommit,
     StatementKind,
+    StewardListing,
+    Succession,
     Sync,
     WelcomeBundle,
     decode_message,
@@ -94,7 +97,7 @@ def test_a_genuine_welcome_makes_a_member(waiting: Waiting) -> None:
 
 def standing(records: dict[bytes, bytes]) -> dict[str, Any]:
     kept: dict[str, Any] = msgspec.msgpack.decode(records[b"standing"])
-    return {name: kept[name] for name in ("head", "time", "stewards", "stewards_since")}
+    return {name: kept[name] for name in ("head", "time", "stewards", "lost", "dormant")}
 
 
 def test_a_joiner_is_in_the_same_state_as_the_others(waiting: Waiting) -> None:
@@ -118,14 +121,26 @@ def candidate_with(**fields: Any) -> Callable[[Waiting], WelcomeBundle]:
 
 def with_sync(**fields: Any) -> Callable[[Waiting], WelcomeBundle]:
     """Another sync, both in the bundle and in the certificate, as a forger would do."""
+    return forged_sync(lambda sync: replace(sync, **fields))
 
+
+def forged_sync(change: Callable[[Sync], Sync]) -> Callable[[Waiting], WelcomeBundle]:
     def build(w: Waiting) -> WelcomeBundle:
-        sync = encode_message(replace(decode_message(w.welcome.settled.candidate.sync, Sync), **fields))
+        sync = encode_message(change(decode_message(w.welcome.settled.candidate.sync, Sync)))
         candidate = replace(w.welcome.settled.candidate, sync=sync)
         settled = replace(w.welcome.settled, candidate=candidate)
         return replace(w.welcome, bundle=w.bundle(candidate.joiner_key, sync=sync), settled=settled)
 
     return build
+
+
+def with_listing(sync: Sync, **fields: Any) -> Sync:
+    succession = sync.succession
+    return replace(sync, succession=replace(succession, stewards=replace(succession.stewards, **fields)))
+
+
+def listing_with(**fields: Any) -> Callable[[Waiting], WelcomeBundle]:
+    return forged_sync(lambda sync: with_listing(sync, **fields))
 
 
 def locks(change: Callable[[Waiting, SettledCommit], Any]) -> Callable[[Waiting], WelcomeBundle]:
@@ -156,8 +171,24 @@ REFUSED: dict[str, Callable[[Waiting], WelcomeBundle]] = {
     "with a sync of another group": with_sync(group_id=b"g" * 32),
     "with a sync of another epoch": with_sync(epoch=7),
     "with a sync of another state": with_sync(head=b"h" * 32),
-    "with a sync of other members": with_sync(roster=(Seat(b"m" * 20, 0, b"k" * 32, 0),)),
-    "with a sync with other stewards": with_sync(stewards=(b"s" * 20,)),
+    "with a sync of other members": forged_sync(
+        lambda sync: replace(sync, electorate=replace(sync.electorate, seats=(Seat(b"m" * 20, 0, b"k" * 32, 0),)))
+    ),
+    "with a sync with the members of another epoch": forged_sync(
+        lambda sync: replace(sync, electorate=replace(sync.electorate, epoch=sync.epoch + 1))
+    ),
+    "with a sync with other stewards": listing_with(members=(b"s" * 20,)),
+    "with a sync with stewards in another order": forged_sync(
+        lambda sync: with_listing(sync, members=sync.succession.stewards.members[::-1])
+    ),
+    "with a sync with no stewards": listing_with(members=()),
+    "with a sync with stewards of another round": listing_with(retry_round=1),
+    "with a sync that leaves out a steward": forged_sync(
+        lambda sync: with_listing(sync, members=sync.succession.stewards.members[1:])
+    ),
+    "with a sync that calls a stranger dormant": forged_sync(
+        lambda sync: replace(sync, succession=replace(sync.succession, dormant=(b"s" * 20,)))
+    ),
     "with a sync of another time": with_sync(time=1),
     "with a certificate of another epoch": settled_with(epoch=0),
     "with a certificate of another state": settled_with(head=b"h" * 32),
@@ -243,8 +274,8 @@ def test_a_joiner_whose_welcome_was_lost_asks_again_and_gets_it() -> None:
     world.group_of("alice", "bob", "carol")
     world.ask("dave", world.link("bob"))
     world.run(1_000)
-    world.vote_on_everything("alice", "bob")
     world.lose = lambda person, envelope: person.name == "dave"
+    world.vote_on_everything("alice", "bob")
     world.run(100_000)
     assert not world.person("dave").is_member
     world.lose = lambda person, envelope: False
@@ -400,9 +431,10 @@ def led_away(seats: Callable[[World, Insider], tuple[Seat, ...]], signers: tuple
     engine = mallory.person.engine
     records = {key[4:]: value for key, value in mallory.person.records.items() if key.startswith(b"mls/")}
     mls = engine.load_group(records)
-    stewards, roster = (mallory.address,), seats(world, mallory)
+    electorate = Electorate(mallory.epoch, seats(world, mallory), (mallory.address,), PRESETS["quick"])
+    follows = Succession(StewardListing((mallory.address,), 0, 0, 0, (), ()), (), ())
     state = (mallory.group_id, mallory.epoch, mallory.head)
-    sync = encode_message(Sync(*state, roster, stewards, 0, (), (), world.now, (), ()))
+    sync = encode_message(Sync(*state, electorate, follows, (), (), world.now, (), ()))
     key = bytes(32)
     secrets = encode_message(JoinerSecrets(key, hashlib.sha256(sync).digest()))
     built = mls.propose_commit(adds=[joining.key_package], group_info_extensions={JOINER_EXTENSION: secrets})

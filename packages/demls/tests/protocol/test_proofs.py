@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from demls.protocol.checks import Verdict
 from demls.protocol.policy import PRESETS
 from demls.protocol.records import Ledger
 from demls.protocol.requests import Requests
 from demls.protocol.step import Step
-from demls.protocol.validation import Verdict
 from demls.wire.ids import View
 from demls.wire.messages import JoinRequest, Offer, Remove
 from world import World
@@ -19,6 +19,7 @@ def test_a_candidate_waits_until_the_decision_certificates_that_it_names_are_sho
         world.admit("alice", name)
     world.do("bob", lambda group: group.propose(Remove(world.person("carol").address), world.now))
     world.deliver()
+    world.hold = lambda person, envelope: True
     world.vote_on_everything("alice")
     alice, bob = (world.person(name).group._state for name in ("alice", "bob"))
     assert alice is not None
@@ -26,6 +27,8 @@ def test_a_candidate_waits_until_the_decision_certificates_that_it_names_are_sho
     minted = alice.candidates.mint(View(0), Step(world.now, alice.channel))
     assert minted is not None
     step = Step(world.now, bob.channel)
+    for vote in minted.votes:
+        bob.governance.receive_vote(vote, step)
     assert bob.candidates.judge(minted.candidate, fresh=True, step=step) is Verdict.NOT_YET
     head, epoch = bob.state.head, bob.epoch
     offer = Offer(epoch, head, 0, minted.candidate, minted.votes, (), alice.own, bytes(64), minted.proposals)
@@ -53,9 +56,9 @@ def test_a_request_that_comes_after_its_proposal_opens_no_second_vote_and_uses_u
     asked = [JoinRequest(one, link.token, link.expires, link.issuer, link.signature) for one in packages]
     requests.proposed(packages[0], world.now)
     step = Step(world.now, state.channel)
-    assert requests.receive(asked[0], state.roster, 0, step) is None
+    assert requests.receive(asked[0], state.roster, state.epoch, 0, step) is None
     assert not requests.waiting
-    assert "used before" in (requests.receive(asked[1], state.roster, 0, step) or "")
+    assert "used before" in (requests.receive(asked[1], state.roster, state.epoch, 0, step) or "")
     assert not requests.waiting
 
 

@@ -145,6 +145,22 @@ def test_a_ledger_tells_each_change_once() -> None:
     assert list(ledger.under(b"b/", Position)) == [(b"1", Position())]
 
 
+@pytest.mark.parametrize("prefix", [b"", b"a", b"a/", b"a/b", b"a/b/", b"a/b/2", b"b/", b"c/"])
+def test_records_are_found_and_deleted_by_how_their_keys_begin(prefix: bytes) -> None:
+    records = {key: key for key in (b"b/1", b"a/b/2", b"a/b/1", b"a", b"a/", b"ab/1", b"a/c")}
+    ledger = Ledger(records)
+    ledger.delete(b"a/c")
+    ledger.put_bytes(b"a/b/0", b"a/b/0")
+    kept = sorted(ledger.snapshot())
+    found = [key for key in kept if key.startswith(prefix)]
+    assert list(ledger.bytes_under(prefix)) == [(key[len(prefix) :], key) for key in found]
+    ledger.drain()
+    ledger.delete_all(prefix)
+    assert sorted(ledger.snapshot()) == [key for key in kept if key not in found]
+    assert [change.key for change in ledger.drain()] == found
+    assert list(ledger.bytes_under(prefix)) == []
+
+
 def test_secrets_of_members_are_where_a_backup_has_to_protect_them() -> None:
     """What an insider needs is in the records: they are as secret as a key."""
     world = World(4)

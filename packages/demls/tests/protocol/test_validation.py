@@ -10,12 +10,14 @@ import pytest
 from demls.protocol import policy as bounds
 from demls.protocol.admission import meaning_of
 from demls.protocol.credential import BINDING_EXTENSION, Device, binding_sentence
+from demls.protocol.electorates import electorate_of
 from demls.protocol.engine import MlsGroup, StagedCommit
 from demls.protocol.governance import Item
 from demls.protocol.group import SUPPORTED_EXTENSIONS
-from demls.protocol.policy import DAY, POLICY_EXTENSION, QUICK
+from demls.protocol.policy import DAY, DAY_POLICY, POLICY_EXTENSION, QUICK
 from demls.protocol.roster import Roster
 from demls.protocol.stewards import StewardList
+from demls.protocol.succession import Carried, follow
 from demls.protocol.validation import (
     TIME_DIFFERENCE_MAX,
     Check,
@@ -23,6 +25,7 @@ from demls.protocol.validation import (
     Finding,
     State,
     Verdict,
+    amended,
     check_consent,
     check_content,
     check_credentials,
@@ -30,7 +33,7 @@ from demls.protocol.validation import (
     read_content,
 )
 from demls.protocol.views import ProposalStatus
-from demls.wire.ids import Address, Duration, Epoch, Head, Instant, LeafKey, ProposalId
+from demls.wire.ids import Address, Duration, Epoch, GroupId, Head, Instant, LeafKey, ProposalId, View
 from demls.wire.messages import (
     Binding,
     Candidate,
@@ -42,9 +45,12 @@ from demls.wire.messages import (
     Entry,
     Invite,
     Leave,
+    LostTurn,
     Proposal,
     Remove,
     Seat,
+    Settings,
+    Succession,
     Sync,
     encode_message,
 )
@@ -56,6 +62,7 @@ PARENT = Instant(NOW - 60_000)
 HEAD = Head(b"h" * 32)
 GROUP = b"g" * 32
 PATIENCE = Duration(12_000)
+NONE: frozenset[Address] = frozenset()
 
 
 @dataclass
@@ -110,7 +117,7 @@ class Bench:
     def __init__(self) -> None:
         self.leader, self.judge, self.victim = Member(1), Member(2), Member(3)
         self.newcomer, self.other = Member(4), Member(5)
-        charter = Charter(1, "demls", "friends", "", bytes(32), QUICK)
+        self.charter = Charter(1, "demls", "friends", "", bytes(32), QUICK)
         device = self.leader.device
         self.leader.group = self.leader.engine.create_group(
             group_id=GROUP,
@@ -118,7 +125,7 @@ class Bench:
             credential=device.credential(),
             extensions=device.extensions(),
             supported=SUPPORTED_EXTENSIONS,
-            context_extensions={POLICY_EXTENSION: encode_message(charter)},
+            context_extensions={POLICY_EXTENSION: encode_message(self.charter)},
         )
         packages = [member.key_package() for member in (self.judge, self.victim)]
         built = self.leader.group.propose_commit(adds=[package.public.encoded for package in packages])
@@ -128,14 +135,21 @@ class Bench:
             member.group = opened.join(self.leader.group.ratchet_tree())
         self.mls: MlsGroup = self.judge.group
         self.roster = Roster(self.mls.members(), Epoch(1), {self.leader.address: Epoch(0)})
-        order = (self.leader.address, self.judge.address, self.victim.address)
-        self.state = State(Epoch(1), HEAD, PARENT, self.roster, StewardList((self.leader.address,), Epoch(0)), order)
+        self.order = order = (self.leader.address, self.judge.address, self.victim.address)
+        stewards = StewardList((self.leader.address,), Epoch(1), Epoch(1))
+        electorate = electorate_of(Epoch(1), self.roster, stewards.members, QUICK)
+        self.state = State(
+            Epoch(1), HEAD, PARENT, self.roster, stewards, order, (), self.charter, electorate, settled=1
+        )
         self.items: dict[ProposalId, Item] = {}
         self.now = NOW
         self.patience = PATIENCE
         self.removal = self.item(Remove(self.victim.address))
         self.package = self.newcomer.key_package().public.encoded
         self.invite = self.item(Invite(self.package))
+        change = Settings(self.charter.digest, "neighbours", "of the yard", DAY_POLICY)
+        self.settings = self.item(change, status=ProposalStatus.OPEN)
+        self.settings_charter = amended(self.charter, change)
 
     def item(self, change: Change, owner: Member | None = None, epoch: int = 1, **fields: Any) -> Item:
         """A proposal that is known and, unless ``fields`` say otherwise, approved just now."""
@@ -159,9 +173,8 @@ class Bench:
             "group_id": GROUP,
             "epoch": 1,
             "head": HEAD,
-            "roster": tuple(Seat(seat.address, seat.leaf, seat.leaf_key, seat.since) for seat in self.roster.seats),
-            "stewards": (self.leader.address,),
-            "stewards_since": 0,
+            "electorate": self.state.electorate.message(),
+            "succession": self.succession(),
             "proposals": (),
             "votes": (),
             "time": NOW,
@@ -169,6 +182,29 @@ class Bench:
             "used_tokens": (),
         }
         return Sync(**(values | fields))
+
+    def succession(self, removed: Iterable[Address] = (), view: int = 0, **fields: Any) -> Succession:
+        """What follows from the invite of the newcomer, and the removal of some."""
+        carried = Carried(
+            (), frozenset(removed), frozenset({self.newcomer.address}), self.order[view % 3], View(view), NONE, NONE
+        )
+        return replace(
+            follow(
+                carried,
+                epoch=self.state.epoch,
+                roster=self.roster,
+                stewards=self.state.stewards,
+                lost=self.state.lost,
+                leaders=self.order,
+                policy=self.state.charter.policy,
+                group_id=GroupId(GROUP),
+            ),
+            **fields,
+        )
+
+    def follows(self, content: Content, changes: tuple[Change, ...]) -> Succession:
+        removed = {owner for leaf in content.staged.removes if (owner := self.roster.owner_of(leaf))}
+        return self.succession(removed, content.view)
 
     def candidate(
         self,
@@ -206,16 +242,18 @@ class Bench:
             force_path=force_path,
         )
         joining = built.welcome is not None
+        removed = {owner for leaf in removes if (owner := self.roster.owner_of(leaf))}
+        follows = self.succession(removed, (values | fields)["view"])
         return Candidate(
             built.commit,
             (built.welcome or b"") if welcome is None else welcome,
             (b"k" * 32 if joining else b"") if joiner_key is None else joiner_key,
-            (encode_message(self.sync()) if joining else b"") if sync is None else sync,
+            (encode_message(self.sync(succession=follows)) if joining else b"") if sync is None else sync,
         )
 
     def judged(self, candidate: Candidate, mls: Any = None) -> Finding | None:
         """All checks of a fresh candidate, in their order."""
-        content = read_content(candidate, self.state, mls or self.mls)
+        content = read_content(candidate, self.state, mls or self.mls, GroupId(GROUP))
         if isinstance(content, Finding):
             return content
         return self.judged_content(content)
@@ -223,7 +261,7 @@ class Bench:
     def judged_content(self, content: Content, fits: Callable[[Item], bool] = lambda item: True) -> Finding | None:
         approved = [item for item in self.items.values() if item.status is ProposalStatus.APPROVED]
         return (
-            check_content(content, self.items, self.roster)
+            check_content(content, self.items, self.state, self.follows)
             or check_credentials(content, self.now)
             or check_time(content, self.now)
             or check_consent(content, self.items, approved, self.patience, self.now, fits)
@@ -235,7 +273,7 @@ class Bench:
         return Altered(self.mls, stage=lambda commit: cast("StagedCommit", Altered(real, **answers)))
 
     def content(self, candidate: Candidate) -> Content:
-        content = read_content(candidate, self.state, self.mls)
+        content = read_content(candidate, self.state, self.mls, GroupId(GROUP))
         assert isinstance(content, Content)
         return content
 
@@ -270,6 +308,40 @@ def sync_with(**fields: Any) -> Callable[[Bench], Finding | None]:
     return lambda bench: bench.judged(bench.candidate(bench.invite, sync=encode_message(bench.sync(**fields))))
 
 
+def electorate_with(**fields: Any) -> Callable[[Bench], Finding | None]:
+    return lambda bench: sync_with(electorate=replace(bench.state.electorate.message(), **fields))(bench)
+
+
+def changed_seats(**fields: Any) -> Callable[[Bench], Finding | None]:
+    def build(bench: Bench) -> Finding | None:
+        seats = tuple(replace(seat, **fields) for seat in bench.state.electorate.message().seats)
+        return electorate_with(seats=seats)(bench)
+
+    return build
+
+
+def succession_with(**fields: Any) -> Callable[[Bench], Finding | None]:
+    return lambda bench: sync_with(succession=bench.succession(**fields))(bench)
+
+
+def listing_with(**fields: Any) -> Callable[[Bench], Finding | None]:
+    def build(bench: Bench) -> Finding | None:
+        return succession_with(stewards=replace(bench.succession().stewards, **fields))(bench)
+
+    return build
+
+
+def settled_otherwise(**fields: Any) -> Callable[[Bench], Finding | None]:
+    """A settings decision, and a commit that makes other settings."""
+
+    def build(bench: Bench) -> Finding | None:
+        bench.settings.status = ProposalStatus.APPROVED
+        charter = replace(bench.settings_charter, **fields)
+        return bench.judged(bench.candidate(bench.settings, extensions={POLICY_EXTENSION: encode_message(charter)}))
+
+    return build
+
+
 def with_status(status: ProposalStatus) -> Callable[[Bench], Finding | None]:
     def build(bench: Bench) -> Finding | None:
         bench.removal.status = status
@@ -281,7 +353,7 @@ def with_status(status: ProposalStatus) -> Callable[[Bench], Finding | None]:
 def at_time(chain: int, clock: int = NOW) -> Callable[[Bench], Finding | None]:
     def build(bench: Bench) -> Finding | None:
         bench.now = Instant(clock)
-        content = read_content(bench.candidate(bench.removal, time=chain), bench.state, bench.mls)
+        content = read_content(bench.candidate(bench.removal, time=chain), bench.state, bench.mls, GroupId(GROUP))
         return content if isinstance(content, Finding) else check_time(content, bench.now)
 
     return build
@@ -402,6 +474,10 @@ CASES: dict[Check, dict[str, tuple[Verdict, Callable[[Bench], Finding | None]]]]
         ),
         "an update": (INVALID, path_with(updates=[1])),
         "a pre-shared key": (INVALID, path_with(other_proposals=["psk"])),
+        "a GroupContext without any charter": (
+            INVALID,
+            lambda bench: bench.judged(bench.candidate(bench.removal, extensions={})),
+        ),
     },
     Check.NOT_ITSELF: {"its committer's own removal": (INVALID, path_with(removes=[0, 2]))},
     Check.PATH: {
@@ -431,21 +507,13 @@ CASES: dict[Check, dict[str, tuple[Verdict, Callable[[Bench], Finding | None]]]]
         "a removal with a sync": (INVALID, present("sync", b"s")),
         "a sync of another epoch": (INVALID, sync_with(epoch=2)),
         "a sync of another state": (INVALID, sync_with(head=b"x" * 32)),
-        "a sync with other stewards": (INVALID, sync_with(stewards=(b"s" * 20,))),
-        "a sync with stewards since another epoch": (INVALID, sync_with(stewards_since=1)),
+        "a sync of another group": (INVALID, sync_with(group_id=b"x" * 32)),
         "a sync with another time than the commit's": (INVALID, sync_with(time=NOW + 1)),
-        "a sync with another roster": (INVALID, sync_with(roster=(Seat(b"r" * 20, 0, b"k" * 32, 0),))),
-        "a sync with other dates of joining": (
-            INVALID,
-            lambda bench: bench.judged(
-                bench.candidate(
-                    bench.invite,
-                    sync=encode_message(
-                        bench.sync(roster=tuple(replace(seat, since=0) for seat in bench.sync().roster))
-                    ),
-                )
-            ),
-        ),
+        "a sync with another roster": (INVALID, electorate_with(seats=(Seat(b"r" * 20, 0, b"k" * 32, 0),))),
+        "a sync with other stewards now": (INVALID, electorate_with(stewards=(b"s" * 20,))),
+        "a sync with another policy": (INVALID, electorate_with(policy=DAY_POLICY)),
+        "a sync with other dates of joining": (INVALID, changed_seats(since=0)),
+        "a sync that calls a member dormant": (INVALID, changed_seats(dormant=True)),
     },
     Check.KNOWN: {
         "a proposal that nobody has heard of": (
@@ -469,6 +537,35 @@ CASES: dict[Check, dict[str, tuple[Verdict, Callable[[Bench], Finding | None]]]]
         "another key package": (INVALID, other_package),
         "the addition of a member": (INVALID, again),
         "a removal decided before the member came back": (INVALID, came_back),
+        "settings that were decided and not made": (
+            INVALID,
+            lambda bench: bench.judged(bench.candidate(bench.settings, force_path=True)),
+        ),
+        "settings under another name": (INVALID, settled_otherwise(name="mine")),
+        "settings with another policy": (INVALID, settled_otherwise(policy=replace(DAY_POLICY, stewards_max=1))),
+        "settings with another rendezvous": (INVALID, settled_otherwise(rendezvous=b"r" * 32)),
+        "settings under another profile": (INVALID, settled_otherwise(profile="mine")),
+        "settings and one extension more": (
+            INVALID,
+            lambda bench: bench.judged(
+                bench.candidate(
+                    bench.settings,
+                    extensions={
+                        POLICY_EXTENSION: encode_message(bench.settings_charter),
+                        BINDING_EXTENSION: b"x",
+                    },
+                )
+            ),
+        ),
+    },
+    Check.FOLLOWS: {
+        "stewards that nobody elected": (INVALID, listing_with(members=(b"s" * 20,))),
+        "stewards since another epoch": (INVALID, listing_with(since=0)),
+        "stewards of another round": (INVALID, listing_with(retry_round=1)),
+        "a steward left out of the pool": (INVALID, listing_with(excluded=(b"s" * 20,))),
+        "a steward said to have left": (INVALID, listing_with(departed=(b"s" * 20,))),
+        "a turn that nobody lost": (INVALID, succession_with(lost=(LostTurn(b"l" * 20, 1),))),
+        "a dormant member that is awake": (INVALID, succession_with(dormant=(b"d" * 20,))),
     },
     Check.CREDENTIALS: {
         "a binding that has expired": (
@@ -514,6 +611,7 @@ def test_every_check_has_a_case() -> None:
 SOUND: dict[str, Callable[[Bench], Finding | None]] = {
     "a removal": lambda bench: bench.judged(bench.candidate(bench.removal)),
     "an invite": lambda bench: bench.judged(bench.candidate(bench.invite)),
+    "settings": settled_otherwise(),
     "both": lambda bench: bench.judged(bench.candidate(bench.removal, bench.invite)),
     "a leave": lambda bench: bench.judged(bench.candidate(bench.item(Leave(), owner=bench.victim))),
     "a later view, by its leader": lambda bench: bench.judged(bench.candidate(bench.invite, by=bench.victim, view=2)),

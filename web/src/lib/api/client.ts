@@ -5,8 +5,12 @@ import type {
   GroupSummary,
   Member,
   NewGroup,
+  NewSettings,
+  NewSuccessor,
   NodeInfo,
+  Policy,
   Problem,
+  Proposal,
   Sharable,
   TimelineEntry,
 } from "./types";
@@ -70,6 +74,7 @@ export function createClient(fetch: Fetch) {
     openSession: (code: string) => ask<undefined>("POST", "/session", { code }),
     node: () => ask<NodeInfo>("GET", "/node"),
     contact: () => ask<Sharable>("GET", "/contact"),
+    presets: () => ask<Policy[]>("GET", "/presets"),
     groups: () => ask<GroupSummary[]>("GET", "/groups"),
     found: (asked: NewGroup) => ask<Group>("POST", "/groups", asked),
     join: (invite: string) => ask<Group>("POST", "/groups/join", { invite }),
@@ -80,12 +85,22 @@ export function createClient(fetch: Fetch) {
         "GET",
         `${group(id)}/timeline?limit=${limit}${before === undefined ? "" : `&before=${before}`}`,
       ),
-    send: (id: string, text: string) => ask<Done>("POST", `${group(id)}/messages`, { text }),
-    invite: (id: string, lifetime_ms: number) =>
-      ask<Sharable>("POST", `${group(id)}/invites`, { lifetime_ms }),
+    /** `client_id`: sent again under the same one, a message is said once. */
+    send: (id: string, text: string, client_id?: string) =>
+      ask<Done>("POST", `${group(id)}/messages`, { text, client_id }),
+    invite: (id: string, lifetime_ms: number, open: boolean) =>
+      ask<Sharable>("POST", `${group(id)}/invites`, { lifetime_ms, open }),
     inviteContact: (id: string, contact: string) =>
       ask<Done>("POST", `${group(id)}/invitations`, { contact }),
     remove: (id: string, address: string) => ask<Done>("POST", `${group(id)}/removals`, { address }),
+    proposeSettings: (id: string, asked: NewSettings) =>
+      ask<Done>("POST", `${group(id)}/settings`, asked),
+    foundSuccessor: (id: string, asked: NewSuccessor) =>
+      ask<Group>("POST", `${group(id)}/successors`, asked),
+    joinSuccessor: (id: string, founder: string) =>
+      ask<Group>("POST", `${group(id)}/successors/${encodeURIComponent(founder)}/join`),
+    proposal: (id: string, proposal: string) =>
+      ask<Proposal>("GET", `${group(id)}/proposals/${encodeURIComponent(proposal)}`),
     vote: (id: string, proposal: string, yes: boolean) =>
       ask<Done>("POST", `${group(id)}/proposals/${encodeURIComponent(proposal)}/vote`, { yes }),
     sponsor: (id: string, request: string) =>

@@ -3,6 +3,7 @@ import type { components } from "./schema";
 
 type Schemas = components["schemas"];
 
+export type Difference = Schemas["Difference"];
 export type Done = Schemas["Done"];
 export type Group = Schemas["Group"];
 export type GroupState = Schemas["GroupState"];
@@ -10,12 +11,19 @@ export type GroupSummary = Schemas["GroupSummary"];
 export type JoinRequest = Schemas["JoinRequest"];
 export type Member = Schemas["Member"];
 export type NewGroup = Schemas["NewGroup"];
+export type NewSettings = Schemas["NewSettings"];
+export type NewSuccessor = Schemas["NewSuccessor"];
 export type NodeInfo = Schemas["NodeInfo"];
 export type Person = Schemas["Person"];
+export type Policy = Schemas["Policy"];
+export type PolicyChange = Schemas["PolicyChange"];
 export type Problem = Schemas["Problem"];
 export type Proposal = Schemas["Proposal"];
 export type Round = Schemas["Round"];
+export type Rule = Schemas["Rule"];
+export type RuleChange = Schemas["RuleChange"];
 export type Sharable = Schemas["Sharable"];
+export type Successor = Schemas["Successor"];
 export type Sync = Schemas["Sync"];
 export type TimelineEntry = Schemas["TimelineEntry"];
 

@@ -1,22 +1,47 @@
 /** Which dialog is open, and what has been filled in; closing one keeps its draft. */
 import type { Member, NewGroup } from "../api/types";
+import type { PolicyDraft, Values } from "../settings/draft";
+import type { Form } from "../settings/form";
 
 export type OpenDialog =
   | { readonly kind: "found" }
   | { readonly kind: "join" }
   | { readonly kind: "contact" }
   | { readonly kind: "invite"; readonly group: string }
+  | { readonly kind: "settings"; readonly group: string }
+  | { readonly kind: "successor"; readonly group: string }
   | { readonly kind: "remove"; readonly group: string; readonly member: Member }
   | { readonly kind: "leave"; readonly group: string }
   | { readonly kind: "forget"; readonly group: string };
 
-const NO_GROUP: NewGroup = { name: "", description: "", preset: "day" };
+export interface FoundDraft {
+  name: string;
+  description: string;
+  preset: NewGroup["preset"];
+  /** Once somebody has looked at the rules: the preset's, and the form of them. */
+  rules: { base: Values; policy: PolicyDraft } | null;
+}
+
+export interface SuccessorDraft {
+  name: string;
+  description: string;
+  /** Addresses of members that are not to come along. */
+  without: string[];
+  /** The node has said that there is one already, and one more is wanted. */
+  again: boolean;
+}
+
+const NO_GROUP: FoundDraft = { name: "", description: "", preset: "day", rules: null };
 
 export class Dialogs {
   open = $state.raw<OpenDialog | null>(null);
-  found = $state<NewGroup>({ ...NO_GROUP });
+  found = $state<FoundDraft>({ ...NO_GROUP });
   join = $state({ invite: "" });
-  invite = $state({ contact: "", days: 7 });
+  invite = $state({ contact: "", days: 7, open: false });
+  /** By group. */
+  settings = $state<Record<string, Form>>({});
+  /** By group. */
+  successors = $state<Record<string, SuccessorDraft>>({});
 
   show(dialog: OpenDialog): void {
     this.open = dialog;
@@ -33,6 +58,16 @@ export class Dialogs {
 
   joined(): void {
     this.join = { invite: "" };
+    this.close();
+  }
+
+  settled(group: string): void {
+    delete this.settings[group];
+    this.close();
+  }
+
+  succeeded(group: string): void {
+    delete this.successors[group];
     this.close();
   }
 }

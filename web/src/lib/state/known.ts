@@ -1,5 +1,5 @@
 /** What the page knows of the node, and how each piece of news changes it. Pure: state in, state out. */
-import type { Group, GroupSummary, News, NodeInfo, TimelineEntry } from "../api/types";
+import type { Group, GroupSummary, News, NodeInfo, Proposal, TimelineEntry } from "../api/types";
 
 export interface Timeline {
   /** Ascending by id, without duplicates, without a hole. */
@@ -51,6 +51,14 @@ export function applyGroups(known: Known, groups: readonly GroupSummary[]): Know
 export function applySnapshot(known: Known, node: NodeInfo, groups: readonly GroupSummary[]): Known {
   const newest = Math.max(0, ...groups.map((group) => group.last_entry?.id ?? 0));
   return { ...applyGroups({ ...known, node }, groups), lastId: Math.max(known.lastId, newest) };
+}
+
+/** One proposal that was asked for. */
+export function applyProposal(known: Known, id: string, proposal: Proposal): Known {
+  const group = known.details[id];
+  if (group === undefined) return known;
+  const proposals = group.proposals.map((one) => (one.id === proposal.id ? proposal : one));
+  return { ...known, details: { ...known.details, [id]: { ...group, proposals } } };
 }
 
 /** A page of the timeline that was asked for; an empty one says that nothing is earlier. */

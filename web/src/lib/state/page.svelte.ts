@@ -1,6 +1,6 @@
 /** The whole page's state: what is known of the node, what is under way, and what one can do. */
 import { getContext, setContext } from "svelte";
-import { type Client, Refused } from "../api/client";
+import { type Client, Refused, Unreachable } from "../api/client";
 import type { Events } from "../api/events";
 import type {
   Done,
@@ -8,16 +8,30 @@ import type {
   GroupSummary,
   JoinRequest,
   Member,
+  NewGroup,
   News,
+  NewSettings,
+  Policy,
   Proposal,
-  Sync,
+  Sharable,
+  Successor,
   TimelineEntry,
 } from "../api/types";
+import { changeOf, gapOf, valuesOf } from "../settings/draft";
 import { nameOf } from "../words/people";
+import { LOST, type Standing, standingOf } from "../words/standing";
 import { Clock } from "./clock.svelte";
 import { Dialogs } from "./dialogs.svelte";
 import type { Kept } from "./kept";
-import { applyGroups, applyNews, applyPage, applySnapshot, type Known, NOTHING_KNOWN } from "./known";
+import {
+  applyGroups,
+  applyNews,
+  applyPage,
+  applyProposal,
+  applySnapshot,
+  type Known,
+  NOTHING_KNOWN,
+} from "./known";
 import { change, drop, isCommand, type Sending, settle } from "./outbox";
 import { Route } from "./route.svelte";
 import { Toasts } from "./toasts.svelte";
@@ -30,11 +44,13 @@ export type Session =
   | { readonly state: "closed"; readonly sentence: string }
   | { readonly state: "unreachable" };
 
+/** Null if it was done, else why not. */
+export type Outcome = { readonly code: string; readonly sentence: string } | null;
+
 const PAGE_ENTRIES = 100;
 const SEARCH_ENTRIES = 500;
 const UNDO_MS = 5000;
 const BLINK_MS = 700;
-const LOST: Sync = { state: "offline", sentence: "Not connected to your node; this is how things were." };
 const NO_ENTRIES: readonly TimelineEntry[] = [];
 
 export class Page {
@@ -53,6 +69,10 @@ export class Page {
   isLost = $state(false);
   /** Requests put away, which Undo may still bring back. */
   hiddenRequests = $state.raw<ReadonlySet<string>>(new Set());
+  /** Successor groups that one does not want to be asked about now, by group and founder. */
+  hiddenSuccessors = $state.raw<ReadonlySet<string>>(new Set());
+  /** What a new group may begin with; empty until it was asked for. */
+  presets = $state.raw<readonly Policy[]>([]);
   /** Votes and sponsorings under way, by id. */
   busy = $state.raw<ReadonlySet<string>>(new Set());
   readUpTo = $state.raw<Readonly<Record<string, number>>>({});
@@ -64,7 +84,10 @@ export class Page {
   summary = $derived.by(
     (): GroupSummary | null => this.known.groups.find((group) => group.id === this.route.group) ?? null,
   );
-  sync = $derived.by((): Sync | null => (this.isLost ? LOST : (this.group?.sync ?? null)));
+  standing = $derived.by((): Standing | null => {
+    if (this.group === null) return null;
+    return this.isLost ? LOST : standingOf(this.group);
+  });
   entries = $derived(this.known.timelines[this.route.group ?? ""]?.entries ?? NO_ENTRIES);
   unread = $derived.by((): Readonly<Record<string, number>> => {
     const counts = this.known.groups.map((group) => {
@@ -78,7 +101,6 @@ export class Page {
   #events: Events | null = null;
   #loading = new Set<string>();
   #staleMembers = new Set<string>();
-  #nextKey = 1;
 
   constructor(
     private readonly client: Client,
@@ -128,6 +150,7 @@ export class Page {
   connected(): void {
     this.retryAt = null;
     this.isLost = false;
+    for (const one of this.outbox) if (one.isUnanswered) void this.resend(one.id);
   }
 
   /** The socket does not say why it was closed; a plain question finds out whether the session is over. */
@@ -153,7 +176,8 @@ export class Page {
     this.known = applyNews(this.known, news);
     if (news.type === "timeline") {
       this.outbox = settle(this.outbox, news.entry);
-      if (news.entry.group === this.route.group && !news.entry.is_mine) {
+      const isHeard = !news.entry.is_mine && news.entry.kind !== "quiet";
+      if (news.entry.group === this.route.group && isHeard) {
         const who = news.entry.sender === null ? "" : `${nameOf(news.entry.sender)}: `;
         this.spoken = who + news.entry.text;
       }
@@ -249,42 +273,54 @@ export class Page {
       else if (this.draft(group) === "") this.setDraft(group, text);
       return;
     }
-    const key = this.#nextKey;
-    this.#nextKey += 1;
-    this.outbox = [...this.outbox, { key, group, text, state: "sending", sentence: "" }];
+    const id = crypto.randomUUID();
+    const sending: Sending = { id, group, text, state: "sending", sentence: "", isUnanswered: false };
+    this.outbox = [...this.outbox, sending];
     this.setDraft(group, "");
-    await this.resend(key);
+    await this.resend(id);
   }
 
-  async resend(key: number): Promise<void> {
-    const one = this.outbox.find((sending) => sending.key === key);
+  /** Under the same name as before: if the node had it already, it is said once. */
+  async resend(id: string): Promise<void> {
+    const one = this.outbox.find((sending) => sending.id === id);
     if (one === undefined) return;
-    this.outbox = change(this.outbox, key, { state: "sending", sentence: "" });
+    this.outbox = change(this.outbox, id, { state: "sending", sentence: "", isUnanswered: false });
     try {
-      await this.client.send(one.group, one.text);
-      this.outbox = change(this.outbox, key, { state: "sent" });
+      await this.client.send(one.group, one.text, one.id);
+      this.outbox = change(this.outbox, id, { state: "sent" });
     } catch (error) {
-      this.outbox = change(this.outbox, key, { state: "failed", sentence: sentenceOf(error) });
+      const isUnanswered = error instanceof Unreachable;
+      this.outbox = change(this.outbox, id, { state: "failed", sentence: sentenceOf(error), isUnanswered });
       this.#noteSession(error);
     }
   }
 
   /** Back into the composer, in front of what is there by now. */
-  takeBack(key: number): void {
-    const one = this.outbox.find((sending) => sending.key === key);
+  takeBack(id: string): void {
+    const one = this.outbox.find((sending) => sending.id === id);
     if (one === undefined) return;
-    this.outbox = drop(this.outbox, key);
+    this.outbox = drop(this.outbox, id);
     this.setDraft(one.group, [one.text, this.draft(one.group)].filter(Boolean).join("\n"));
   }
 
   // Deciding
 
-  vote(group: string, proposal: Proposal, yes: boolean): Promise<void> {
-    return this.#once(proposal.id, () => this.client.vote(group, proposal.id, yes));
+  async vote(group: string, proposal: Proposal, yes: boolean): Promise<void> {
+    const isDone = await this.#once(proposal.id, () => this.client.vote(group, proposal.id, yes));
+    if (isDone === false) await this.#refreshProposal(group, proposal.id);
   }
 
-  sponsor(group: string, request: JoinRequest): Promise<void> {
-    return this.#once(request.id, () => this.client.sponsor(group, request.id));
+  /** A vote that was refused was cast on a card that is no longer true. */
+  async #refreshProposal(group: string, id: string): Promise<void> {
+    try {
+      this.known = applyProposal(this.known, group, await this.client.proposal(group, id));
+    } catch {
+      // The refusal has been told; there is nothing newer to show.
+    }
+  }
+
+  async sponsor(group: string, request: JoinRequest): Promise<void> {
+    await this.#once(request.id, () => this.client.sponsor(group, request.id));
   }
 
   dismiss(group: string, request: JoinRequest): void {
@@ -309,20 +345,64 @@ export class Page {
     this.hiddenRequests = hidden;
   }
 
-  async #once(id: string, act: () => Promise<Done>): Promise<void> {
-    if (this.busy.has(id)) return;
+  /** Whether it was done; undefined while it is under way already. */
+  async #once(id: string, act: () => Promise<Done>): Promise<boolean | undefined> {
+    if (this.busy.has(id)) return undefined;
     this.busy = new Set([...this.busy, id]);
-    const done = await this.#try(act);
-    if (done !== null) this.toasts.done(done.sentence);
+    const isDone = await this.#do(act);
     this.busy = new Set([...this.busy].filter((one) => one !== id));
+    return isDone;
   }
 
-  // Groups: each returns whether it was done, so that a dialog knows whether to close.
+  // Groups: each returns whether it was done, so that a dialog knows whether to close; those with much to fill in
+  // return why not, to be said in the dialog itself.
 
-  async found(): Promise<boolean> {
-    const group = await this.#try(() => this.client.found($state.snapshot(this.dialogs.found)));
-    if (group !== null) await this.#enter(group);
-    return group !== null;
+  async loadPresets(): Promise<void> {
+    if (this.presets.length > 0) return;
+    await this.#load("presets", async () => {
+      this.presets = await this.client.presets();
+    });
+  }
+
+  async found(): Promise<Outcome> {
+    const { name, description, preset, rules } = $state.snapshot(this.dialogs.found);
+    const values = rules === null ? null : valuesOf(rules.policy);
+    const gap = values === null ? "" : gapOf(values);
+    if (gap !== "") return { code: "gap", sentence: gap };
+    const policy = rules === null || values === null ? {} : changeOf(rules.base, values);
+    const asked: NewGroup = { name, description, preset, policy };
+    return this.#attempt(async () => this.#enter(await this.client.found(asked)));
+  }
+
+  async proposeSettings(group: string, asked: NewSettings): Promise<Outcome> {
+    return this.#attempt(async () => {
+      const done = await this.client.proposeSettings(group, asked);
+      this.toasts.done(done.sentence);
+      if (done.proposal !== null) this.route.showProposal(done.proposal);
+    });
+  }
+
+  /** With those named; the successor is entered at once. */
+  async foundSuccessor(group: string, members: readonly string[]): Promise<Outcome> {
+    const draft = $state.snapshot(this.dialogs.successors[group]);
+    if (draft === undefined) return { code: "gap", sentence: "There is nothing to found yet." };
+    const { name, description, again } = draft;
+    const words = { name: name.trim(), description: description.trim() };
+    const asked = { members: [...members], ...words, policy: {}, again };
+    return this.#attempt(async () => this.#enter(await this.client.foundSuccessor(group, asked)));
+  }
+
+  async joinSuccessor(group: string, successor: Successor): Promise<void> {
+    const key = successorKey(group, successor);
+    if (this.busy.has(key)) return;
+    this.busy = new Set([...this.busy, key]);
+    const joined = await this.#try(() => this.client.joinSuccessor(group, successor.founder.address));
+    if (joined !== null) await this.#enter(joined);
+    this.busy = new Set([...this.busy].filter((one) => one !== key));
+  }
+
+  hideSuccessor(group: string, successor: Successor): void {
+    this.hiddenSuccessors = new Set([...this.hiddenSuccessors, successorKey(group, successor)]);
   }
 
   async join(): Promise<boolean> {
@@ -359,7 +439,8 @@ export class Page {
   }
 
   contact = () => this.#try(() => this.client.contact());
-  invite = (group: string, lifetimeMs: number) => this.#try(() => this.client.invite(group, lifetimeMs));
+  invite = (group: string, lifetimeMs: number, isOpen: boolean): Promise<Sharable | null> =>
+    this.#try(() => this.client.invite(group, lifetimeMs, isOpen));
 
   async #refreshGroups(): Promise<void> {
     const groups = await this.#try(() => this.client.groups());
@@ -370,6 +451,16 @@ export class Page {
     const done = await this.#try(act);
     if (done !== null) this.toasts.done(done.sentence);
     return done !== null;
+  }
+
+  async #attempt(act: () => Promise<void>): Promise<Outcome> {
+    try {
+      await act();
+      return null;
+    } catch (error) {
+      this.#noteSession(error);
+      return { code: error instanceof Refused ? error.code : "unanswered", sentence: sentenceOf(error) };
+    }
   }
 
   async #try<T>(act: () => Promise<T>): Promise<T | null> {
@@ -386,18 +477,24 @@ export class Page {
   }
 }
 
+export const successorKey = (group: string, successor: Successor): string =>
+  `${group} ${successor.founder.address}`;
+
 function sentenceOf(error: unknown): string {
   return error instanceof Error ? error.message : "Something went wrong in this page; reload it.";
 }
 
 /** What a list of members depends on. */
 function rosterOf(group: Group): string {
-  const leaving = group.proposals.filter((one) => one.kind !== "invite" && one.status !== "rejected");
+  const leaving = group.proposals.filter(
+    (one) => (one.kind === "remove" || one.kind === "leave") && one.status !== "rejected",
+  );
   const stewards = [group.epoch_steward, group.backup_steward, ...group.stewards];
   return [
     group.state,
     group.epoch,
     group.members,
+    group.dormant,
     ...leaving.map((one) => `${one.id} ${one.status}`),
     ...stewards.map((one) => one?.address ?? ""),
   ].join("|");

@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
 import type { Group, GroupSummary, NodeInfo, TimelineEntry } from "../api/types";
+import { entry, group as exampleGroup, proposal } from "../examples";
 import { keptIn } from "./kept";
 import {
   applyGroups,
   applyNews,
   applyPage,
+  applyProposal,
   applySnapshot,
   type Known,
   mergeEntries,
@@ -21,21 +23,6 @@ const node: NodeInfo = {
   wallet_imported: false,
 };
 
-function entry(id: number, change: Partial<TimelineEntry> = {}): TimelineEntry {
-  return {
-    id,
-    group: "g",
-    at: id,
-    kind: "message",
-    sender: me,
-    is_mine: false,
-    text: `text ${id}`,
-    epoch: 1,
-    proposal: null,
-    ...change,
-  };
-}
-
 const summary = (id: string, last: TimelineEntry | null): GroupSummary => ({
   id,
   name: id,
@@ -44,6 +31,8 @@ const summary = (id: string, last: TimelineEntry | null): GroupSummary => ({
   open_proposals: 0,
   my_votes_needed: 0,
   last_entry: last,
+  requests: 0,
+  halted: false,
 });
 
 const news = (told: TimelineEntry) => ({ type: "timeline" as const, id: told.id, entry: told });
@@ -98,6 +87,17 @@ describe("what is known", () => {
     expect(known.node?.version).toBe("2");
   });
 
+  test("takes one proposal anew, and none that it does not show", () => {
+    const group = exampleGroup({ proposals: [proposal(), proposal({ id: "bb" })] });
+    const known = applyNews(start, { type: "group", group });
+    const anew = applyProposal(known, "g", proposal({ status: "rejected" }));
+    expect(anew.details.g?.proposals.map((one) => [one.id, one.status])).toEqual([
+      ["aa", "rejected"],
+      ["bb", "open"],
+    ]);
+    expect(applyProposal(known, "elsewhere", proposal())).toBe(known);
+  });
+
   test("forgets a group that is no longer listed", () => {
     const known = applyGroups(applyNews(start, news(entry(8))), [summary("h", null)]);
     expect(known.timelines.g).toBeUndefined();
@@ -122,40 +122,40 @@ describe("unread", () => {
 });
 
 describe("the outbox", () => {
-  const sending = (key: number, text: string): Sending => ({
-    key,
+  const sending = (id: string, text: string): Sending => ({
+    id,
     group: "g",
     text,
     state: "sending",
     sentence: "",
+    isUnanswered: false,
   });
-  const mine = (text: string, more: Partial<TimelineEntry> = {}) =>
-    entry(9, { is_mine: true, text, ...more });
-  const keys = (outbox: readonly Sending[]) => outbox.map((one) => one.key);
+  const mine = (client_id: string, more: Partial<TimelineEntry> = {}) =>
+    entry(9, { is_mine: true, client_id, text: "b", ...more });
+  const ids = (outbox: readonly Sending[]) => outbox.map((one) => one.id);
 
-  test("lets go of the oldest message with the text that arrived", () => {
-    expect(keys(settle([sending(1, "a"), sending(2, "b"), sending(3, "b")], mine("b")))).toEqual([1, 3]);
+  test("lets go of the message that arrived, whatever else has its text", () => {
+    const outbox = [sending("1", "a"), sending("2", "b"), sending("3", "b")];
+    expect(ids(settle(outbox, mine("3")))).toEqual(["1", "2"]);
   });
 
-  test("knows a message that begins with a slash", () => {
-    expect(keys(settle([sending(1, "//a")], mine("/a")))).toEqual([]);
+  test("tells commands from messages that begin with a slash", () => {
     expect(isCommand("/ban")).toBe(true);
     expect(isCommand("//ban")).toBe(false);
   });
 
   test.each([
     ["somebody else's", entry(9, { text: "a" })],
-    ["another group's", mine("a", { group: "h" })],
-    ["a notice", mine("a", { kind: "notice" })],
+    ["another group's", mine("1", { group: "h" })],
+    ["an own message of another program", mine("other", { text: "a" })],
   ])("is not moved by %s line", (_, other) => {
-    expect(keys(settle([sending(1, "a")], other))).toEqual([1]);
+    expect(ids(settle([sending("1", "a")], other))).toEqual(["1"]);
   });
 
   test("changes and drops one", () => {
-    expect(
-      change([sending(1, "a"), sending(2, "b")], 2, { state: "failed" }).map((one) => one.state),
-    ).toEqual(["sending", "failed"]);
-    expect(keys(drop([sending(1, "a"), sending(2, "b")], 1))).toEqual([2]);
+    const outbox = [sending("1", "a"), sending("2", "b")];
+    expect(change(outbox, "2", { state: "failed" }).map((one) => one.state)).toEqual(["sending", "failed"]);
+    expect(ids(drop(outbox, "1"))).toEqual(["2"]);
   });
 });
 

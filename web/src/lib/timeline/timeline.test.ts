@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { TimelineEntry } from "../api/types";
+import { entry as example } from "../examples";
 import { rowsOf } from "./rows";
 import { findEntries } from "./search";
 
@@ -8,20 +9,8 @@ const noon = new Date(2026, 10, 22, 12).getTime();
 const bob = { address: "0xb2", name: "Bob" };
 const carol = { address: "0xc3", name: "Carol" };
 
-function entry(id: number, change: Partial<TimelineEntry> = {}): TimelineEntry {
-  return {
-    id,
-    group: "g",
-    at: noon + id * 1000,
-    kind: "message",
-    sender: bob,
-    is_mine: false,
-    text: `text ${id}`,
-    epoch: 1,
-    proposal: null,
-    ...change,
-  };
-}
+const entry = (id: number, change: Partial<TimelineEntry> = {}): TimelineEntry =>
+  example(id, { at: noon + id * 1000, sender: bob, ...change });
 
 const notice = (id: number, proposal: string | null): TimelineEntry =>
   entry(id, { kind: "notice", sender: null, proposal });

@@ -20,10 +20,18 @@ export function statusWord(proposal: Proposal, now: number): string {
 
 /** My vote, and whether it is final. */
 export function myVote(proposal: Proposal): string {
+  if (proposal.by_nodes) return nodesVote(proposal);
   if (proposal.my_vote !== null) return `You voted ${proposal.my_vote ? "yes" : "no"}. A vote is final.`;
   if (proposal.status !== "open") return "You did not vote.";
-  if (!proposal.may_vote) return "You have no vote on this.";
-  return "A vote is final.";
+  if (proposal.may_vote) return "A vote is final.";
+  return proposal.decided_by === "stewards"
+    ? "The stewards decide this; you have no vote on it."
+    : "You have no vote on this.";
+}
+
+function nodesVote(proposal: Proposal): string {
+  if (proposal.my_vote !== null) return `Your node voted ${proposal.my_vote ? "yes" : "no"}.`;
+  return proposal.status === "open" ? "Your node has not voted yet." : "Your node did not vote.";
 }
 
 /** What happens, and when, if I do nothing. Empty once it is over. */
@@ -31,6 +39,7 @@ export function ifNothing(proposal: Proposal, now: number): string {
   if (proposal.status === "approved") return "Approved: it happens with the next commit.";
   if (proposal.status !== "open") return "";
   if (proposal.deadline <= now) return "The time is up; the votes are being counted.";
+  if (proposal.by_nodes) return `Nothing to do: the nodes decide it ${until(proposal.deadline, now)} at the latest.`;
   const when = `${until(proposal.deadline, now)}, at ${moment(proposal.deadline, now)}`;
   if (proposal.my_vote !== null || !proposal.may_vote)
     return `Decided ${when}, or as soon as enough have voted.`;
@@ -43,7 +52,17 @@ export const isUndecided = (proposal: Proposal): boolean =>
   proposal.status === "open" || proposal.status === "approved";
 
 export const needsMyVote = (proposal: Proposal): boolean =>
-  proposal.status === "open" && proposal.may_vote && proposal.my_vote === null;
+  proposal.status === "open" && proposal.may_vote && !proposal.by_nodes && proposal.my_vote === null;
+
+/** Does the proposal concern one person, whose address then tells who is meant? */
+export const isOfOne = (proposal: Proposal): boolean =>
+  proposal.kind !== "election" && proposal.kind !== "settings";
+
+/** "tried again for the 2nd time": a vote for this place on the list has failed before. */
+export function retryWords(round: number): string {
+  if (round === 0) return "";
+  return `Tried again, ${round === 1 ? "once" : round === 2 ? "twice" : `${round} times`} so far.`;
+}
 
 export interface Tally {
   readonly yes: number;

@@ -1,42 +1,17 @@
 import { describe, expect, test } from "vitest";
-import type { Member, Proposal } from "../api/types";
+import { group, IN_SYNC, member as example, plain, proposal, round, ANN, BEN, CEM, DANA } from "../examples";
 import { hintsFor } from "./commands";
 import { duration, until } from "./durations";
 import { identicon } from "./identicon";
 import { pieces } from "./links";
 import { counted, nameOf, shortAddress } from "./people";
-import { ifNothing, myVote, needsMyVote, statusWord, tally } from "./proposals";
+import { ifNothing, isOfOne, myVote, needsMyVote, retryWords, statusWord, tally } from "./proposals";
+import { isStuck, needsSuccessor, standingOf } from "./standing";
+import { turnsOf } from "./stewards";
+import { peopleOf, supposedlyGone } from "./successor";
 import { brief, dayName } from "./times";
 
-const plain = (text: string): string => text.replaceAll("\u00a0", " ");
 const person = { address: "0x52908400098527886e0f7030069857d2e4169ee7", name: "" };
-
-function proposal(change: Partial<Proposal> = {}): Proposal {
-  return {
-    id: "aa",
-    short_id: "aa",
-    kind: "remove",
-    title: "Remove Carol",
-    subject: person,
-    asked_by: person,
-    sponsor: null,
-    opened_at: 0,
-    deadline: 10_000,
-    silence_is_yes: true,
-    rule: "",
-    voters: 4,
-    needed: 3,
-    yes: 1,
-    no: 1,
-    silent: 2,
-    my_vote: null,
-    may_vote: true,
-    status: "open",
-    result: "",
-    epoch: null,
-    ...change,
-  };
-}
 
 describe("durations", () => {
   test.each([
@@ -82,6 +57,36 @@ describe("a proposal card", () => {
     expect(needsMyVote(proposal())).toBe(true);
     expect(needsMyVote(proposal({ my_vote: false }))).toBe(false);
     expect(needsMyVote(proposal({ status: "approved" }))).toBe(false);
+  });
+
+  test("says who decides it, if not the reader", () => {
+    expect(myVote(proposal({ may_vote: false, decided_by: "stewards" }))).toBe(
+      "The stewards decide this; you have no vote on it.",
+    );
+  });
+
+  test("of the nodes asks for nothing", () => {
+    const election = proposal({ kind: "election", by_nodes: true });
+    expect(needsMyVote(election)).toBe(false);
+    expect(plain(ifNothing(election, 0))).toBe("Nothing to do: the nodes decide it in 10 s at the latest.");
+    expect(myVote(election)).toBe("Your node has not voted yet.");
+    expect(myVote({ ...election, my_vote: true })).toBe("Your node voted yes.");
+    expect(myVote({ ...election, status: "rejected" })).toBe("Your node did not vote.");
+  });
+
+  test("tells how often it was tried before", () => {
+    expect([0, 1, 2, 3].map(retryWords)).toEqual([
+      "",
+      "Tried again, once so far.",
+      "Tried again, twice so far.",
+      "Tried again, 3 times so far.",
+    ]);
+  });
+
+  test("names one person only where there is one", () => {
+    expect(isOfOne(proposal())).toBe(true);
+    expect(isOfOne(proposal({ kind: "dormant" }))).toBe(true);
+    expect(isOfOne(proposal({ kind: "settings" }))).toBe(false);
   });
 
   test("counts down, then says that it is counting", () => {
@@ -154,14 +159,7 @@ describe("links in messages", () => {
 });
 
 describe("hints for commands", () => {
-  const member = (name: string, address: string, is_me = false): Member => ({
-    name,
-    address,
-    device: "",
-    role: "member",
-    is_me,
-    removal_pending: false,
-  });
+  const member = (name: string, address: string, is_me = false) => example({ name, address, is_me });
   const members = [
     member("Alice", "0xa1", true),
     member("Bob", "0xb2"),
@@ -182,5 +180,104 @@ describe("hints for commands", () => {
     ["/ban 0xb2", []],
   ])("%j", (draft, expected) => {
     expect(texts(draft)).toEqual(expected);
+  });
+});
+
+describe("how a group stands", () => {
+  const waiting = round({
+    open: true,
+    leader: ANN,
+    leader_is_steward: true,
+    missing: [ANN, BEN, CEM],
+    short: 2,
+    waiting: "waiting for 2 of: Ann, Ben, Cem",
+    sentence: "Ann is committing what was approved. The commit round is waiting for 2 of: Ann, Ben, Cem.",
+  });
+  const replaced = round({
+    open: true,
+    leader: DANA,
+    sentence: "The stewards are silent; Dana commits in their place. 3 of the 4 needed members have answered.",
+  });
+
+  test.each([
+    ["is in sync", group(), "in sync", /^You are in sync/u],
+    ["is in sync while a commit goes well", group({ round: { ...waiting, waiting: "", missing: [] } }), "in sync", /^You/u],
+    ["says for whom it waits", group({ round: waiting }), "waiting", /waiting for 2 of: Ann, Ben, Cem/u],
+    ["says who stands in for the stewards", group({ round: replaced }), "waiting", /^The stewards are silent; Dana/u],
+    ["says that governance rests", group({ halted: "Governance rests.", round: waiting }), "halted", /^Governance/u],
+    [
+      "says first that nothing is heard",
+      group({ halted: "Governance rests.", sync: { state: "offline", sentence: "No relay." } }),
+      "offline",
+      /^No relay/u,
+    ],
+    [
+      "says that one is out of it",
+      group({ state: "left", sync: { state: "waiting", sentence: "You left." }, round: waiting }),
+      "waiting",
+      /^You left/u,
+    ],
+  ])("%s", (_, one, state, sentence) => {
+    expect(standingOf(one)).toMatchObject({ state, sentence: expect.stringMatching(sentence) as string });
+  });
+
+  test("a successor is offered where it would help", () => {
+    expect(needsSuccessor(group())).toBe(false);
+    expect(needsSuccessor(group({ round: replaced }))).toBe(false);
+    expect(needsSuccessor(group({ round: waiting }))).toBe(true);
+    expect(needsSuccessor(group({ halted: "Governance rests." }))).toBe(true);
+    expect(needsSuccessor(group({ state: "left", round: waiting }))).toBe(false);
+  });
+
+  test("a round without a leader yet is nothing to worry about", () => {
+    const begun = group({ round: { ...replaced, leader: null } });
+    expect(isStuck(begun)).toBe(false);
+    expect(standingOf(begun)).toBe(IN_SYNC);
+  });
+});
+
+describe("the stewards", () => {
+  const list = { stewards: [ANN, BEN, CEM], epoch_steward: ANN, backup_steward: BEN };
+
+  test("stand in the order of turns, with their roles", () => {
+    expect(turnsOf(list, []).map((turn) => [turn.person.name, turn.role])).toEqual([
+      ["Ann", "epoch steward"],
+      ["Ben", "backup steward"],
+      ["Cem", "steward"],
+    ]);
+  });
+
+  test("carry what is to be said about them, whichever device it is about", () => {
+    const remarks = ["lost its turn, leads last for a while"];
+    const members = [
+      example({ ...BEN, lost_turn: true, remarks }),
+      example(BEN),
+      example({ ...CEM, dormant: true, remarks: ["counted no longer until heard again"] }),
+    ];
+    expect(turnsOf(list, members)).toMatchObject([
+      { remarks: [], isDormant: false, hasLostTurn: false },
+      { remarks, hasLostTurn: true },
+      { isDormant: true },
+    ]);
+  });
+});
+
+describe("a successor", () => {
+  const members = [
+    example({ ...ANN, is_me: true }),
+    example(BEN),
+    example({ ...BEN, device: "phone" }),
+    example({ ...CEM, dormant: true }),
+    example({ ...DANA, removal_pending: true }),
+  ];
+
+  test("is founded with others, each once, none who is going", () => {
+    expect(peopleOf(members).map((person) => person.name)).toEqual(["Ben", "Cem"]);
+  });
+
+  test("leaves out whoever is not heard, unless chosen", () => {
+    const people = peopleOf(members);
+    expect(supposedlyGone(group(), people)).toEqual([CEM.address]);
+    expect(supposedlyGone(group({ round: round({ missing: [BEN] }) }), people)).toEqual([BEN.address, CEM.address]);
   });
 });

@@ -64,21 +64,79 @@ class GroupSummary(Model):
     open_proposals: int
     my_votes_needed: int
     last_entry: TimelineEntry | None
+    requests: int
+    """Requests to join that wait for a member to answer for the person."""
+    halted: bool
+
+
+Decider = Literal["members", "stewards"]
+ShareName = Literal["more than half", "two thirds", "three quarters", "all"]
+
+
+class Rule(Model):
+    """How one kind of proposal is decided; with two members or fewer all must agree and silence is never a yes."""
+
+    decided_by: Decider
+    share: ShareName
+    duration_ms: int
+    silence_is_yes: bool
+
+
+class Policy(Model):
+    """What the group has agreed; ``sentences`` says all of it in words.
+
+    ``election``: also of who counts no longer, or again. ``dormant_after_ms``: a member not heard for so long may be
+    counted no longer; 0: never. ``preset``: a preset's name, or "custom" for any other policy.
+    """
+
+    preset: str
+    invite: Rule
+    remove: Rule
+    election: Rule
+    settings: Rule
+    stewards_min: int
+    stewards_max: int
+    batch_window_ms: int
+    delivery_time_ms: int
+    reelections_max: int
+    dormant_after_ms: int
+    sentences: list[str]
+
+
+class Difference(Model):
+    """One thing that a settings proposal would change, in words: ``Removals, share: two thirds -> three quarters``.
+
+    ``field`` is for programs: ``name``, ``description``, ``remove.share``, ``stewards_max`` and so on, as in
+    ``NewSettings`` and its ``policy``.
+    """
+
+    field: str
+    label: str
+    before: str
+    after: str
 
 
 class Proposal(Model):
-    """A proposal card. ``rule`` and ``result`` are whole sentences; ``voters == yes + no + silent``."""
+    """A proposal card. ``rule`` and ``result`` are whole sentences; ``voters == yes + no + silent``.
+
+    ``by_nodes``: nodes vote on it by themselves, since there is nothing to choose; nobody is asked. ``may_vote``: the
+    own person's vote is waited for. ``stewards``, ``retry_round``: of an election, the list in the order of turns and
+    how often it was tried before. ``differences``: of a settings proposal (empty if they are no longer known).
+    """
 
     id: str
     short_id: str
-    kind: Literal["invite", "remove", "leave"]
+    kind: Literal["invite", "remove", "leave", "election", "settings", "dormant", "awake"]
     title: str
     subject: Person
     asked_by: Person
     sponsor: Person | None
     opened_at: int
     deadline: int
+    decided_by: Decider
+    share: ShareName
     silence_is_yes: bool
+    by_nodes: bool
     rule: str
     voters: int
     needed: int
@@ -90,24 +148,54 @@ class Proposal(Model):
     status: Literal["open", "approved", "rejected", "committed", "withdrawn"]
     result: str
     epoch: int | None
+    stewards: list[Person]
+    retry_round: int
+    differences: list[Difference]
 
 
 class JoinRequest(Model):
+    """Somebody who asks to join and is not yet voted on; ``sponsor``: who made the invite link.
+
+    ``needs_sponsor``: the link was open to anybody; there is no vote until a member answers for the person.
+    """
+
     id: str
     person: Person
     sponsor: Person | None
     received_at: int
+    needs_sponsor: bool
+    sentence: str
 
 
 class Round(Model):
-    """The commit round: ``sentence`` is empty while nothing is under way."""
+    """The commit round: ``sentence`` is empty while nothing is under way.
+
+    ``waiting``: "waiting for 2 of: Ann, Ben, Cem" (``short`` of those ``missing``); empty while it goes well.
+    ``leader_is_steward``: else the stewards are silent, and a member commits in their place.
+    """
 
     open: bool
     view: int
     leader: Person | None
+    leader_is_steward: bool
     needed: int
     heard: int
     missing: list[Person]
+    short: int
+    waiting: str
+    sentence: str
+
+
+class Successor(Model):
+    """A group that a member founded to go on from this one. ``invited``: you can join it from here.
+
+    ``group``: its id (you are in it, or have asked, if it is among your groups); None without an invite.
+    """
+
+    founder: Person
+    name: str
+    invited: bool
+    group: str | None
     sentence: str
 
 
@@ -119,48 +207,70 @@ class Sync(Model):
 
 
 class Group(Model):
-    """All that people need to see of a group at a glance, members' list apart."""
+    """All that people need to see of a group at a glance, members' list apart.
+
+    ``stewards``: in the order of turns, the epoch steward first; ``stewards_until``: the last epoch of the list,
+    afterwards its turns go round until there is a new one. ``counted``: members that make a quorum, all but the
+    ``dormant`` ones. ``halted``: a sentence if governance rests, else empty. ``policy``: None while you only ask.
+    """
 
     id: str
     name: str
     description: str
     state: GroupState
     preset: str
-    policy: list[str]
-    """What the group has agreed, in sentences."""
+    policy: Policy | None
     epoch: int
     authenticator: str
     members: int
+    counted: int
+    dormant: int
     stewards: list[Person]
     epoch_steward: Person | None
     backup_steward: Person | None
+    stewards_until: int | None
+    stewards_sentence: str
     proposals: list[Proposal]
     requests: list[JoinRequest]
     round: Round
     sync: Sync
+    halted: str
+    successors: list[Successor]
 
 
 class Member(Model):
+    """``dormant``: not heard for so long that the group does not wait for it.
+
+    ``lost_turn``: it led lately without a commit, so it leads last for a while. ``remarks``: both in words.
+    """
+
     address: str
     name: str
     device: str
     role: Literal["epoch steward", "backup steward", "steward", "member"]
     is_me: bool
     removal_pending: bool
+    dormant: bool
+    lost_turn: bool
+    remarks: list[str]
 
 
 class TimelineEntry(Model):
-    """A line of the conversation. ``id`` grows over all groups of the node and survives restarts."""
+    """A line of the conversation. ``id`` grows over all groups of the node and survives restarts.
+
+    ``quiet``: what nodes do by themselves, for whoever wants to know. ``client_id``: of an own message, as given.
+    """
 
     id: int
     group: str
     at: int
-    kind: Literal["message", "notice", "warning"]
+    kind: Literal["message", "notice", "warning", "quiet"]
     sender: Person | None
     is_mine: bool
     text: str
     epoch: int | None
     proposal: str | None
+    client_id: str | None
 
 
 class NewSession(Model):
@@ -172,10 +282,69 @@ class NewSession(Model):
 Preset = Literal["quick", "day", "council"]
 
 
+GroupName = Annotated[str, Field(min_length=1, max_length=80)]
+Description = Annotated[str, Field(max_length=500)]
+Count = Annotated[int, Field(ge=0, le=2**31)]
+Milliseconds = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class RuleChange(Model):
+    """What is not given stays as it is."""
+
+    decided_by: Decider | None = None
+    share: ShareName | None = None
+    duration_ms: Milliseconds | None = None
+    silence_is_yes: bool | None = None
+
+
+class PolicyChange(Model):
+    """What is not given stays as it is. A policy that cannot work is refused with a sentence (409)."""
+
+    invite: RuleChange | None = None
+    remove: RuleChange | None = None
+    election: RuleChange | None = None
+    settings: RuleChange | None = None
+    stewards_min: Count | None = None
+    stewards_max: Count | None = None
+    batch_window_ms: Milliseconds | None = None
+    delivery_time_ms: Milliseconds | None = None
+    reelections_max: Count | None = None
+    dormant_after_ms: Milliseconds | None = None
+
+
 class NewGroup(Model):
-    name: Annotated[str, Field(min_length=1, max_length=80)]
-    description: Annotated[str, Field(max_length=500)] = ""
+    """``policy``: what shall differ from the preset."""
+
+    name: GroupName
+    description: Description = ""
     preset: Preset = "day"
+    policy: PolicyChange = PolicyChange()
+
+
+class NewSettings(Model):
+    """A proposal to change the group's settings; what is not given stays.
+
+    ``preset``: begin with this preset's policy instead of the present one.
+    """
+
+    name: GroupName | None = None
+    description: Description | None = None
+    preset: Preset | None = None
+    policy: PolicyChange = PolicyChange()
+
+
+class NewSuccessor(Model):
+    """Found a group that goes on from this one, with the members named (addresses); they are invited and agreed.
+
+    Name, description and policy are this group's unless given. ``again``: although you have founded one before.
+    """
+
+    members: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=10_000)]
+    name: GroupName | None = None
+    description: Description | None = None
+    preset: Preset | None = None
+    policy: PolicyChange = PolicyChange()
+    again: bool = False
 
 
 class JoinGroup(Model):
@@ -183,13 +352,21 @@ class JoinGroup(Model):
 
 
 class NewMessage(Model):
-    """Text to send; a text that begins with ``/`` is a command (``/ban``, ``/leave``, ``/help``)."""
+    """Text to send; a text that begins with ``/`` is a command (``/ban``, ``/leave``, ``/help``).
+
+    ``client_id``: your own mark for the message. Sent again with the same one (because no answer came), it is not
+    said twice; the node knows those of the last lines of each group, also after a restart.
+    """
 
     text: Annotated[str, Field(min_length=1, max_length=32_768)]
+    client_id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")] | None = None
 
 
 class NewInvite(Model):
+    """``open``: good for anybody, as often as wanted; each request then waits for a member to answer for it."""
+
     lifetime_ms: Annotated[int, Field(ge=60_000, le=90 * 86_400_000)] = 7 * 86_400_000
+    open: bool = False
 
 
 class InviteContact(Model):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from demls.cli import governance
 from demls.cli.asking import ask, find_group
 from demls.cli.options import FolderOption, GroupArgument, JsonOption
-from demls.cli.output import line, person, say, say_json, table, waiting, when
+from demls.cli.output import line, printable, say, say_json, table, waiting, when
+from demls.cli.policy import PresetMeta, SetOption, StewardsMaxOption, StewardsMinOption, policy_change, preset_name
 
 if TYPE_CHECKING:
     from demls.api import models
@@ -19,7 +21,7 @@ DAY_MS = 86_400_000
 
 
 def add_to(app: typer.Typer) -> None:
-    group = typer.Typer(help="Found, join, list and delete groups.", no_args_is_help=True)
+    group = typer.Typer(help="Found, join, show, change, list and delete groups.", no_args_is_help=True)
     for name, command in (
         ("create", create),
         ("invite", invite),
@@ -29,6 +31,7 @@ def add_to(app: typer.Typer) -> None:
         ("delete", delete),
     ):
         group.command(name)(command)
+    governance.add_to(group)
     app.add_typer(group, name="group")
     for plain in (send, read, proposals, vote, ban, leave):
         app.command()(plain)
@@ -38,14 +41,17 @@ def create(
     name: Annotated[str, typer.Argument(help="The group's name.")],
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
     preset: Annotated[
-        str, typer.Option(help="How it decides: quick (30 s), day (24 h) or council.", metavar="quick|day|council")
+        str, typer.Option(help="How it decides: quick (30 s), day (24 h) or council.", metavar=PresetMeta)
     ] = "day",
+    given: SetOption = None,
+    stewards_min: StewardsMinOption = None,
+    stewards_max: StewardsMaxOption = None,
     folder: FolderOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Found a group."""
-    kind = _preset(preset)
-    made = ask(folder, lambda node: node.create_group(name, description=description, preset=kind))
+    """Found a group, with a preset's policy or one of your own."""
+    kind, change = preset_name(preset), policy_change(given, stewards_min, stewards_max)
+    made = ask(folder, lambda node: node.create_group(name, description=description, preset=kind, policy=change))
     if as_json:
         say_json(made)
     else:
@@ -58,16 +64,21 @@ def invite(
         str | None, typer.Option(help="Propose to admit the person of this contact, instead of making a link.")
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=90, help="How long the link is good.")] = 7,
+    is_open: Annotated[
+        bool, typer.Option("--open", help="Good for anybody; a member answers for each before there is a vote.")
+    ] = False,
     folder: FolderOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make an invite link for one person, or propose to admit a contact."""
+    """Make an invite link, for one person or for anybody, or propose to admit a contact."""
+    if is_open and contact is not None:
+        raise typer.BadParameter("A contact is one person; an open link is for anybody.", param_hint="--open")
 
     async def question(node: Client) -> models.Sharable | models.Done:
         found = await find_group(node, group)
         if contact is not None:
             return await node.invite_contact(found.id, contact)
-        return await node.invite(found.id, lifetime_ms=days * DAY_MS)
+        return await node.invite(found.id, lifetime_ms=days * DAY_MS, is_open=is_open)
 
     with waiting("Asking the node…"):
         answer = ask(folder, question)
@@ -81,7 +92,8 @@ def invite(
     else:
         say(answer.text)
         if answer.expires_at is not None and sys.stdout.isatty():
-            say(f"Good for one person, until {when(answer.expires_at)}.")
+            whom = "anybody; “demls proposals” shows who asks" if is_open else "one person"
+            say(f"Good for {whom}, until {when(answer.expires_at)}.")
 
 
 def join(
@@ -216,14 +228,21 @@ def proposals(group: GroupArgument, folder: FolderOption = None, as_json: JsonOp
     if not shown.proposals and not shown.requests:
         say("Nothing is being decided.")
     for one in shown.proposals:
-        say(f"{one.short_id}  {one.title} — {one.result or one.rule}")
+        say(f"{one.short_id}  {printable(one.title)} — {printable(one.result or one.rule)}")
         if one.status == "open":
-            mine = "you may not vote" if one.my_vote is None and not one.may_vote else "you have not voted"
-            if one.my_vote is not None:
-                mine = f"your vote is {'yes' if one.my_vote else 'no'}"
-            say(f"          yes {one.yes}, no {one.no}, silent {one.silent}; {mine}; until {when(one.deadline)}")
+            counts = f"yes {one.yes}, no {one.no}, silent {one.silent}"
+            say(f"          {counts}; {_own_vote(one)}; until {when(one.deadline)}")
     for request in shown.requests:
-        say(f"{request.id[:8]}  {person(request.person)} asks to join.")
+        answer = f" “demls group sponsor” with {request.id[:8]} opens the vote." if request.needs_sponsor else ""
+        say(f"{request.id[:8]}  {printable(request.sentence)}{answer}")
+
+
+def _own_vote(one: models.Proposal) -> str:
+    if one.my_vote is not None:
+        return f"your {'node said' if one.by_nodes else 'vote is'} {'yes' if one.my_vote else 'no'}"
+    if one.by_nodes:
+        return "your node votes by itself"
+    return "you have not voted" if one.may_vote else "you may not vote"
 
 
 def vote(
@@ -266,13 +285,7 @@ def leave(group: GroupArgument, folder: FolderOption = None) -> None:
     say(ask(folder, question).sentence)
 
 
-def _preset(text: str) -> Literal["quick", "day", "council"]:
-    match text:
-        case "quick" | "day" | "council":
-            return text
-    raise typer.BadParameter("Choose quick, day or council.", param_hint="--preset")
-
-
 def _remark(member: models.Member) -> str:
     remarks = ["you"] if member.is_me else []
-    return ", ".join([*remarks, "removal under way"] if member.removal_pending else remarks)
+    remarks += ["removal under way"] if member.removal_pending else []
+    return ", ".join([*remarks, *member.remarks])

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from demls.cli import groups, people, running
+from demls.cli import groups, people, running, simulate
 
 app = typer.Typer(
     name="demls",
@@ -21,6 +21,7 @@ app = typer.Typer(
 running.add_to(app)
 people.add_to(app)
 groups.add_to(app)
+simulate.add_to(app)
 
 
 def main() -> None:

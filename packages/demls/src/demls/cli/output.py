@@ -73,7 +73,7 @@ def line(entry: TimelineEntry) -> str:
     if entry.kind == "message":
         who = "you" if entry.is_mine else (person(entry.sender) if entry.sender else "somebody")
         return f"{at}  {who}: {printable(entry.text)}"
-    mark = "!" if entry.kind == "warning" else "·"
+    mark = {"warning": "!", "quiet": " "}.get(entry.kind, "·")
     return f"{at}  {mark} {printable(entry.text)}"
 
 

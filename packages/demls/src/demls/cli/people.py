@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from demls.cli.asking import ask, find_group
+from demls.cli.asking import ask
+from demls.cli.governance import say_group, shown_group
 from demls.cli.options import FolderOption, JsonOption
-from demls.cli.output import person, say, say_json, table
+from demls.cli.output import person, say, say_json
 
 if TYPE_CHECKING:
     from demls.api import models
@@ -32,25 +33,11 @@ def status(
         _node_status(*ask(folder, _node_and_groups), as_json=as_json)
         return
 
-    async def question(node: Client) -> models.Group:
-        return await node.group((await find_group(node, group)).id)
-
-    shown = ask(folder, question)
+    shown = ask(folder, lambda node: shown_group(node, group))
     if as_json:
         say_json(shown)
-        return
-    say(f"{shown.name} ({shown.id[:8]}): {shown.sync.sentence}")
-    rows = [
-        ("Members", str(shown.members)),
-        ("Epoch", str(shown.epoch)),
-        ("Epoch authenticator", shown.authenticator),
-        ("Epoch steward", person(shown.epoch_steward)),
-        ("Backup steward", person(shown.backup_steward)),
-        ("Stewards", ", ".join(person(one) for one in shown.stewards) or "–"),
-        ("Commit round", shown.round.sentence or "none"),
-        *(("Agreed", sentence) for sentence in shown.policy),
-    ]
-    table(("", ""), rows)
+    else:
+        say_group(shown)
 
 
 async def _node_and_groups(node: Client) -> tuple[models.NodeInfo, models.Health, list[models.GroupSummary]]:
@@ -69,7 +56,9 @@ def _node_status(
         say(f"Trouble: {health.sentence}")
     for one in groups:
         votes = f", {one.my_votes_needed} proposals wait for your vote" if one.my_votes_needed else ""
-        say(f"{one.id[:8]}  {one.name}: {one.state}, {one.members} members{votes}")
+        asking = f", {one.requests} ask to join and need a sponsor" if one.requests else ""
+        halted = ", halted" if one.halted else ""
+        say(f"{one.id[:8]}  {one.name}: {one.state}{halted}, {one.members} members{votes}{asking}")
 
 
 def contact(folder: FolderOption = None, as_json: JsonOption = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from demls.client.events import AnyNews, read_events
 
 API = "/api/v1"
 TIMEOUT_SECONDS = 60.0
+NO_CHANGE = models.PolicyChange()
 
 T = TypeVar("T")
 
@@ -78,6 +79,10 @@ class Client(AbstractAsyncContextManager["Client"]):
         session = await self._post("/codes", None, models.NewSession)
         return f"{self._known_address().url}/#{session.code}"
 
+    async def presets(self) -> list[models.Policy]:
+        """The policies that a new group can begin with."""
+        return await self._get("/presets", list[models.Policy])
+
     # Groups
 
     async def groups(self) -> list[models.GroupSummary]:
@@ -89,27 +94,43 @@ class Client(AbstractAsyncContextManager["Client"]):
     async def members(self, group: str) -> list[models.Member]:
         return await self._get(f"/groups/{group}/members", list[models.Member])
 
+    async def proposal(self, group: str, proposal: str) -> models.Proposal:
+        """One proposal by its id, open or among those that ended last."""
+        return await self._get(f"/groups/{group}/proposals/{proposal}", models.Proposal)
+
     async def timeline(self, group: str, *, before: int | None = None, limit: int = 100) -> list[models.TimelineEntry]:
         """The newest ``limit`` lines (with an id below ``before``), oldest first."""
         query = f"?limit={limit}" + ("" if before is None else f"&before={before}")
         return await self._get(f"/groups/{group}/timeline{query}", list[models.TimelineEntry])
 
-    async def create_group(self, name: str, *, description: str = "", preset: models.Preset = "day") -> models.Group:
-        return await self._post(
-            "/groups", models.NewGroup(name=name, description=description, preset=preset), models.Group
-        )
+    async def create_group(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        preset: models.Preset = "day",
+        policy: models.PolicyChange = NO_CHANGE,
+    ) -> models.Group:
+        """Found a group; ``policy``: what shall differ from the preset."""
+        new = models.NewGroup(name=name, description=description, preset=preset, policy=policy)
+        return await self._post("/groups", new, models.Group)
 
     async def join(self, invite: str) -> models.Group:
         """Ask to be admitted, with an invite link."""
         return await self._post("/groups/join", models.JoinGroup(invite=invite), models.Group)
 
-    async def send(self, group: str, text: str) -> models.Done:
-        """Send a message; a text that begins with ``/`` is a command."""
-        return await self._post(f"/groups/{group}/messages", models.NewMessage(text=text), models.Done)
+    async def send(self, group: str, text: str, *, client_id: str | None = None) -> models.Done:
+        """Send a message; a text that begins with ``/`` is a command.
 
-    async def invite(self, group: str, *, lifetime_ms: int = 7 * 86_400_000) -> models.Sharable:
-        """A new invite link."""
-        return await self._post(f"/groups/{group}/invites", models.NewInvite(lifetime_ms=lifetime_ms), models.Sharable)
+        ``client_id``: your own mark for the message; sent again with the same one it is not said twice.
+        """
+        message = models.NewMessage(text=text, client_id=client_id)
+        return await self._post(f"/groups/{group}/messages", message, models.Done)
+
+    async def invite(self, group: str, *, lifetime_ms: int = 7 * 86_400_000, is_open: bool = False) -> models.Sharable:
+        """A new invite link for one person; ``is_open``: for anybody, whom a member then has to answer for."""
+        new = models.NewInvite(lifetime_ms=lifetime_ms, open=is_open)
+        return await self._post(f"/groups/{group}/invites", new, models.Sharable)
 
     async def invite_contact(self, group: str, contact: str) -> models.Done:
         """Propose to admit the person whose contact this is."""
@@ -118,6 +139,43 @@ class Client(AbstractAsyncContextManager["Client"]):
     async def remove(self, group: str, address: str) -> models.Done:
         """Propose to remove a member."""
         return await self._post(f"/groups/{group}/removals", models.Removal(address=address), models.Done)
+
+    async def propose_settings(
+        self,
+        group: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        preset: models.Preset | None = None,
+        policy: models.PolicyChange = NO_CHANGE,
+    ) -> models.Done:
+        """Propose another name, description or policy; what is not given stays."""
+        new = models.NewSettings(name=name, description=description, preset=preset, policy=policy)
+        return await self._post(f"/groups/{group}/settings", new, models.Done)
+
+    async def found_successor(
+        self,
+        group: str,
+        members: Sequence[str],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        preset: models.Preset | None = None,
+        policy: models.PolicyChange = NO_CHANGE,
+        again: bool = False,
+    ) -> models.Group:
+        """Found a group that goes on from this one with ``members`` (addresses); what is not given stays.
+
+        ``again``: although you have founded one before.
+        """
+        new = models.NewSuccessor(
+            members=list(members), name=name, description=description, preset=preset, policy=policy, again=again
+        )
+        return await self._post(f"/groups/{group}/successors", new, models.Group)
+
+    async def join_successor(self, group: str, founder: str) -> models.Group:
+        """Ask to be admitted to the successor that ``founder`` (an address) founded."""
+        return await self._post(f"/groups/{group}/successors/{founder}/join", None, models.Group)
 
     async def vote(self, group: str, proposal: str, yes: bool) -> models.Done:
         return await self._post(f"/groups/{group}/proposals/{proposal}/vote", models.Vote(yes=yes), models.Done)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeGuard
 
 from demls.protocol.credential import Device
 from demls.protocol.effects import Effects
 from demls.protocol.views import GroupStatus, GroupView, MemberView
 from demls.wire.ids import Address, Duration, Instant, ProposalId, Topic
-from demls.wire.messages import Contact, InviteLink, Policy
+from demls.wire.messages import Contact, InviteLink, Policy, Predecessor
 
 MakeDevice = Callable[[Instant], Device]
 """Binds a fresh leaf key to the wallet."""
@@ -31,7 +31,14 @@ class GroupMachine(Machine, Protocol):
     def vote(self, proposal_id: ProposalId, yes: bool, now: Instant) -> Effects: ...
     def send(self, text: str, now: Instant) -> Effects: ...
     def leave(self, now: Instant) -> Effects: ...
-    def invite(self, *, relay: str, lifetime: Duration, now: Instant) -> tuple[InviteLink, Effects]: ...
+    def invite(
+        self, *, relay: str, lifetime: Duration, now: Instant, is_open: bool = False
+    ) -> tuple[InviteLink, Effects]: ...
+    def change_settings(
+        self, now: Instant, *, name: str | None, description: str | None, policy: Policy | None
+    ) -> Effects: ...
+    def predecessor_of(self, members: Iterable[Address]) -> Predecessor: ...
+    def announce_successor(self, links: Mapping[Address, InviteLink], now: Instant) -> Effects: ...
     def sponsor(self, request_id: bytes, now: Instant) -> Effects: ...
     def dismiss(self, request_id: bytes, now: Instant) -> Effects: ...
     def view(self, now: Instant) -> GroupView: ...
@@ -69,12 +76,19 @@ class FetchingMachine(Machine, Protocol):
 
 
 class Core(Protocol):
-    """Makes machines, and asks groups for the two changes that are voted on."""
+    """Makes machines, and asks groups for the two changes of members that are voted on."""
 
     def create_group(
-        self, *, name: str, description: str, policy: Policy, device: Device, now: Instant
+        self,
+        *,
+        name: str,
+        description: str,
+        policy: Policy,
+        device: Device,
+        now: Instant,
+        predecessor: Predecessor | None = None,
     ) -> tuple[str, GroupMachine, Effects]:
-        """A new group and its scope."""
+        """A new group and its scope; ``predecessor``: the state of the group that it goes on from."""
 
     def ask(self, link: InviteLink, *, device: Device, now: Instant) -> tuple[JoiningMachine, Effects]:
         """Raises BadInvite."""

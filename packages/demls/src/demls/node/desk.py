@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from demls.api import models
-from demls.node import commands, present, timeline
+from demls.node import cards, commands, policies, present, successors, timeline
 from demls.node.clock import now
 from demls.node.core import GroupMachine, Machine, is_group, is_inbox
 from demls.node.errors import NoSuchGroup, Refused
@@ -16,11 +16,13 @@ from demls.node.news import NewsHub
 from demls.node.node import INBOX, Node
 from demls.node.qr import qr_svg
 from demls.node.scope_task import ScopeTask
+from demls.node.sent import AlreadySaid
+from demls.node.words import called
 from demls.protocol.effects import Effects
 from demls.protocol.errors import NotAMember, UnknownProposal
 from demls.protocol.events import ProposalOpened
 from demls.protocol.policy import PRESETS
-from demls.protocol.views import MemberView
+from demls.protocol.views import GroupView, MemberView
 from demls.storage.store import Batch
 from demls.wire.ids import Address, Duration, Instant, ProposalId, parse_address
 from demls.wire.links import contact_text, invite_text, parse_contact, parse_invite
@@ -38,6 +40,7 @@ class Desk:
     def __init__(self, node: Node) -> None:
         self._node = node
         self.news: NewsHub = node.news
+        self._founding = asyncio.Lock()
 
     # The node
 
@@ -74,6 +77,9 @@ class Desk:
         text = contact_text(inbox.contact(me.address, me.name, self._node.settings.relay_in_links))
         return models.Sharable(text=text, qr_svg=qr_svg(text), expires_at=None)
 
+    def presets(self) -> list[models.Policy]:
+        return [policies.shown(policy) for policy in PRESETS.values()]
+
     # Reading
 
     async def groups(self) -> list[models.GroupSummary]:
@@ -91,6 +97,12 @@ class Desk:
         backup = shown.backup_steward.address if shown.backup_steward else None
         return present.members(await self._scope(group).call(read), backup)
 
+    async def proposal(self, group: str, proposal: str) -> models.Proposal:
+        found = next((one for one in self._shown(group).proposals if one.id == proposal), None)
+        if found is None:
+            raise UnknownProposal("There is no such proposal. List them again; those that ended long ago are gone.")
+        return found
+
     async def timeline(self, group: str, before: int | None, limit: int) -> list[models.TimelineEntry]:
         self._shown(group)
         stored = await asyncio.to_thread(self._node.store.timeline, group, before, limit)
@@ -104,13 +116,14 @@ class Desk:
 
     async def create_group(self, new: models.NewGroup) -> models.Group:
         node = self._node
+        policy = policies.changed(policies.preset(new.preset), new.policy)
 
         def make() -> tuple[str, GroupMachine, Effects]:
             at = now()
             return node.core.create_group(
                 name=_one_line(new.name),
                 description=new.description.strip(),
-                policy=PRESETS[new.preset],
+                policy=policy,
                 device=node.new_device(at),
                 now=at,
             )
@@ -137,6 +150,40 @@ class Desk:
         node.published_more()
         return self._shown(scope)
 
+    async def found_successor(self, group: str, new: models.NewSuccessor) -> models.Group:
+        node = self._node
+        try:
+            members = [parse_address(text) for text in new.members]
+        except ValueError as problem:
+            raise Refused(str(problem), "bad-address") from None
+        async with self._founding:
+            old = self._group_scope(group)
+            view = await self._view(group)
+            if not new.again and any(one.founder == view.own_address for one in view.successors):
+                raise Refused(
+                    "You have founded a successor of this group already; it is among your groups. "
+                    "Say that you want another one if you do.",
+                    "already-founded",
+                )
+            settings = _settings(cards.agreed(view), new)
+            scope = await successors.found(node, old, settings, members, node.settings.relay_in_links)
+        return self._shown(scope)
+
+    async def join_successor(self, group: str, founder: str) -> models.Group:
+        try:
+            address = parse_address(founder)
+        except ValueError as problem:
+            raise Refused(str(problem), "bad-address") from None
+        view = await self._view(group)
+        links = [one.link for one in view.successors if one.founder == address and one.link]
+        if not links:
+            raise Refused(
+                "This member has founded no successor of this group to which you are invited. "
+                "Ask one of its members for an invite link.",
+                "no-successor",
+            )
+        return await self.join_group(links[0])
+
     async def leave(self, group: str) -> models.Done:
         await self._do(group, lambda machine, at: machine.leave(at))
         return models.Done(sentence="You are out with the next commit; it needs no vote.")
@@ -155,7 +202,7 @@ class Desk:
 
     # Talking and deciding
 
-    async def send(self, group: str, text: str) -> models.Done:
+    async def send(self, group: str, text: str, client_id: str | None = None) -> models.Done:
         match commands.parse(text):
             case commands.Ban(address):
                 return await self._remove(group, address)
@@ -166,13 +213,19 @@ class Desk:
             case commands.Say(words):
                 if not words.strip():
                     raise Refused("This message is empty. Write something.", "empty")
-                await self._do(group, lambda machine, at: machine.send(words, at))
+                try:
+                    await self._ask(
+                        group, lambda machine, at: (None, machine.send(words, at)), client_id=client_id, text=words
+                    )
+                except AlreadySaid:
+                    return models.Done(sentence="Sent already.")
                 return models.Done(sentence="Sent.")
 
-    async def invite(self, group: str, lifetime_ms: int) -> models.Sharable:
+    async def invite(self, group: str, lifetime_ms: int, *, is_open: bool = False) -> models.Sharable:
         relay = self._node.settings.relay_in_links
+        lifetime = Duration(lifetime_ms)
         link = await self._ask(
-            group, lambda machine, at: machine.invite(relay=relay, lifetime=Duration(lifetime_ms), now=at)
+            group, lambda machine, at: machine.invite(relay=relay, lifetime=lifetime, now=at, is_open=is_open)
         )
         text = invite_text(link)
         return models.Sharable(text=text, qr_svg=qr_svg(text), expires_at=link.expires)
@@ -182,7 +235,7 @@ class Desk:
         card = parse_contact(contact)
         self._check_relay(card.relay)
         self._group_scope(group)
-        who = present.called(Address(card.address), card.name)
+        who = called(Address(card.address), card.name)
         machine, effects = node.core.fetch(card, now())
         key_package = await Fetch(machine, node.router, node.transport).key_package(effects, who=who)
         effects = await self._do(group, lambda machine, at: node.core.propose_invite(machine, key_package, at))
@@ -193,6 +246,17 @@ class Desk:
             return await self._remove(group, parse_address(address))
         except ValueError as problem:
             raise Refused(str(problem), "bad-address") from None
+
+    async def propose_settings(self, group: str, new: models.NewSettings) -> models.Done:
+        def propose(machine: GroupMachine, at: Instant) -> tuple[str | None, Effects]:
+            wanted = _settings(cards.agreed(machine.view(at)), new)
+            effects = machine.change_settings(
+                at, name=wanted.name, description=wanted.description, policy=wanted.policy
+            )
+            return _opened(effects), effects
+
+        proposal = await self._ask(group, propose)
+        return models.Done(sentence="You proposed to change the settings; your vote is yes.", proposal=proposal)
 
     async def vote(self, group: str, proposal: str, yes: bool) -> models.Done:
         proposal_id = ProposalId(_identifier(proposal, UnknownProposal("There is no such proposal. List them again.")))
@@ -215,7 +279,7 @@ class Desk:
         core = self._node.core
 
         def propose(machine: GroupMachine, at: Instant) -> tuple[tuple[str, str | None], Effects]:
-            who = present.called(address, machine.name_of(address))
+            who = called(address, machine.name_of(address))
             effects = core.propose_removal(machine, address, at)
             return (who, _opened(effects)), effects
 
@@ -231,13 +295,27 @@ class Desk:
 
         return await self._ask(group, both)
 
-    async def _ask(self, group: str, act: Callable[[GroupMachine, Instant], tuple[T, Effects]]) -> T:
+    async def _view(self, group: str) -> GroupView:
+        def read(machine: Machine, at: Instant) -> tuple[GroupView, None]:
+            assert is_group(machine)
+            return machine.view(at), None
+
+        return await self._group_scope(group).call(read)
+
+    async def _ask(
+        self,
+        group: str,
+        act: Callable[[GroupMachine, Instant], tuple[T, Effects]],
+        *,
+        client_id: str | None = None,
+        text: str = "",
+    ) -> T:
         def on_group(machine: Machine, at: Instant) -> tuple[T, Effects]:
             if not is_group(machine):
                 raise NotAMember("You are not a member of this group yet. Wait until its members have decided.")
             return act(machine, at)
 
-        return await self._group_scope(group).call(on_group)
+        return await self._group_scope(group).call(on_group, client_id=client_id, text=text)
 
     def _scope(self, group: str) -> ScopeTask:
         scope = self._node.scopes.get(group)
@@ -267,6 +345,16 @@ class Desk:
                 f"Start your node with “--relay {relay}” to go there.",
                 "other-relay",
             )
+
+
+def _settings(now: policies.Agreed, new: models.NewSettings | models.NewSuccessor) -> policies.Agreed:
+    """``now`` with what is given."""
+    base = now.policy if new.preset is None else policies.preset(new.preset)
+    return policies.Agreed(
+        now.name if new.name is None else _one_line(new.name),
+        now.description if new.description is None else new.description.strip(),
+        policies.changed(base, new.policy),
+    )
 
 
 def _opened(effects: Effects) -> str | None:

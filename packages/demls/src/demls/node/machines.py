@@ -16,7 +16,7 @@ from demls.protocol.group import Group, Invite, Remove
 from demls.protocol.joining import Joining
 from demls.protocol.machines import load_machine
 from demls.wire.ids import Address, Instant, LeafKey
-from demls.wire.messages import Contact, InviteLink, Policy
+from demls.wire.messages import Contact, InviteLink, Policy, Predecessor
 
 
 class RealCore:
@@ -39,10 +39,23 @@ class RealCore:
         )
 
     def create_group(
-        self, *, name: str, description: str, policy: Policy, device: Device, now: Instant
+        self,
+        *,
+        name: str,
+        description: str,
+        policy: Policy,
+        device: Device,
+        now: Instant,
+        predecessor: Predecessor | None = None,
     ) -> tuple[str, GroupMachine, Effects]:
         group, effects = Group.create(
-            name=name, description=description, policy=policy, device=device, engine=self._engine, now=now
+            name=name,
+            description=description,
+            policy=policy,
+            device=device,
+            engine=self._engine,
+            now=now,
+            predecessor=predecessor,
         )
         return group.group_id.hex(), group, effects
 

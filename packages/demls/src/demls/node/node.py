@@ -9,7 +9,7 @@ from typing import Any
 
 from demls.api import models
 from demls.api.version import release
-from demls.node import timeline
+from demls.node import successors, timeline
 from demls.node.clock import now
 from demls.node.connection import ConnectionWatch
 from demls.node.core import Core, InboxMachine, JoiningMachine, Machine, is_inbox
@@ -92,6 +92,7 @@ class Node:
             self.prepare(inbox)
             await self.open_scope(INBOX, inbox, effects)
         await self.transport.start()
+        await successors.resume(self)
         self._spawn("deliveries", self.router.deliver_forever())
         self._spawn("outbox", self._outbox.run())
         self._spawn("connection", self.watch.run(self._connection_changed))

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from demls.api import models
-from demls.protocol.policy import DAY, HOUR, MINUTE, PRESETS, SECOND
-from demls.protocol.views import (
-    GroupStatus,
-    GroupView,
-    MemberView,
-    ProposalKind,
-    ProposalStatus,
-    ProposalView,
-    RoundView,
-)
+from demls.node import cards, policies
+from demls.node.cards import NOTHING_KNOWN, Known, NameOf, person
+from demls.node.words import called, capital, ended, enumerated, listed
+from demls.protocol.views import GroupStatus, GroupView, MemberView, RequestView, RoundView, SuccessorView
 from demls.wire.ids import Address, address_text
-from demls.wire.messages import Policy, Rule
+from demls.wire.links import BadLink, parse_invite
 
-SHORT_ID_DIGITS = 8
-
-NameOf = Callable[[Address], str]
+HALTED = (
+    "Governance rests: two different commits of one epoch were certified, so nobody can be admitted or removed any "
+    "more. You can still talk; whoever founds a successor group lets people go on there."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,45 +30,98 @@ class Connection:
     """Why this group's work stands still on this node; empty if it does not."""
 
 
-def called(address: Address, name: str) -> str:
-    """How sentences name somebody."""
-    return name or f"{address_text(address)[:8]}…"
-
-
-def person(address: Address, name_of: NameOf) -> models.Person:
-    return models.Person(address=address_text(address), name=name_of(address))
-
-
-def group(scope: str, view: GroupView, name_of: NameOf, connection: Connection) -> models.Group:
+def group(
+    scope: str, view: GroupView, name_of: NameOf, connection: Connection, known: Known = NOTHING_KNOWN
+) -> models.Group:
     def some(address: Address | None) -> models.Person | None:
         return None if address is None else person(address, name_of)
 
+    now = cards.agreed(view)
     return models.Group(
         id=scope,
         name=view.name,
         description=view.description,
         state=models.GroupState(view.status.value),
         preset=view.preset,
-        policy=policy_sentences(PRESETS[view.preset]) if view.preset in PRESETS else [],
+        policy=policies.shown(view.policy),
         epoch=view.epoch,
         authenticator=view.authenticator.hex(),
         members=view.members,
-        stewards=[person(address, name_of) for address in view.stewards],
+        counted=view.counted,
+        dormant=max(0, view.members - view.counted),
+        stewards=[person(address, name_of) for address in in_turn(view)],
         epoch_steward=some(view.epoch_steward),
         backup_steward=some(view.backup_steward),
-        proposals=[proposal(one, name_of) for one in view.proposals],
-        requests=[
-            models.JoinRequest(
-                id=one.request_id.hex(),
-                person=models.Person(address=address_text(one.address), name=one.name),
-                sponsor=some(one.sponsor),
-                received_at=one.received_at,
-            )
-            for one in view.requests
-        ],
+        stewards_until=view.stewards_until,
+        stewards_sentence=stewards_sentence(view, name_of),
+        proposals=[cards.proposal(one, now, name_of, known) for one in view.proposals],
+        requests=[_request(one, name_of) for one in view.requests],
         round=commit_round(view.round, name_of),
         sync=sync(view, name_of, connection),
+        halted=HALTED if view.is_halted else "",
+        successors=[_successor(one, view.own_address, name_of) for one in view.successors],
     )
+
+
+def in_turn(view: GroupView) -> list[Address]:
+    """The stewards in the order of turns, the epoch steward first."""
+    listed_ = list(view.stewards)
+    if view.epoch_steward not in listed_:
+        return listed_
+    start = listed_.index(view.epoch_steward)
+    return listed_[start:] + listed_[:start]
+
+
+def stewards_sentence(view: GroupView, name_of: NameOf) -> str:
+    """Who makes the commits, and for how long; empty if there is nobody to name."""
+    names = [called(address, name_of(address)) for address in in_turn(view)]
+    if not names or view.stewards_until is None:
+        return ""
+    who = f"{names[0]} is the only steward" if len(names) == 1 else f"{listed(names)} take turns, in this order"
+    if view.epoch <= view.stewards_until:
+        return f"{who}; the list serves until epoch {view.stewards_until}."
+    return f"{who}; the list is used up since epoch {view.stewards_until} and goes round until there is a new one."
+
+
+def _request(view: RequestView, name_of: NameOf) -> models.JoinRequest:
+    who = called(view.address, view.name)
+    by = "" if view.sponsor is None else f", with an invite link of {called(view.sponsor, name_of(view.sponsor))}"
+    rest = (
+        " that is open to anybody. There is no vote until a member answers for the person."
+        if view.needs_sponsor
+        else ". The vote opens by itself."
+    )
+    return models.JoinRequest(
+        id=view.request_id.hex(),
+        person=models.Person(address=address_text(view.address), name=view.name),
+        sponsor=None if view.sponsor is None else person(view.sponsor, name_of),
+        received_at=view.received_at,
+        needs_sponsor=view.needs_sponsor,
+        sentence=f"{who} asks to join{by}{rest}",
+    )
+
+
+def _successor(view: SuccessorView, me: Address, name_of: NameOf) -> models.Successor:
+    try:
+        group_id = parse_invite(view.link).group_id.hex() if view.link else None
+    except BadLink:
+        group_id = None
+    return models.Successor(
+        founder=person(view.founder, name_of),
+        name=view.name,
+        invited=group_id is not None,
+        group=group_id,
+        sentence=successor_sentence(view.founder, view.name, me, name_of, is_invited=group_id is not None),
+    )
+
+
+def successor_sentence(founder: Address, name: str, me: Address, name_of: NameOf, *, is_invited: bool) -> str:
+    """What a notice of a successor group says."""
+    what = f"“{name}”, a group that goes on from this one" if name else "a group that goes on from this one"
+    if founder == me:
+        return f"You founded {what}."
+    who = called(founder, name_of(founder))
+    return f"{who} founded {what}; you are {'invited' if is_invited else 'not invited'}."
 
 
 def joining(scope: str, name: str, refused: str | None, connection: Connection) -> models.Group:
@@ -81,24 +129,30 @@ def joining(scope: str, name: str, refused: str | None, connection: Connection) 
     if refused is None:
         state, sentence = models.GroupState.ASKING, "You have asked to join. The members decide; nothing to do for now."
     else:
-        state, sentence = models.GroupState.REFUSED, f"You were not admitted. {_ended(refused)}"
+        state, sentence = models.GroupState.REFUSED, f"You were not admitted. {ended(refused)}"
     return models.Group(
         id=scope,
         name=name,
         description="",
         state=state,
         preset="",
-        policy=[],
+        policy=None,
         epoch=0,
         authenticator="",
         members=0,
+        counted=0,
+        dormant=0,
         stewards=[],
         epoch_steward=None,
         backup_steward=None,
+        stewards_until=None,
+        stewards_sentence="",
         proposals=[],
         requests=[],
-        round=models.Round(open=False, view=0, leader=None, needed=0, heard=0, missing=[], sentence=""),
+        round=commit_round(_NO_ROUND, lambda _: ""),
         sync=_trouble(connection) or models.Sync(state="waiting", sentence=sentence),
+        halted="",
+        successors=[],
     )
 
 
@@ -112,6 +166,8 @@ def summary(shown: models.Group, last_entry: models.TimelineEntry | None) -> mod
         open_proposals=len(open_ones),
         my_votes_needed=sum(1 for one in open_ones if one.may_vote and one.my_vote is None),
         last_entry=last_entry,
+        requests=sum(1 for one in shown.requests if one.needs_sponsor),
+        halted=bool(shown.halted),
     )
 
 
@@ -124,69 +180,20 @@ def members(views: Iterable[MemberView], backup_steward: str | None) -> list[mod
             role=_role(one, backup_steward),
             is_me=one.is_self,
             removal_pending=one.removal_pending,
+            dormant=one.is_dormant,
+            lost_turn=one.lost_turn,
+            remarks=_remarks(one),
         )
         for one in views
     ]
 
 
-def proposal(view: ProposalView, name_of: NameOf) -> models.Proposal:
-    who = called(view.subject, view.subject_name)
-    titles = {
-        ProposalKind.INVITE: f"Admit {who}",
-        ProposalKind.REMOVE: f"Remove {who}",
-        ProposalKind.LEAVE: f"{who} leaves",
-    }
-    return models.Proposal(
-        id=view.proposal_id.hex(),
-        short_id=view.proposal_id.hex()[:SHORT_ID_DIGITS],
-        kind=view.kind.value,
-        title=titles[view.kind],
-        subject=models.Person(address=address_text(view.subject), name=view.subject_name),
-        asked_by=person(view.owner, name_of),
-        sponsor=None if view.sponsor is None else person(view.sponsor, name_of),
-        opened_at=view.opened_at,
-        deadline=view.deadline,
-        silence_is_yes=view.silence_is_yes,
-        rule=rule_sentence(view),
-        voters=view.voters,
-        needed=view.needed,
-        yes=view.yes,
-        no=view.no,
-        silent=view.silent,
-        my_vote=view.my_vote,
-        may_vote=view.may_vote,
-        status=view.status.value,
-        result=result_sentence(view),
-        epoch=view.epoch,
-    )
+def _remarks(view: MemberView) -> list[str]:
+    remarks = ["counted no longer until heard again"] if view.is_dormant else []
+    return [*remarks, "lost its turn, leads last for a while"] if view.lost_turn else remarks
 
 
-def rule_sentence(view: ProposalView) -> str:
-    """What decides this proposal, and what happens if nobody does anything."""
-    if view.kind is ProposalKind.LEAVE:
-        return "Leaving needs no vote; it happens with the next commit."
-    if view.voters == 1:
-        return "You are the only member; your vote decides."
-    count = f"Passes with {view.needed} of {view.voters}"
-    if view.silence_is_yes:
-        return f"{count}; silence counts as yes when the time is up."
-    return f"{count}; without them it is rejected when the time is up."
-
-
-def result_sentence(view: ProposalView) -> str:
-    """How it ended and why; empty while it is open. The core's reasons are whole sentences."""
-    match view.status:
-        case ProposalStatus.OPEN:
-            return ""
-        case ProposalStatus.APPROVED:
-            return _joined(view.reason or "Approved.", "The next commit carries it out.")
-        case ProposalStatus.REJECTED:
-            return view.reason or "Rejected."
-        case ProposalStatus.WITHDRAWN:
-            return f"Withdrawn: {_ended(view.reason)}" if view.reason else "Withdrawn."
-        case ProposalStatus.COMMITTED:
-            carried = "Carried out." if view.epoch is None else f"Carried out by the commit of epoch {view.epoch}."
-            return _joined(view.reason, carried)
+_NO_ROUND = RoundView(False, 0, None, 0, 0, (), 0, leader_is_steward=False)
 
 
 def commit_round(view: RoundView, name_of: NameOf) -> models.Round:
@@ -194,25 +201,39 @@ def commit_round(view: RoundView, name_of: NameOf) -> models.Round:
         open=view.is_open,
         view=view.view,
         leader=None if view.leader is None else person(view.leader, name_of),
+        leader_is_steward=view.leader_is_steward,
         needed=view.needed,
         heard=view.heard,
         missing=[person(address, name_of) for address in view.missing],
+        short=view.short,
+        waiting=waiting_words(view.missing, view.short, name_of) if view.is_open else "",
         sentence=round_sentence(view, name_of),
     )
+
+
+def waiting_words(missing: Iterable[Address], short: int, name_of: NameOf) -> str:
+    """For how many of whom a commit round waits: "waiting for 2 of: Ann, Ben, Cem"; empty if for nobody."""
+    names = [called(one, name_of(one)) for one in missing]
+    return f"waiting for {short} of: {enumerated(names)}" if names and short else ""
 
 
 def round_sentence(view: RoundView, name_of: NameOf) -> str:
     """What the commit round is doing; empty while none is under way."""
     if not view.is_open:
         return ""
-    if view.missing:
-        return (
-            f"The commit round waits for {listed(called(one, name_of(one)) for one in view.missing)}: "
-            f"{view.heard} of the {view.needed} needed members have answered."
-        )
-    who = "A steward" if view.leader is None else called(view.leader, name_of(view.leader))
+    waiting = waiting_words(view.missing, view.short, name_of)
+    heard = (
+        f"The commit round is {waiting}."
+        if waiting
+        else f"{view.heard} of the {view.needed} needed members have answered."
+    )
     attempt = f" (attempt {view.view + 1})" if view.view else ""
-    return f"{who} is committing what was approved{attempt}: {view.heard} of {view.needed} have answered."
+    if view.leader is None:
+        return f"A commit of what was approved is under way{attempt}. {heard}"
+    who = called(view.leader, name_of(view.leader))
+    if view.leader_is_steward:
+        return f"{capital(who)} is committing what was approved{attempt}. {heard}"
+    return f"The stewards are silent; {who} commits in their place. {heard}"
 
 
 def sync(view: GroupView, name_of: NameOf, connection: Connection) -> models.Sync:
@@ -227,41 +248,11 @@ def sync(view: GroupView, name_of: NameOf, connection: Connection) -> models.Syn
     trouble = _trouble(connection)
     if trouble is not None:
         return trouble
+    if view.is_halted:
+        return models.Sync(state="waiting", sentence=HALTED)
     if view.round.is_open and view.round.missing:
         return models.Sync(state="waiting", sentence=round_sentence(view.round, name_of))
     return models.Sync(state="in sync", sentence=f"You are in sync, in epoch {view.epoch}.")
-
-
-def policy_sentences(policy: Policy) -> list[str]:
-    """What the group has agreed."""
-    return [
-        f"Who is admitted: {_rule_words(policy.invite)}",
-        f"Who is removed: {_rule_words(policy.remove)}",
-        "Leaving needs no vote.",
-        f"{policy.stewards_min} to {policy.stewards_max} stewards take turns in making the commits; all members check.",
-    ]
-
-
-def duration_words(milliseconds: int) -> str:
-    """A duration in the largest unit that divides it."""
-    for unit, word in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second")):
-        if milliseconds >= unit and milliseconds % unit == 0:
-            count = milliseconds // unit
-            return f"{count} {word}" + ("s" if count != 1 else "")
-    return f"{milliseconds} milliseconds"
-
-
-def listed(names: Iterable[str], most: int = 5) -> str:
-    """Names in a sentence; more than ``most`` are counted."""
-    names = list(names)
-    if len(names) > most:
-        names = [*names[:most], f"{len(names) - most} more"]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _rule_words(rule: Rule) -> str:
-    silence = "then, with more than two members, silence counts as yes" if rule.silence_is_yes else "silence is no yes"
-    return f"two thirds of the members vote yes within {duration_words(rule.duration)}; {silence}."
 
 
 def _trouble(connection: Connection) -> models.Sync | None:
@@ -285,12 +276,3 @@ def _role(
     if address_text(view.address) == backup_steward:
         return "backup steward"
     return "steward" if view.is_steward else "member"
-
-
-def _ended(reason: str) -> str:
-    reason = reason.strip()
-    return reason if reason.endswith((".", "!", "?")) else f"{reason}."
-
-
-def _joined(*sentences: str) -> str:
-    return " ".join(sentence for sentence in sentences if sentence)

@@ -61,6 +61,8 @@ class Home(Protocol):
 class _Call:
     act: Act[Any]
     answer: asyncio.Future[Any]
+    client_id: str | None
+    text: str
 
 
 class ScopeTask:
@@ -105,16 +107,17 @@ class ScopeTask:
             self._deliveries.append(delivery)
             self._wake.set()
 
-    async def call(self, act: Act[T]) -> T:
+    async def call(self, act: Act[T], *, client_id: str | None = None, text: str = "") -> T:
         """Carry out ``act`` between two other steps; returns when what it caused is durable.
 
-        Raises what ``act`` raises, Refused while the work stands still.
+        ``client_id``: what the program calls the message ``text`` that ``act`` sends. Raises what ``act`` raises,
+        AlreadySaid, Refused while the work stands still.
         """
         self._refuse_if_still()
         if len(self._calls) >= CALLS_MAX:
             raise Refused("This node has too much to do at the moment. Try again in a few seconds.", "busy")
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._calls.append(_Call(act, answer))
+        self._calls.append(_Call(act, answer, client_id, text))
         self._wake.set()
         return await answer
 
@@ -184,7 +187,9 @@ class ScopeTask:
         if call.answer.cancelled():
             return
         try:
-            answer, outcome = await asyncio.to_thread(self._worker.act, call.act, now(), self._home.connection())
+            answer, outcome = await asyncio.to_thread(
+                self._worker.act, call.act, now(), self._home.connection(), client_id=call.client_id, text=call.text
+            )
         except StorageError as problem:
             _answer(call, Refused(still_sentence(problem), "storage"))
             raise

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 from demls.api import models
-from demls.node.present import called, listed
+from demls.node import cards
+from demls.node.cards import BY_NODES, Known, NameOf
+from demls.node.policies import Agreed, differences
+from demls.node.present import HALTED, successor_sentence, waiting_words
+from demls.node.words import called, capital, ended, listed, uncapital
 from demls.protocol.events import (
     Event,
+    Halted,
     Joined,
     JoinRefused,
     MessageReceived,
@@ -22,14 +27,18 @@ from demls.protocol.events import (
     ProposalWithdrawn,
     Removed,
     RequestReceived,
+    SettingsChanged,
     Settled,
+    StewardsChanged,
+    SuccessorFounded,
     VoteRecorded,
+    Waiting,
 )
-from demls.protocol.views import ProposalKind, ProposalView
+from demls.protocol.views import GroupView, ProposalKind, ProposalView
 from demls.storage.store import TimelineEntry, TimelineRow
 from demls.wire.ids import Address, Instant, ProposalId, address_text
 
-Kind = Literal["message", "notice", "warning"]
+Kind = Literal["message", "notice", "warning", "quiet"]
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
@@ -41,6 +50,7 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
     is_mine: bool = False
     epoch: int | None = None
     proposal: bytes | None = None
+    client_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +65,36 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What is known of the group when its events are put into words."""
+    """What is known of the group when its events are put into words.
+
+    ``now``, ``before``: how the group is shown after the step and before it, None if it is not known. ``changes``:
+    what settings proposals change. ``client_id``: what the program that sent an own message calls it.
+    """
 
     me: Address
-    name_of: Callable[[Address], str]
+    name_of: NameOf
     proposals: Mapping[ProposalId, ProposalView]
+    now: GroupView | None = None
+    before: GroupView | None = None
+    changes: Known = field(default_factory=dict)
+    client_id: str | None = None
 
     def name(self, address: Address) -> str:
         return called(address, self.name_of(address))
+
+    def kind(self, proposal: ProposalId) -> ProposalKind | None:
+        view = self.proposals.get(proposal)
+        return None if view is None else view.kind
 
     def change(self, proposal: ProposalId) -> str:
         """What a proposal would do, in words that follow “to”."""
         view = self.proposals.get(proposal)
         if view is None:
             return f"carry out proposal {proposal.hex()[:8]}"
-        who = "you" if view.subject == self.me else called(view.subject, view.subject_name)
-        return {
-            ProposalKind.INVITE: f"admit {who}",
-            ProposalKind.REMOVE: f"remove {who}",
-            ProposalKind.LEAVE: f"let {who} leave",
-        }[view.kind]
+        if view.kind is ProposalKind.LEAVE:
+            return f"let {'you' if view.subject == self.me else called(view.subject, view.subject_name)} leave"
+        after = self.now.policy.dormant_after if self.now is not None else 0
+        return uncapital(cards.title(view, after, self.name_of, self.changes.get(proposal, ()), self.me))
 
 
 def rows(scope: str, events: Iterable[Event], context: Context, now: Instant) -> list[TimelineRow]:
@@ -89,7 +109,7 @@ def rows(scope: str, events: Iterable[Event], context: Context, now: Instant) ->
 def entry(stored: TimelineEntry) -> models.TimelineEntry:
     """A stored line as the API gives it."""
     line = msgspec.msgpack.decode(stored.body, type=Line)
-    kinds: dict[str, Kind] = {"message": "message", "warning": "warning"}
+    kinds: dict[str, Kind] = {"message": "message", "warning": "warning", "quiet": "quiet"}
     return models.TimelineEntry(
         id=stored.id,
         group=stored.scope,
@@ -100,14 +120,21 @@ def entry(stored: TimelineEntry) -> models.TimelineEntry:
         text=line.text,
         epoch=line.epoch,
         proposal=None if line.proposal is None else line.proposal.hex(),
+        client_id=line.client_id,
     )
 
 
 def _tell(event: Event, context: Context) -> list[Told]:
     match event:
         case MessageReceived():
+            is_mine = event.sender == context.me
             line = Line(
-                event.text, event.sender, context.name_of(event.sender), event.sender == context.me, event.epoch
+                event.text,
+                event.sender,
+                context.name_of(event.sender),
+                is_mine,
+                event.epoch,
+                client_id=context.client_id if is_mine else None,
             )
             return [Told("message", line, event.at)]
         case MessagesMissing(sender, first, last):
@@ -127,50 +154,93 @@ def _tell(event: Event, context: Context) -> list[Told]:
             text = f"You joined (epoch {epoch})." if epoch else "You founded this group."
             return [Told("notice", Line(text, epoch=epoch))]
         case JoinRefused(reason):
-            return [Told("warning", Line(f"You were not admitted. {_ended(reason)}"))]
+            return [Told("warning", Line(f"You were not admitted. {ended(reason)}"))]
         case Removed(epoch, by_own_wish):
             if by_own_wish:
                 return [Told("notice", Line(f"You left (epoch {epoch}).", epoch=epoch))]
             text = f"You were removed by vote (epoch {epoch}). You can read what was written before, nothing after."
             return [Told("warning", Line(text, epoch=epoch))]
         case Misbehaved(member, what):
-            return [Told("warning", Line(f"{context.name(member)} broke a rule: {_ended(what)}"))]
-    return _tell_of_proposal(event, context)
+            return [Told("warning", Line(f"{context.name(member)} broke a rule: {ended(what)}"))]
+    return _tell_of_governance(event, context) or _tell_of_proposal(event, context)
+
+
+def _tell_of_governance(event: Event, context: Context) -> list[Told]:
+    match event:
+        case StewardsChanged(epoch, stewards, by_vote):
+            return _stewards(epoch, stewards, by_vote, context)
+        case SettingsChanged(epoch, charter):
+            before, phrases = context.before, ""
+            if before is not None:
+                after = Agreed(charter.name, charter.description, charter.policy)
+                phrases = ", ".join(one.phrase for one in differences(cards.agreed(before), after))
+            what = f": {phrases}" if phrases else ""
+            return [Told("notice", Line(f"The settings have changed{what} (epoch {epoch}).", epoch=epoch))]
+        case SuccessorFounded(founder, name, link):
+            text = successor_sentence(founder, name, context.me, context.name_of, is_invited=bool(link))
+            return [Told("notice", Line(text))]
+        case Halted(epoch, double_signers):
+            who = listed(_you_or(one, context) for one in double_signers) if double_signers else ""
+            signed = f" Both commits of epoch {epoch} were signed by {who}." if who else ""
+            return [Told("warning", Line(f"{HALTED}{signed}", epoch=epoch))]
+        case Waiting(missing, _, short):
+            was_waiting = context.before is not None and bool(context.before.round.missing)
+            if bool(missing) == was_waiting:
+                return []  # the group's card says for whom now
+            waiting = waiting_words(missing, short, context.name_of)
+            text = f"The commit round is {waiting}." if waiting else "The commit round is waiting no longer."
+            return [Told("quiet", Line(text))]
+    return []
+
+
+def _stewards(epoch: int, stewards: Iterable[Address], by_vote: bool, context: Context) -> list[Told]:
+    """Lists that are drawn anew without a choice are told only if they name others."""
+    listed_now = list(stewards)
+    before = context.before
+    if not listed_now or (not by_vote and before is not None and set(before.stewards) == set(listed_now)):
+        return []
+    names = listed(_you_or(one, context) for one in listed_now)
+    are = "is" if len(listed_now) == 1 and listed_now[0] != context.me else "are"
+    what = "the only steward" if len(listed_now) == 1 else "the stewards"
+    how = "elected" if by_vote else "drawn by lot"
+    return [Told("quiet", Line(f"{capital(names)} {are} {what} now, {how} (epoch {epoch}).", epoch=epoch))]
 
 
 def _tell_of_proposal(event: Event, context: Context) -> list[Told]:
-    def notice(text: str, proposal: ProposalId) -> list[Told]:
-        return [Told("notice", Line(text, proposal=proposal))]
+    def tell(text: str, proposal: ProposalId) -> list[Told]:
+        is_quiet = context.kind(proposal) in BY_NODES
+        return [Told("quiet" if is_quiet else "notice", Line(text, proposal=proposal))]
 
     match event:
         case ProposalOpened(proposal, owner):
-            view = context.proposals.get(proposal)
-            if view is not None and view.kind is ProposalKind.LEAVE:
-                return notice(f"{_capital(_you_or(owner, context))} will leave with the next commit.", proposal)
-            if view is not None and view.sponsor is not None:
-                return notice(f"The vote is open whether to {context.change(proposal)}.", proposal)
+            kind = context.kind(proposal)
+            if kind is ProposalKind.LEAVE:
+                return tell(f"{capital(_you_or(owner, context))} will leave with the next commit.", proposal)
+            if kind in BY_NODES:
+                return tell(f"The nodes vote whether to {context.change(proposal)}.", proposal)
+            if kind is ProposalKind.INVITE and context.proposals[proposal].sponsor is not None:
+                return tell(f"The vote is open whether to {context.change(proposal)}.", proposal)
             verb = "propose" if owner == context.me else "proposes"
-            who = _capital(_you_or(owner, context))
-            return notice(f"{who} {verb} to {context.change(proposal)}.", proposal)
-        case VoteRecorded(proposal, voter, yes) if voter == context.me:
+            who = capital(_you_or(owner, context))
+            return tell(f"{who} {verb} to {context.change(proposal)}.", proposal)
+        case VoteRecorded(proposal, voter, yes) if voter == context.me and context.kind(proposal) not in BY_NODES:
             answer = "yes" if yes else "no"
-            return notice(f"Your vote to {context.change(proposal)}: {answer}. It is final.", proposal)
+            return tell(f"Your vote to {context.change(proposal)}: {answer}. It is final.", proposal)
         case ProposalDecided(proposal, approved, _, reason):
-            view = context.proposals.get(proposal)
-            if view is not None and view.kind is ProposalKind.LEAVE:
-                return []
+            kind = context.kind(proposal)
+            if kind is ProposalKind.LEAVE or (kind in BY_NODES and approved):
+                return []  # its commit is told
             verdict = "Decided" if approved else "Decided not"
-            return notice(f"{verdict} to {context.change(proposal)}. {reason}".rstrip(), proposal)
+            return tell(f"{verdict} to {context.change(proposal)}. {reason}".rstrip(), proposal)
         case ProposalWithdrawn(proposal, reason):
-            return notice(f"The proposal to {context.change(proposal)} was withdrawn: {_ended(reason)}", proposal)
+            return tell(f"The proposal to {context.change(proposal)} was withdrawn: {ended(reason)}", proposal)
     return []
 
 
 def _settled(event: Settled, context: Context) -> list[Told]:
     """Own joining and leaving have events of their own."""
-    carried = {
-        view.subject: view for proposal in event.carried if (view := context.proposals.get(proposal)) is not None
-    }
+    views = [view for proposal in event.carried if (view := context.proposals.get(proposal)) is not None]
+    carried = {view.subject: view for view in views if view.kind in _OF_MEMBERS}
     epoch = f"(epoch {event.epoch})"
     told: list[Told] = []
 
@@ -195,19 +265,30 @@ def _settled(event: Settled, context: Context) -> list[Told]:
         if people:
             verb = singular if len(people) == 1 else plural
             tell(f"{listed(name(one) for one in people)} {verb}", people[0] if len(people) == 1 else None)
-    if not event.joined and not event.left:
-        tell(f"{_capital(_you_or(event.committer, context))} made a commit", None)
+    told += [
+        Told("quiet", Line(f"{text} {epoch}.", epoch=event.epoch, proposal=view.proposal_id))
+        for view in views
+        if (text := _presence(view, context))
+    ]
+    if not event.joined and not event.left and not views:
+        tell(f"{capital(_you_or(event.committer, context))} made a commit", None)
     return told
+
+
+_OF_MEMBERS = (ProposalKind.INVITE, ProposalKind.REMOVE, ProposalKind.LEAVE)
+
+
+def _presence(view: ProposalView, context: Context) -> str:
+    who = capital(_you_or(view.subject, context))
+    are = "are" if view.subject == context.me else "is"
+    match view.kind:
+        case ProposalKind.DORMANT:
+            return f"{who} {are} counted no longer, until heard again"
+        case ProposalKind.AWAKE:
+            return f"{who} {are} counted again"
+        case _:
+            return ""
 
 
 def _you_or(address: Address, context: Context) -> str:
     return "you" if address == context.me else context.name(address)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _ended(reason: str) -> str:
-    reason = reason.strip()
-    return reason if reason.endswith((".", "!", "?")) else f"{reason}."

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from demls.api import models
-from demls.node import present, timeline
-from demls.node.core import GroupMachine, JoiningMachine, Machine, is_group, is_inbox, is_joining
+from demls.node import cards, present, timeline
+from demls.node.cards import NOTHING_KNOWN, Known
+from demls.node.core import JoiningMachine, Machine, is_group, is_inbox, is_joining
 from demls.node.present import Connection
+from demls.node.sent import Sent
 from demls.protocol.effects import Change, Effects, Outbound
 from demls.protocol.errors import DemlsError
 from demls.protocol.events import Event, Rejected
+from demls.protocol.views import GroupView
 from demls.storage.store import Batch, Store, TimelineEntry, TimelineRow
 from demls.transport.base import Delivery
 from demls.wire.ids import Address, Cursor, Instant, Topic, address_text
@@ -59,6 +62,7 @@ class _Gathered:
     cursors: dict[Topic, Cursor] = field(default_factory=dict)
     deadline: Instant | None = None
     new: list[tuple[JoiningMachine, Effects]] = field(default_factory=list)
+    client_id: str | None = None
 
     def add(self, effects: Effects) -> None:
         self.changes.update((change.key, change.value) for change in effects.changes)
@@ -75,6 +79,10 @@ class Worker:
         self.machine = machine
         self.store = store
         self.deadline = deadline
+        self._sent = Sent(scope, store)
+        self._before: GroupView | None = None
+        """How the group was shown after the last step."""
+        self._changes: Known = NOTHING_KNOWN
 
     def begin(self, effects: Effects, now: Instant, connection: Connection, *, anew: bool) -> Outcome:
         """The first step: what making or loading the machine caused. ``anew``: nothing older of the scope counts."""
@@ -82,14 +90,24 @@ class Worker:
         gathered.add(effects)
         return self._finish(gathered, 0, now, connection, anew=anew)
 
-    def act(self, act: Act[T], now: Instant, connection: Connection) -> tuple[T, Outcome | None]:
-        """Carry out what somebody asked for. What ``act`` raises passes through; then nothing has changed."""
-        gathered = _Gathered(deadline=self.deadline)
+    def act(
+        self, act: Act[T], now: Instant, connection: Connection, *, client_id: str | None = None, text: str = ""
+    ) -> tuple[T, Outcome | None]:
+        """Carry out what somebody asked for. What ``act`` raises passes through; then nothing has changed.
+
+        ``client_id``: what the program calls the message ``text`` that ``act`` sends. Raises AlreadySaid, Refused.
+        """
+        if client_id is not None:
+            self._sent.check(client_id, text)
+        gathered = _Gathered(deadline=self.deadline, client_id=client_id)
         answer, effects = act(self.machine, now)
         if effects is None:
             return answer, None
         self._add(effects, gathered)
-        return answer, self._finish(gathered, 0, now, connection)
+        outcome = self._finish(gathered, 0, now, connection)
+        if client_id is not None:
+            self._sent.add(client_id, text)
+        return answer, outcome
 
     def take_in(self, deliveries: Sequence[Delivery], time_ms: int, now: Instant, connection: Connection) -> Outcome:
         """Take envelopes in, for ``time_ms`` at most (but one at least). Raises CoreFailed."""
@@ -117,10 +135,21 @@ class Worker:
         """How the scope looks to people; None if it is none of their business."""
         machine = self.machine
         if is_group(machine):
-            return present.group(self.scope, machine.view(now), machine.name_of, connection)
+            view = self._before = machine.view(now)
+            self._learn(view)
+            return present.group(self.scope, view, machine.name_of, connection, self._changes)
         if is_joining(machine) and (machine.group_name or machine.refused is not None):
             return present.joining(self.scope, machine.group_name, machine.refused, connection)
         return None
+
+    def _learn(self, view: GroupView) -> None:
+        """What settings proposals change can only be told while it has not changed yet."""
+        agreed = cards.agreed(view)
+        self._changes = {
+            one.proposal_id: cards.what_changes(one, agreed, self._changes)
+            for one in view.proposals
+            if one.settings is not None
+        }
 
     def _add(self, effects: Effects, gathered: _Gathered) -> None:
         gathered.add(effects)
@@ -134,7 +163,7 @@ class Worker:
         self, gathered: _Gathered, consumed: int, now: Instant, connection: Connection, *, anew: bool = False
     ) -> Outcome:
         new_scopes = self._write_new_scopes(gathered.new)
-        rows = self._rows(gathered.events, now)
+        rows = self._rows(gathered.events, now, gathered.client_id)
         batch = Batch(
             scope=self.scope,
             changes=[Change(key, value) for key, value in gathered.changes.items()],
@@ -178,23 +207,27 @@ class Worker:
             written.append((joining, effects.deadline))
         return tuple(written)
 
-    def _rows(self, events: list[Event], now: Instant) -> list[TimelineRow]:
+    def _rows(self, events: list[Event], now: Instant, client_id: str | None) -> list[TimelineRow]:
         if not events:
             return []
         machine = self.machine
         if is_group(machine):
-            return timeline.rows(self.scope, events, _context(machine, now), now)
+            view = machine.view(now)
+            self._learn(view)
+            context = timeline.Context(
+                me=view.own_address,
+                name_of=machine.name_of,
+                proposals={one.proposal_id: one for one in view.proposals},
+                now=view,
+                before=self._before,
+                changes=self._changes,
+                client_id=client_id,
+            )
+            return timeline.rows(self.scope, events, context, now)
         return timeline.rows(self.scope, events, _NOBODY, now)
 
 
 _NOBODY = timeline.Context(me=Address(b""), name_of=lambda address: address_text(address)[:8], proposals={})
-
-
-def _context(group: GroupMachine, now: Instant) -> timeline.Context:
-    view = group.view(now)
-    return timeline.Context(
-        me=view.own_address, name_of=group.name_of, proposals={one.proposal_id: one for one in view.proposals}
-    )
 
 
 def still_sentence(problem: DemlsError) -> str:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from demls.protocol.credential import CredentialRefused, check_leaf, parse_binding
 from demls.protocol.engine import Engine, EngineError
+from demls.protocol.policy import is_sound
 from demls.wire.ids import Address, Instant
-from demls.wire.messages import Change, Invite, Remove
+from demls.wire.messages import Awake, Change, Dormant, Invite, Leave, Remove, Settings, StewardElection
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,24 @@ class Meaning:
 
 def meaning_of(change: Change, owner: Address, engine: Engine) -> Meaning | None:
     """None if the change makes no sense by itself, whoever asks for it."""
-    if isinstance(change, Invite):
-        try:
-            package = engine.parse_key_package(change.key_package_bytes)
-            credential = check_leaf(package.credential, package.signature_key, package.extensions, None)
-            expires = parse_binding(package.extensions).expires
-        except (EngineError, CredentialRefused):
-            return None
-        return Meaning(("add", credential.address), Address(credential.address), Instant(expires))
-    subject = Address(change.member_id) if isinstance(change, Remove) else owner
-    return Meaning(("remove", bytes(subject)), subject)
+    match change:
+        case Invite():
+            try:
+                package = engine.parse_key_package(change.key_package_bytes)
+                credential = check_leaf(package.credential, package.signature_key, package.extensions, None)
+                expires = parse_binding(package.extensions).expires
+            except (EngineError, CredentialRefused):
+                return None
+            return Meaning(("add", credential.address), Address(credential.address), Instant(expires))
+        case Remove():
+            return Meaning(("remove", change.member_id), Address(change.member_id))
+        case Leave():
+            return Meaning(("remove", bytes(owner)), owner)
+        case StewardElection():
+            return Meaning(("elect", b""), owner)
+        case Settings():
+            return Meaning(("settings", b""), owner) if is_sound(change.policy) else None
+        case Dormant():
+            return Meaning(("dormant", b""), Address(change.member_id))  # one a commit: half must stay counted
+        case Awake():
+            return Meaning(("awake", change.member_id), Address(change.member_id))

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from demls_consensus import Certificate, Malformed, SignedVote, Silence, is_refusal
 
 from demls.protocol import policy as bounds
-from demls.protocol.commit_round import Mint
+from demls.protocol.checks import Check, Verdict
 from demls.protocol.credential import CredentialRefused, parse_credential
 from demls.protocol.engine import Candidate as BuiltCandidate
 from demls.protocol.engine import Engine, EngineError, InvalidInput, MlsGroup
-from demls.protocol.events import Reason
+from demls.protocol.events import Faulted, Reason
 from demls.protocol.governance import Governance, Item
 from demls.protocol.records import Ledger
+from demls.protocol.round_host import Mint
 from demls.protocol.step import Step
+from demls.protocol.succession import Carried, follow
 from demls.protocol.validation import (
-    Check,
     Content,
     Finding,
     State,
-    Verdict,
+    amended_context,
     check_consent,
     check_content,
     check_credentials,
     check_time,
     read_content,
 )
-from demls.wire.ids import Address, CandidateId, Duration, Instant, ProposalId, View
+from demls.wire.ids import Address, CandidateId, Duration, GroupId, Instant, ProposalId, View
 from demls.wire.messages import (
     Candidate,
+    Change,
     CommitContext,
     Entry,
     Invite,
@@ -39,6 +41,9 @@ from demls.wire.messages import (
     Offer,
     Proposal,
     RoundStatement,
+    Settings,
+    StewardElection,
+    Succession,
     Sync,
     Vote,
     decode_message,
@@ -71,10 +76,12 @@ class Candidates:
         governance: Governance,
         ledger: Ledger,
         own: Address,
+        group_id: GroupId,
         base_time: Duration,
-        make_sync: Callable[[], Sync],
+        make_sync: Callable[[Instant, Succession], Sync],
     ) -> None:
         self._state = state
+        self._group_id = group_id
         self._mls = mls
         self._engine = engine
         self._governance = governance
@@ -84,6 +91,7 @@ class Candidates:
         self._make_sync = make_sync
         self._found: dict[CandidateId, Content | Finding] = {}
         self._told: set[CandidateId] = set()
+        self._offered_by: dict[CandidateId, Address] = {}
         self._shown: dict[CandidateId, dict[bytes, list[SignedVote]]] = {}
         self._left_out: dict[CandidateId, dict[ProposalId, bool]] = {}
         self._own: dict[CandidateId, OwnCandidate] = {
@@ -124,36 +132,49 @@ class Candidates:
 
     def _fits(self, work: list[Item]) -> bool:
         """Does MLS take all of this into one commit of this state?"""
-        adds, removes = self._proposals_of(work)
+        adds, removes, context = self._proposals_of(work)
         try:
-            self._mls.propose_commit(adds=adds, removes=removes)
+            self._mls.propose_commit(adds=adds, removes=removes, context_extensions=context)
         except InvalidInput:
             return False
         return True
 
-    def _proposals_of(self, work: list[Item]) -> tuple[list[bytes], list[int]]:
-        """(key packages to add, leaves to remove)."""
+    def _proposals_of(self, work: list[Item]) -> tuple[list[bytes], list[int], dict[int, bytes] | None]:
+        """(key packages to add, leaves to remove, the GroupContext extensions if they change)."""
         adds = [item.change.key_package_bytes for item in work if isinstance(item.change, Invite)]
         removes = [
             leaf for item in work if item.effect[0] == "remove" for leaf in self._state.roster.leaves_of(item.subject)
         ]
-        return adds, removes
+        settings = next((item.change for item in work if isinstance(item.change, Settings)), None)
+        return adds, removes, amended_context(self._state.charter, settings) if settings is not None else None
 
     def _build(self, work: list[Item], view: View, step: Step) -> tuple[Candidate, OwnCandidate] | None:
-        adds, removes = self._proposals_of(work)
-        time = max(step.now, self._state.time + 1)
+        adds, removes, extensions = self._proposals_of(work)
+        time = Instant(max(step.now, self._state.time + 1))
         context = encode_message(
             CommitContext(self._state.head, view, time, tuple(self._governance.entry(item) for item in work))
         )
-        joiner_key = self._engine.random(bounds.JOINER_KEY_BYTES) if adds else b""
-        sync = encode_message(replace(self._make_sync(), time=time)) if adds else b""
+        joiner_key, sync = b"", b""
+        if adds:
+            removed = {item.subject for item in work if item.effect[0] == "remove"}
+            added = {item.subject for item in work if item.effect[0] == "add"}
+            changes = tuple(item.change for item in work)
+            follows = self._follow(changes, removed, added, self._own_address, view)
+            if follows is None:
+                return None
+            joiner_key, sync = (
+                self._engine.random(bounds.JOINER_KEY_BYTES),
+                encode_message(self._make_sync(time, follows)),
+            )
         secrets = JoinerSecrets(joiner_key, hashlib.sha256(sync).digest()) if adds else None
         try:
             built: BuiltCandidate = self._mls.propose_commit(
                 adds=adds,
                 removes=removes,
+                context_extensions=extensions,
                 authenticated_data=context,
                 group_info_extensions={JOINER_EXTENSION: encode_message(secrets)} if secrets else None,
+                force_path=not adds,
             )
         except InvalidInput as problem:
             step.refuse(Reason.INVALID, f"approved work that makes no commit: {problem}")
@@ -161,17 +182,74 @@ class Candidates:
         candidate = Candidate(built.commit, built.welcome or b"", joiner_key, sync)
         return candidate, OwnCandidate(built.staged, context)
 
+    # --- What follows -------------------------------------------------------------------------------------------
+
+    def follow(self, candidate: Candidate, proposals: Iterable[Proposal]) -> Succession | None:
+        """What follows from a certified candidate; ``proposals``: those that came with it. None if one is missing."""
+        sent = {proposal.id: proposal.change.payload for proposal in proposals}
+        changes: list[Change] = []
+        removed: set[Address] = set()
+        for entry in self.entries(candidate.id):
+            proposal_id = ProposalId(entry.proposal_id)
+            item = self._governance.items.get(proposal_id)
+            change = item.change if item is not None else sent.get(proposal_id)
+            if change is None:
+                return None
+            changes.append(change)
+        own = self._own.get(candidate.id)
+        minted = self.minted(candidate.id)
+        assert minted is not None
+        if own is None:
+            content = self.content(candidate)
+            assert isinstance(content, Content)
+            return self._follow_content(content, tuple(changes))
+        removed = {item.subject for item in self.items(candidate.id) if item.effect[0] == "remove"}
+        added = {address for address, _ in self.added(candidate)}
+        return self._follow(tuple(changes), removed, added, self._own_address, minted[0])
+
+    def _follow_content(self, content: Content, changes: tuple[Change, ...]) -> Succession | None:
+        roster = self._state.roster
+        owners = (roster.owner_of(leaf) for leaf in content.staged.removes)
+        added = {address for address, _ in self._admitted(package.encoded for package in content.staged.adds)}
+        return self._follow(changes, {o for o in owners if o is not None}, added, content.committer, content.view)
+
+    def _follow(
+        self, changes: tuple[Change, ...], removed: set[Address], added: set[Address], committer: Address, view: View
+    ) -> Succession | None:
+        pool, dormant = frozenset[Address](), frozenset[Address]()
+        elected = next((change for change in changes if isinstance(change, StewardElection)), None)
+        if elected is not None:
+            electorate = self._governance.electorates.get(elected.election_epoch)
+            if electorate is None:
+                return None
+            pool, dormant = electorate.settled(), electorate.dormant()
+        state = self._state
+        return follow(
+            Carried(changes, frozenset(removed), frozenset(added), committer, view, pool, dormant),
+            epoch=state.epoch,
+            roster=state.roster,
+            stewards=state.stewards,
+            lost=state.lost,
+            leaders=state.leaders,
+            policy=state.charter.policy,
+            group_id=self._group_id,
+        )
+
     # --- Judging ------------------------------------------------------------------------------------------------
 
     def content(self, candidate: Candidate) -> Content | Finding:
         """What a foreign candidate does, or what is wrong with it by itself; judged once."""
         candidate_id = candidate.id
         if candidate_id not in self._found:
-            self._found[candidate_id] = read_content(candidate, self._state, self._mls)
+            self._found[candidate_id] = read_content(candidate, self._state, self._mls, self._group_id)
         return self._found[candidate_id]
 
     def note_votes(self, offer: Offer) -> None:
-        """Remember the votes that came with an offer, to rebuild the decision certificates that it names."""
+        """Remember the votes that came with an offer, to rebuild the decision certificates that it names.
+
+        And who has signed it: the leader that offers a candidate first answers for its structure.
+        """
+        self._offered_by.setdefault(offer.candidate.id, Address(offer.leader))
         shown: dict[bytes, list[SignedVote]] = {}
         for message in offer.votes:
             try:
@@ -190,13 +268,15 @@ class Candidates:
             for vote in votes
             if vote.voter in item.tally.voters and item.votes.get((Address(vote.voter), vote.choice)) == vote
         ]
-        certificate = Certificate.collect(item.proposal_id, sorted(genuine, key=lambda v: v.voter), item.tally.n)
+        voted = sorted(genuine, key=lambda v: v.voter)
+        certificate = Certificate.collect(item.proposal_id, voted, item.tally.n, share=item.tally.share)
         return certificate is not None and certificate.hash == entry.certificate_hash
 
     def forget(self, candidate_id: CandidateId) -> None:
         """The round does not hold it: drop what was found out about it."""
         self._found.pop(candidate_id, None)
         self._shown.pop(candidate_id, None)
+        self._offered_by.pop(candidate_id, None)
         self._left_out.pop(candidate_id, None)
         self._told.discard(candidate_id)
 
@@ -208,6 +288,9 @@ class Candidates:
         if finding.verdict is Verdict.INVALID and candidate.id not in self._told:
             self._told.add(candidate.id)
             step.refuse(Reason.INVALID, f"{finding.check}: {finding.detail}")
+            leader = self._offered_by.get(candidate.id)
+            if leader is not None:
+                step.tell(Faulted(leader, finding.check, finding.detail))
         return finding.verdict
 
     def _finding(self, candidate: Candidate, *, fresh: bool, now: Instant) -> Finding | None:
@@ -217,7 +300,7 @@ class Candidates:
         if isinstance(content, Finding):
             return content
         items = self._governance.items
-        wrong = check_content(content, items, self._state.roster)
+        wrong = check_content(content, items, self._state, self._follow_content)
         if wrong is not None or not fresh:
             return wrong
         approved = [item for item in self._governance.approved() if _is_in_date(item, now)]
@@ -307,7 +390,7 @@ class Candidates:
                 if ack.member in item.tally.voters
             ]
             counts = {"yes": said.count(1), "no": said.count(2), "none": len(said) - said.count(1) - said.count(2)}
-            if is_refusal(item.tally.n, silence=Silence.COUNTS_AS_YES, **counts):
+            if is_refusal(item.tally.n, silence=Silence.COUNTS_AS_YES, share=item.tally.share, **counts):
                 return False
         return True
 
@@ -337,6 +420,9 @@ class Candidates:
             content = self.content(candidate)
             assert isinstance(content, Content)
             packages = [package.encoded for package in content.staged.adds]
+        return self._admitted(packages)
+
+    def _admitted(self, packages: Iterable[bytes]) -> list[tuple[Address, bytes]]:
         admitted = []
         for package in packages:
             try:

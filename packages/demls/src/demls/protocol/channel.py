@@ -65,9 +65,10 @@ def unseal(channel: Channel, sealed: bytes, engine: Engine) -> Payload | None:
     if padded is None or len(padded) < _LENGTH_BYTES:
         return None
     size = int.from_bytes(padded[:_LENGTH_BYTES], "big")
-    if len(padded) != padded_size(size) or any(padded[_LENGTH_BYTES + size :]):
+    end = _LENGTH_BYTES + size
+    if len(padded) != padded_size(size) or padded[end:] != bytes(len(padded) - end):
         return None
     try:
-        return decode_message(padded[_LENGTH_BYTES : _LENGTH_BYTES + size], Frame).payload
+        return decode_message(padded[_LENGTH_BYTES:end], Frame).payload
     except WireError:
         return None

@@ -98,13 +98,7 @@ class Chat:
             overdue = sorted(counter for counter, since in heard.missing.items() if step.now >= since + GAP_PATIENCE)
             if not overdue:
                 continue
-            first = last = overdue[0]
-            for counter in overdue[1:]:
-                if counter != last + 1:
-                    step.tell(MessagesMissing(sender, first, last))
-                    first = counter
-                last = counter
-            step.tell(MessagesMissing(sender, first, last))
+            _tell_missing(sender, overdue, step)
             for counter in overdue:
                 del heard.missing[counter]
             self._ledger.put(b"chat/heard/" + sender, heard)
@@ -113,7 +107,21 @@ class Chat:
         waiting = [since for heard in self._heard.values() for since in heard.missing.values()]
         return Instant(min(waiting) + GAP_PATIENCE) if waiting else None
 
-    def forget(self, member: Address) -> None:
-        """A member left or came back: its counters start anew."""
-        if self._heard.pop(member, None) is not None:
+    def forget(self, member: Address, step: Step) -> None:
+        """A member left or came back: its counters start anew. What is missing of it now will hardly come."""
+        heard = self._heard.pop(member, None)
+        if heard is not None:
+            if heard.missing:
+                _tell_missing(member, sorted(heard.missing), step)
             self._ledger.delete(b"chat/heard/" + member)
+
+
+def _tell_missing(sender: Address, counters: list[int], step: Step) -> None:
+    """Tell of missing messages as ranges; ``counters`` in ascending order."""
+    first = last = counters[0]
+    for counter in counters[1:]:
+        if counter != last + 1:
+            step.tell(MessagesMissing(sender, first, last))
+            first = counter
+        last = counter
+    step.tell(MessagesMissing(sender, first, last))

@@ -3,32 +3,30 @@
 One leader a view offers a candidate; members acknowledge it, lock it on a quorum of acknowledgements, and merge it on
 a quorum of locks, the certificate. The lock survives view changes, so no two candidates of one state can both get a
 certificate while fewer than a third of the members sign twice. This module knows views, statements and timers; what a
-candidate means is asked of its ``Host``.
+candidate means is asked of its ``Host`` (``round_host.py``).
 
-The transitions are literal data (``TRANSITIONS``); the diagram in the documentation is made from them.
+The transitions and timers are literal data (``TRANSITIONS``, ``TIMERS``); the documentation's diagram is made of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
 
 from demls.protocol import policy as bounds
+from demls.protocol.checks import Verdict
 from demls.protocol.events import Misbehaved, Reason
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
+from demls.protocol.round_host import Host, Mint
 from demls.protocol.step import Step
-from demls.protocol.validation import Verdict
 from demls.wire.ids import Address, CandidateId, Duration, Epoch, Head, Instant, View
 from demls.wire.messages import (
     Candidate,
     Offer,
-    Proposal,
     RoundStatement,
     StatementKind,
-    Vote,
     decode_message,
     encode_message,
 )
@@ -47,62 +45,6 @@ class Phase(StrEnum):
     LOCKED = "locked"
 
 
-@dataclass(frozen=True, slots=True)
-class Mint:
-    """A fresh candidate with what lets others judge it."""
-
-    candidate: Candidate
-    votes: tuple[Vote, ...]
-    proposals: tuple[Proposal, ...]
-
-
-class Host(Protocol):
-    """What a round asks of its group."""
-
-    def has_work(self) -> bool:
-        """Is there approved work here?"""
-
-    def is_all_about(self, member: Address) -> bool:
-        """Is the removal of ``member`` all the approved work there is? It cannot commit that itself."""
-
-    def mint(self, view: View, step: Step) -> Mint | None:
-        """A fresh candidate with all approved work that the own member may commit."""
-
-    def judge(self, candidate: Candidate, *, fresh: bool, step: Step) -> Verdict:
-        """Fresh: all checks. Otherwise, certified by others: only those that the candidate alone decides."""
-
-    def learn(self, candidate: Candidate) -> None:
-        """Read what a candidate does, so that it can be asked about by its id."""
-
-    def forget(self, candidate: CandidateId) -> None:
-        """The round holds this candidate no longer."""
-
-    def minted_in(self, candidate: CandidateId) -> View | None:
-        """The view in which a judged candidate was minted."""
-
-    def choices(self, candidate: CandidateId) -> bytes:
-        """The own votes on the entries of a judged candidate, for the ack."""
-
-    def is_good(self, candidate: CandidateId, acks: Iterable[RoundStatement]) -> bool:
-        """Do these acks, with the votes they carry, make a certificate that is no refusal of any entry?"""
-
-    def quorum(self, candidate: CandidateId) -> int:
-        """How many acks or locks a candidate needs; ``NIL``: how many end a phase."""
-
-    def carry(self, candidate: CandidateId) -> tuple[tuple[Vote, ...], tuple[Proposal, ...]]:
-        """Votes and proposals of a candidate's entries, to send along when it is proposed again."""
-
-    def lock(self, candidate: CandidateId) -> None:
-        """The own member is locked on this candidate: its entries no longer change here."""
-
-    def settle(self, candidate: Candidate, view: View, locks: tuple[RoundStatement, ...], step: Step) -> None:
-        """Merge: the candidate has its certificate."""
-
-    def sign(self, label: str, content: bytes) -> bytes: ...
-
-    def verify(self, member: bytes, label: str, content: bytes, signature: bytes) -> bool: ...
-
-
 @dataclass(slots=True)
 class Position:
     """Where the own member stands; durable before anything that follows from it is sent."""
@@ -118,6 +60,33 @@ class Position:
     locks_at: int | None = None
     repeat_at: int | None = None
     opened_at: int | None = None
+
+
+@dataclass(slots=True)
+class Said:
+    """What was said of one kind in one view: by whom, and how many named which candidate."""
+
+    by_member: dict[Address, RoundStatement] = field(default_factory=dict)
+    named: dict[CandidateId, int] = field(default_factory=dict)
+
+    def add(self, statement: RoundStatement) -> None:
+        """The first statement of its member."""
+        candidate = CandidateId(statement.candidate)
+        self.by_member[Address(statement.member)] = statement
+        self.named[candidate] = self.named.get(candidate, 0) + 1
+
+
+_NOTHING = Said()
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """``when`` in words, for the table; ``at``: the time by which something is due without a message, None if never."""
+
+    phases: tuple[Phase, ...]
+    when: str
+    does: str
+    at: Callable[[Round], int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +130,16 @@ class Round:
         self.at = Position()
         self.offers: dict[View, Offer] = {}
         self.candidates: dict[CandidateId, Candidate] = {}
-        self._statements: dict[tuple[StatementKind, View], dict[Address, RoundStatement]] = {}
+        self._acks: dict[View, Said] = {}
+        self._locks: dict[View, Said] = {}
         self._reached: dict[Address, View] = {}
+        """The highest view in which a member was heard."""
+        self._gathered: dict[View, int] = {}
+        """How many others have this view as their highest; only views of somebody."""
+        self._followed = -1
+        """The highest view that f + 1 others have reached."""
+        self._verdicts: dict[CandidateId, Verdict] = {}
+        """Of the fresh offers that were judged since ``advance`` began: nothing changes them until it ends."""
         self.is_settled = False
 
     # --- Life ---------------------------------------------------------------------------------------------------
@@ -239,8 +216,8 @@ class Round:
         if not self._is_near(view):
             self._note_far(statement, step)
             return False
-        known = self._statements.get((kind, view), {}).get(member)
-        if known is not None and known.content(self._group_id) == statement.content(self._group_id):
+        known = self.statements(kind, view).get(member)
+        if known is not None and _content(known) == _content(statement):
             return False
         if len(statement.candidate) not in (0, 32):
             step.refuse(Reason.INVALID, "a round statement about no candidate id")
@@ -267,12 +244,36 @@ class Round:
         step.refuse(Reason.LIMIT, "a round statement for a view far away")
 
     def _keep(self, statement: RoundStatement) -> None:
-        key = StatementKind(statement.kind), View(statement.view)
-        self._statements.setdefault(key, {})[Address(statement.member)] = statement
-        self._heard(Address(statement.member), View(statement.view))
+        view = View(statement.view)
+        views = self._acks if statement.kind == StatementKind.ACK else self._locks
+        if view not in views:
+            views[view] = Said()
+        views[view].add(statement)
+        self._heard(Address(statement.member), view)
 
     def _heard(self, member: Address, view: View) -> None:
-        self._reached[member] = max(view, self._reached.get(member, View(-1)))
+        before = self._reached.get(member)
+        if before is not None and view <= before:
+            return
+        self._reached[member] = view
+        if member == self._own:
+            return
+        self._gathered[view] = self._gathered.get(view, 0) + 1
+        if before is not None:
+            self._gathered[before] -= 1
+            if not self._gathered[before]:
+                del self._gathered[before]
+        if view > self._followed:
+            self._followed = self._common_view()
+
+    def _common_view(self) -> int:
+        """The highest view that f + 1 others have reached, -1 if they have reached none."""
+        others = 0
+        for view in sorted(self._gathered, reverse=True):
+            others += self._gathered[view]
+            if others > self._roster.f:
+                return view
+        return -1
 
     def _is_near(self, view: View) -> bool:
         return self.at.view - bounds.VIEWS_BEHIND_MAX <= view <= self.at.view + bounds.VIEWS_AHEAD_MAX
@@ -282,13 +283,19 @@ class Round:
     def leader(self, view: int) -> Address:
         return self._leaders[view % len(self._leaders)]
 
+    def _said(self, kind: StatementKind, view: int) -> Said:
+        return (self._acks if kind is StatementKind.ACK else self._locks).get(View(view), _NOTHING)
+
     def statements(self, kind: StatementKind, view: int) -> dict[Address, RoundStatement]:
-        return self._statements.get((kind, View(view)), {})
+        return self._said(kind, view).by_member
 
     def supporters(self, kind: StatementKind, view: int, candidate: bytes) -> tuple[RoundStatement, ...]:
         """Statements of one view for one candidate, by member."""
         held = self.statements(kind, view)
         return tuple(held[member] for member in sorted(held) if held[member].candidate == candidate)
+
+    def _is_quorum_of_nil(self, kind: StatementKind, view: int) -> bool:
+        return self._said(kind, view).named.get(NIL, 0) >= self._host.quorum(NIL)
 
     def view_time(self, view: int) -> Duration:
         """T(v) = T0 * min(1 + 0.4 v, 6)."""
@@ -307,10 +314,10 @@ class Round:
         return len(self.statements(kind, view)) >= self._host.quorum(NIL)
 
     def _note_quorums(self, kind: StatementKind, view: View, step: Step) -> None:
-        if view == self.at.view and self._is_heard(kind, view):
-            if kind is StatementKind.ACK and self.at.acks_at is None:
+        if view == self.at.view:
+            if kind is StatementKind.ACK and self.at.acks_at is None and self._is_heard(kind, view):
                 self.at.acks_at = step.now
-            if kind is StatementKind.LOCK and self.at.locks_at is None:
+            if kind is StatementKind.LOCK and self.at.locks_at is None and self._is_heard(kind, view):
                 self.at.locks_at = step.now
         if kind is StatementKind.ACK and view > self.at.best_view:
             best = self._good_candidate(view, step)
@@ -320,27 +327,27 @@ class Round:
 
     def _good_candidate(self, view: int, step: Step) -> CandidateId | None:
         """The candidate with a good quorum of acks in ``view``, if its bytes are here."""
-        named = {statement.candidate for statement in self.statements(StatementKind.ACK, view).values()}
-        for candidate in sorted(named - {NIL}):
-            body = self.candidates.get(CandidateId(candidate))
-            acks = self.supporters(StatementKind.ACK, view, candidate)
-            if body is None or len(acks) < self._host.quorum(CandidateId(candidate)):
+        named = self._said(StatementKind.ACK, view).named
+        for candidate in sorted(named):
+            body = self.candidates.get(candidate)  # there is none of nil
+            if body is None or named[candidate] < self._host.quorum(candidate):
                 continue
             is_sound = self._host.judge(body, fresh=False, step=step) is Verdict.VALID
-            if is_sound and self._host.is_good(CandidateId(candidate), acks):
-                return CandidateId(candidate)
+            if is_sound and self._host.is_good(candidate, self.supporters(StatementKind.ACK, view, candidate)):
+                return candidate
         return None
 
     # --- Moving -------------------------------------------------------------------------------------------------
 
     def advance(self, step: Step) -> None:
         """Do everything that is due: settle, skip, lead, and move through the phases."""
+        self._verdicts.clear()
         for _ in range(_STEPS_MAX):
             if self.is_settled or self._settle(step):
                 return
             self._skip(step)
             self._lead(step)
-            due = next((t for t in TRANSITIONS if t.phase is self.at.phase and t.guard(self, step)), None)
+            due = next((transition for transition in _FROM[self.at.phase] if transition.guard(self, step)), None)
             if due is None:
                 return
             self.at.phase = due.to
@@ -350,23 +357,18 @@ class Round:
 
     def _settle(self, step: Step) -> bool:
         """q locks of one view for one candidate whose bytes are here."""
-        for (kind, view), held in self._statements.items():
-            if kind is not StatementKind.LOCK:
-                continue
-            for candidate in {statement.candidate for statement in held.values()} - {NIL}:
-                locks = self.supporters(kind, view, candidate)
-                body = self.candidates.get(CandidateId(candidate))
-                if body is not None and len(locks) >= self._host.quorum(CandidateId(candidate)):
-                    self._host.settle(body, view, locks, step)
+        for view, said in self._locks.items():
+            for candidate, count in said.named.items():
+                body = self.candidates.get(candidate)  # there is none of nil
+                if body is not None and count >= self._host.quorum(candidate):
+                    self._host.settle(body, view, self.supporters(StatementKind.LOCK, view, candidate), step)
                     return True
         return False
 
     def _skip(self, step: Step) -> None:
         """f + 1 members are in higher views: enter the highest that so many have reached."""
-        ahead = [view for member, view in self._reached.items() if view > self.at.view and member != self._own]
-        if len(ahead) > self._roster.f:
-            reached = sorted(ahead, reverse=True)
-            self._enter(View(reached[self._roster.f]), step)
+        if self._followed > self.at.view:
+            self._enter(View(self._followed), step)
             self.at.phase = Phase.WAITING
             self._save()
 
@@ -383,9 +385,10 @@ class Round:
     def _forget_statements(self) -> None:
         """Drop what was said in views long past, but for the certificate of the best candidate."""
         oldest = self.at.view - bounds.VIEWS_BEHIND_MAX
-        for kind, view in [key for key in self._statements if key[1] < oldest and key[1] != self.at.best_view]:
-            for statement in self._statements.pop((kind, view)).values():
-                self._ledger.delete(_statement_key(statement))
+        for views in (self._acks, self._locks):
+            for view in [view for view in views if view < oldest and view != self.at.best_view]:
+                for statement in views.pop(view).by_member.values():
+                    self._ledger.delete(_statement_key(statement))
 
     def _lead(self, step: Step) -> None:
         """Offer the best candidate, or a fresh one once the batch window is over."""
@@ -399,7 +402,7 @@ class Round:
             acks = self.supporters(StatementKind.ACK, self.at.best_view, self.at.best)
             votes, proposals = self._host.carry(candidate.id)
             self._offer(Mint(candidate, votes, proposals), acks, step)
-        elif step.now >= self._batch_end():
+        elif step.now >= self._batch_end() or not self._host.expects_more():
             fresh = self._host.mint(view, step)
             if fresh is not None:
                 self._offer(fresh, (), step)
@@ -445,8 +448,7 @@ class Round:
         return self._has_reason() or self.is_acceptable(step)
 
     def _has_reason(self) -> bool:
-        others = sum(1 for member, view in self._reached.items() if view >= self.at.view and member != self._own)
-        return bool(self._host.has_work() or self.at.best or others > self._roster.f)
+        return bool(self.at.best) or self._followed >= self.at.view or self._host.has_work()
 
     def is_pointless(self, step: Step) -> bool:  # noqa: ARG002 - guards have one form
         """The work is gone, nothing was acked, and too few members are here for the others to come."""
@@ -468,12 +470,18 @@ class Round:
         if not offer.certificate:
             if self.at.lock not in (NIL, candidate):
                 return False
-            verdict = self._host.judge(offer.candidate, fresh=True, step=step)
+            verdict = self._judge_fresh(offer.candidate, step)
             return verdict is Verdict.VALID and self._host.minted_in(candidate) == self.at.view
         certified = self._certified_view(offer, step)
         if certified is None or (self.at.lock != candidate and self.at.lock_view > certified):
             return False
         return self._host.judge(offer.candidate, fresh=False, step=step) is Verdict.VALID
+
+    def _judge_fresh(self, candidate: Candidate, step: Step) -> Verdict:
+        """Once in a call of ``advance``, however many guards ask."""
+        if candidate.id not in self._verdicts:
+            self._verdicts[candidate.id] = self._host.judge(candidate, fresh=True, step=step)
+        return self._verdicts[candidate.id]
 
     def _certified_view(self, offer: Offer, step: Step) -> View | None:
         """The earlier view in which the offer's certificate shows a good quorum of acks for it."""
@@ -510,8 +518,10 @@ class Round:
         if step.now >= self._offer_end():
             return True
         leader, offer = self.leader(self.at.view), self.offers.get(View(self.at.view))
+        if offer is not None and offer.certificate:
+            return self._host.judge(offer.candidate, fresh=False, step=step) is Verdict.INVALID
         if offer is not None:
-            return self._host.judge(offer.candidate, fresh=not offer.certificate, step=step) is Verdict.INVALID
+            return self._judge_fresh(offer.candidate, step) is Verdict.INVALID
         return not self.at.best and self._host.is_all_about(leader)
 
     def ack_nil(self, step: Step) -> None:
@@ -531,22 +541,20 @@ class Round:
 
     def must_lock_nil(self, step: Step) -> bool:
         """A quorum of nil acks, or half a view time since a quorum of acks of any kind."""
-        nil = len(self.supporters(StatementKind.ACK, self.at.view, NIL)) >= self._host.quorum(NIL)
-        return nil or self._is_over(self.at.acks_at, step)
+        return self._is_over(self.at.acks_at, step) or self._is_quorum_of_nil(StatementKind.ACK, self.at.view)
 
     def lock_nil(self, step: Step) -> None:
         self._state(StatementKind.LOCK, NIL, b"", step)
 
     def must_go_on(self, step: Step) -> bool:
         """A quorum of nil locks, or half a view time since a quorum of locks of any kind."""
-        nil = len(self.supporters(StatementKind.LOCK, self.at.view, NIL)) >= self._host.quorum(NIL)
-        return nil or self._is_over(self.at.locks_at, step)
+        return self._is_over(self.at.locks_at, step) or self._is_quorum_of_nil(StatementKind.LOCK, self.at.view)
 
     def _is_over(self, since: int | None, step: Step) -> bool:
         return since is not None and step.now >= since + self.view_time(self.at.view) // 2
 
     def goes_on_idle(self, step: Step) -> bool:
-        return self.must_go_on(step) and not self._host.has_work() and not self.at.best
+        return self.must_go_on(step) and not self.at.best and not self._host.has_work()
 
     def next_view(self, step: Step) -> None:
         self._enter(View(self.at.view + 1), step)
@@ -576,18 +584,42 @@ class Round:
         """When to call ``advance`` next although nothing arrives; what was due by ``now`` has been done."""
         if not self.is_open or self.is_settled:
             return None
-        half = self.view_time(self.at.view) // 2
-        times = [self.at.repeat_at]
-        if self.at.phase is Phase.WAITING:
-            times.append(self._offer_end())
-            if self.leader(self.at.view) == self._own and View(self.at.view) not in self.offers:
-                times.append(self._batch_end())
-        if self.at.phase is Phase.ACKED and self.at.acks_at is not None:
-            times.append(self.at.acks_at + half)
-        if self.at.phase is Phase.LOCKED and self.at.locks_at is not None:
-            times.append(self.at.locks_at + half)
-        return min((Instant(time) for time in times if time is not None and time > now), default=None)
+        due = (timer.at(self) for timer in TIMERS if self.at.phase in timer.phases)
+        return min((Instant(time) for time in due if time is not None and time > now), default=None)
 
+    def repeats_at(self) -> int | None:
+        return self.at.repeat_at
+
+    def leads_at(self) -> int | None:
+        """When the own member, leading, stops waiting for more work."""
+        is_leading = self.leader(self.at.view) == self._own and View(self.at.view) not in self.offers
+        return self._batch_end() if is_leading else None
+
+    def gives_up_at(self) -> int | None:
+        return self._offer_end()
+
+    def locks_nil_at(self) -> int | None:
+        return None if self.at.acks_at is None else self.at.acks_at + self.view_time(self.at.view) // 2
+
+    def goes_on_at(self) -> int | None:
+        return None if self.at.locks_at is None else self.at.locks_at + self.view_time(self.at.view) // 2
+
+
+_OPEN = (Phase.WAITING, Phase.ACKED, Phase.LOCKED)
+
+TIMERS: tuple[Timer, ...] = (
+    Timer(_OPEN, "every 2 s", "repeat the own statements and offer, ask one member what is missing", Round.repeats_at),
+    Timer(
+        (Phase.WAITING,),
+        "the batch window after entering view 0, at once in later views or when nothing else is being decided",
+        "the leader offers a candidate",
+        Round.leads_at,
+    ),
+    Timer((Phase.WAITING,), "the batch window and the view's time after entering it", "ack nil", Round.gives_up_at),
+    Timer((Phase.ACKED,), "half a view time after q acks of any kind", "lock nil", Round.locks_nil_at),
+    Timer((Phase.LOCKED,), "half a view time after q locks of any kind", "the next view", Round.goes_on_at),
+)
+"""What is due by time alone. A view lasts T0 * min(1 + 0.4 v, 6), T0 twice the delivery time, at least 4 s."""
 
 TRANSITIONS: tuple[Transition, ...] = (
     Transition(
@@ -623,6 +655,21 @@ TRANSITIONS: tuple[Transition, ...] = (
     ),
 )
 """Settling (q locks of one view for one candidate) comes before all of them, in any phase and from any view."""
+
+_FROM = {phase: tuple(transition for transition in TRANSITIONS if transition.phase is phase) for phase in Phase}
+
+
+def _content(statement: RoundStatement) -> tuple[int | bytes, ...]:
+    """All that it says: two statements with the same may still differ in their signatures."""
+    return (
+        statement.epoch,
+        statement.head,
+        statement.view,
+        statement.kind,
+        statement.candidate,
+        statement.choices,
+        statement.member,
+    )
 
 
 def _offer_key(view: int) -> bytes:

@@ -14,7 +14,6 @@ from demls.protocol.commit_round import Round
 from demls.protocol.governance import Governance
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
-from demls.protocol.views import ProposalStatus
 from demls.wire.ids import Address, Epoch, Head, Instant, ProposalId
 from demls.wire.messages import (
     STATED_PROPOSALS_MAX,
@@ -59,9 +58,8 @@ class History:
 
     def leaving(self, epoch: int) -> SettledCommit | None:
         """The settled commit that left ``epoch``, if it is still kept."""
-        for _, raw in self._ledger.bytes_under(_key(epoch)):
-            return decode_message(raw, SettledCommit)
-        return None
+        raw = self._ledger.find_bytes(_key(epoch))
+        return None if raw is None else decode_message(raw, SettledCommit)
 
     def answer(self, epoch: Epoch, now: Instant) -> SettledCommit | None:
         """For a member seen in an old epoch; at most once in a while, so that nobody can make others shout."""
@@ -105,8 +103,7 @@ def make_digest(
 ) -> Digest:
     """What the own member holds of the open work of this state."""
     proposals = tuple(
-        ProposalState(item.proposal_id, roster.bitmap(voter for voter, _ in item.votes))
-        for item in governance.in_flight()
+        ProposalState(item.proposal_id, roster.bitmap(voter for voter, _ in item.votes)) for item in governance.alive()
     )[:STATED_PROPOSALS_MAX]
     unsigned = Digest(
         current.epoch,
@@ -140,8 +137,7 @@ def answer_digest(wanted: Digest, *, current: Round, governance: Governance, ros
     answer: list[Payload] = []
     held = {ProposalId(state.proposal_id): roster.marked(state.voted) for state in wanted.proposals}
     for item in governance.items.values():
-        is_open = item.status in (ProposalStatus.OPEN, ProposalStatus.APPROVED)
-        if not is_open and item.proposal_id not in held:
+        if item.is_closed and item.proposal_id not in held:
             continue
         if item.proposal_id not in held:
             answer.append(item.proposal)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from demls_consensus import wallet_recover
 
@@ -94,6 +95,12 @@ def parse_binding(extensions: dict[int, bytes]) -> Binding:
         raise CredentialRefused("The wallet binding cannot be read.") from problem
 
 
+@lru_cache(maxsize=1024)
+def _signer(sentence: str, signature: bytes) -> bytes | None:
+    """Whose wallet signed; remembered, since each leaf is checked when it is proposed, voted on and committed."""
+    return wallet_recover(sentence.encode(), signature)
+
+
 def check_leaf(identity: bytes, signature_key: bytes, extensions: dict[int, bytes], now: Instant | None) -> Credential:
     """The credential of a leaf whose wallet binding verifies. Raises CredentialRefused.
 
@@ -116,6 +123,6 @@ def check_leaf(identity: bytes, signature_key: bytes, extensions: dict[int, byte
         Instant(binding.issued),
         Instant(binding.expires),
     )
-    if wallet_recover(sentence.encode(), binding.signature) != credential.address:
+    if _signer(sentence, binding.signature) != credential.address:
         raise CredentialRefused("The wallet binding is not signed by the wallet it names.")
     return credential

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from demls.wire.ids import Address, CandidateId, Epoch, Instant, ProposalId
+from demls.wire.ids import Address, CandidateId, Epoch, Instant, ProposalId, View
+from demls.wire.messages import Charter
 
 
 class Reason(StrEnum):
@@ -111,6 +112,45 @@ class Settled(Event):
     joined: tuple[Address, ...]
     left: tuple[Address, ...]
     carried: tuple[ProposalId, ...]
+    view: View
+    """In which its committer led: those who led the views before it have lost their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class StewardsChanged(Event):
+    """A new steward list serves from ``epoch`` on. ``by_vote``: elected; else drawn anew because there is no choice."""
+
+    epoch: Epoch
+    stewards: tuple[Address, ...]
+    by_vote: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChanged(Event):
+    """The group has decided on another name, description or policy."""
+
+    epoch: Epoch
+    charter: Charter
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessorFounded(Event):
+    """A member has founded a successor of this group; ``link``: the own invite as text, empty if there is none."""
+
+    founder: Address
+    group_name: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Halted(Event):
+    """Two different commits of one epoch have a certificate: the members named signed both.
+
+    Governance rests in this group; people talk on and decide who founds it anew.
+    """
+
+    epoch: Epoch
+    double_signers: tuple[Address, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +177,23 @@ class Removed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Waiting(Event):
-    """A commit round waits for members that have not been heard in it; empty: it no longer waits."""
+    """A commit round waits for ``short`` of the members ``missing``, who have not been heard in it.
+
+    Empty: it no longer waits. ``needed``: the quorum.
+    """
 
     missing: tuple[Address, ...]
     needed: int
+    short: int
+
+
+@dataclass(frozen=True, slots=True)
+class Faulted(Event):
+    """A leader offered a candidate that breaks a numbered check, as its own signature proves."""
+
+    member: Address
+    check: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,31 +7,33 @@ that carries it is settled. Leaving needs no vote (LIP-104 §Member leave).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
-from demls_consensus import Certificate, Choice, Malformed, Recorded, SignedVote, Silence, Tally, Verdict, quorum
+from demls_consensus import Certificate, Choice, Malformed, Recorded, Share, SignedVote, Silence, Tally, Verdict
 
 from demls.protocol import policy as bounds
 from demls.protocol.admission import Meaning
+from demls.protocol.electorates import Electorate, Electorates
 from demls.protocol.engine import Engine
 from demls.protocol.events import Misbehaved, ProposalDecided, ProposalOpened, ProposalWithdrawn, Reason, VoteRecorded
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.step import Step
 from demls.protocol.views import ProposalStatus
-from demls.wire.ids import Address, Epoch, GroupId, Instant, LeafKey, ProposalId
+from demls.wire.ids import Address, Epoch, GroupId, Instant, ProposalId
 from demls.wire.messages import (
+    Awake,
     Change,
     ChangeRequest,
-    Electorate,
+    Dormant,
     Entry,
     Invite,
     Leave,
-    Policy,
     Proposal,
     Remove,
-    Seat,
+    Settings,
+    StewardElection,
     Vote,
     decode_message,
     encode_message,
@@ -40,7 +42,7 @@ from demls.wire.messages import (
 PROPOSAL_LABEL = "demls proposal"
 VOTE_LABEL = "demls vote"
 _GOING = (ProposalStatus.OPEN, ProposalStatus.APPROVED)
-_KIND_ORDER = {Leave: 0, Remove: 1, Invite: 2}
+_KIND_ORDER = {Leave: 0, StewardElection: 1, Settings: 2, Remove: 3, Dormant: 4, Awake: 5, Invite: 6}
 """Canonical order of kinds in a commit; within a kind by proposal id."""
 
 
@@ -130,25 +132,29 @@ class Governance:
         ledger: Ledger,
         engine: Engine,
         group_id: GroupId,
-        policy: Policy,
         meaning_of: Callable[[Change, Address], Meaning | None],
-        can_add: Callable[[bytes], bool],
+        fault_of: Callable[[Proposal], tuple[Reason, str] | None],
+        obstacle: Callable[[Item], str],
     ) -> None:
         """``meaning_of(change, owner)``: what it would do, None if it makes no sense by itself.
 
-        ``can_add(key package)``: does MLS take it into the group as it is now?
+        ``fault_of(proposal)``: what is wrong with a proposal that its owner has signed, None if nothing is.
+        ``obstacle(item)``: why the present state cannot carry it, by the chain alone; empty if it can.
         """
         self._ledger = ledger
         self._engine = engine
         self._group_id = group_id
-        self._policy = policy
         self._meaning_of = meaning_of
-        self._can_add = can_add
+        self._fault_of = fault_of
+        self._obstacle = obstacle
         self._scheme = VoteScheme(engine)
-        self._electorates: dict[Epoch, dict[Address, LeafKey]] = {}
+        self.electorates = Electorates(ledger)
         self._roster = Roster.empty()
         self._epoch = Epoch(0)
         self.items: dict[ProposalId, Item] = {}
+        self.changes = 0
+        """How often anything has changed here, to notice that it has."""
+        self._fresh: set[ProposalId] = set()
         self._early: dict[Address, dict[tuple[ProposalId, Choice], SignedVote]] = {}
         self.locked: frozenset[ProposalId] = frozenset()
         """Entries under a lock of the own: a late NO no longer changes them here."""
@@ -159,10 +165,7 @@ class Governance:
         """Read proposals and votes back from the ledger, in the state they were saved in."""
         self._roster = roster
         self._epoch = epoch
-        for key, electorate in self._ledger.under(b"electorate/", dict[bytes, bytes]):
-            self._electorates[Epoch(int.from_bytes(key, "big"))] = {
-                Address(address): LeafKey(leaf_key) for address, leaf_key in electorate.items()
-            }
+        self.electorates.load()
         for _, record in self._ledger.under(b"proposal/", ProposalRecord):
             proposal = decode_message(record.proposal, Proposal)
             item = self._make(proposal, Instant(record.first_seen), Instant(record.deadline))
@@ -183,52 +186,31 @@ class Governance:
                 item.votes[Address(vote.voter), vote.choice] = vote
                 item.tally.record(vote.voter, vote.choice)
 
-    def enter(self, roster: Roster, epoch: Epoch) -> None:
+    def enter(self, roster: Roster, electorate: Electorate) -> None:
         """A new state: its members may open proposals and decide what is opened in it."""
         self._roster = roster
-        self._epoch = epoch
-        electorate = {seat.address: seat.leaf_key for seat in roster.seats}
-        self._electorates[epoch] = electorate
-        self._ledger.put(_electorate_key(epoch), {bytes(address): bytes(key) for address, key in electorate.items()})
+        self._epoch = electorate.epoch
+        self.electorates.add(electorate)
         needed = {item.proposal.epoch for item in self.items.values()}
-        oldest = epoch - bounds.PAST_EPOCHS - 1  # one more than may be opened in, for work that was opened just before
-        for old in [old for old in self._electorates if old < oldest and old not in needed]:
-            del self._electorates[old]
-            self._ledger.delete(_electorate_key(old))
-
-    def adopt_electorate(self, epoch: Epoch, electorate: Mapping[Address, LeafKey]) -> None:
-        """The voters of an epoch before the own first one, from a verified sync."""
-        self._electorates.setdefault(epoch, dict(electorate))
-        self._ledger.put(_electorate_key(epoch), {bytes(address): bytes(key) for address, key in electorate.items()})
-
-    def electorate(self, epoch: int) -> Electorate:
-        """Who may decide what was opened in ``epoch``, for a sync; leaf indices are not needed there."""
-        known = self._electorates[Epoch(epoch)]
-        return Electorate(epoch, tuple(Seat(address, 0, key, 0) for address, key in known.items()))
+        oldest = self._epoch - bounds.PAST_EPOCHS - 1  # one more than may be opened in, for what was opened just before
+        for old in self.electorates.epochs():
+            if old < oldest and old not in needed:
+                self.electorates.forget(old)
 
     def recent_epochs(self) -> set[Epoch]:
         """Those in which a member that lags behind may still open something: joiners need their electorates too."""
-        return {epoch for epoch in self._electorates if epoch >= self._epoch - bounds.PAST_EPOCHS - 1}
-
-    def leaf_key_of(self, address: bytes, epoch: int) -> LeafKey | None:
-        """The key with which a member made statements in ``epoch``."""
-        return self._electorates.get(Epoch(epoch), {}).get(Address(address))
+        return {epoch for epoch in self.electorates.epochs() if epoch >= self._epoch - bounds.PAST_EPOCHS - 1}
 
     # --- Proposals ----------------------------------------------------------------------------------------------
 
-    def rule(self, change: Change) -> tuple[int, Silence]:
-        """(duration in ms, what silence means) for a kind of change."""
-        if isinstance(change, Leave):
-            return 0, Silence.COUNTS_FOR_NOTHING
-        rule = self._policy.invite if isinstance(change, Invite) else self._policy.remove
-        return rule.duration, Silence.COUNTS_AS_YES if rule.silence_is_yes else Silence.COUNTS_FOR_NOTHING
-
     def new_proposal(self, change: Change, owner: Address, private: bytes, now: Instant) -> Proposal:
         """A signed proposal of the own member."""
-        duration, _ = self.rule(change)
+        electorate = self.electorates.get(self._epoch)
+        assert electorate is not None
+        duration = electorate.rule(change).duration
         unsigned = Proposal(self._group_id, self._epoch, owner, ChangeRequest(change), now, duration, bytes(64))
         signature = self._engine.sign(private, PROPOSAL_LABEL, unsigned.id)
-        return Proposal(self._group_id, self._epoch, owner, ChangeRequest(change), now, duration, signature)
+        return replace(unsigned, signature=signature)
 
     def receive_proposal(self, proposal: Proposal, step: Step, *, solicited: bool = False) -> Item | None:
         """A proposal from the network, the own node, or (``solicited``) from a candidate that carries it.
@@ -242,8 +224,7 @@ class Governance:
         if refusal is not None:
             step.refuse(*refusal)
             return None
-        duration, _ = self.rule(proposal.change.payload)
-        item = self._make(proposal, step.now, Instant(step.now + duration))
+        item = self._make(proposal, step.now, Instant(step.now + proposal.duration))
         if item is None:
             step.refuse(Reason.INVALID, "a proposal whose change makes no sense")
             return None
@@ -252,6 +233,7 @@ class Governance:
             step.refuse(Reason.STALE, f"a proposal that came to nothing: {impossible}")
             return None
         self.items[proposal_id] = item
+        self._fresh.add(proposal_id)
         step.tell(ProposalOpened(proposal_id, Address(proposal.owner)))
         for votes in self._early.values():
             for choice in Choice:
@@ -262,6 +244,11 @@ class Governance:
         self._save(item)
         return item
 
+    def take_fresh(self) -> set[ProposalId]:
+        """Proposals that are new since the last call."""
+        fresh, self._fresh = self._fresh, set()
+        return fresh
+
     def has_room(self, owner: bytes) -> bool:
         """May this member open one more proposal?"""
         going = [item for item in self.items.values() if item.ended_at is None]
@@ -271,12 +258,13 @@ class Governance:
     def _refusal(self, proposal: Proposal, proposal_id: ProposalId, solicited: bool) -> tuple[Reason, str] | None:
         if proposal.group_id != self._group_id:
             return Reason.INVALID, "a proposal of another group"
-        key = self.leaf_key_of(proposal.owner, proposal.epoch)
-        if key is None:
+        electorate = self.electorates.get(proposal.epoch)
+        key = self.electorates.leaf_key_of(proposal.owner, proposal.epoch)
+        if key is None or electorate is None:
             return Reason.NOT_ENTITLED, "a proposal by no member of its epoch"
         if Address(proposal.owner) not in self._roster.addresses:
             return Reason.NOT_ENTITLED, "a proposal by a former member"
-        if proposal.duration != self.rule(proposal.change.payload)[0]:
+        if proposal.duration != electorate.rule(proposal.change.payload).duration:
             return Reason.INVALID, "a proposal with another duration than the policy's"
         in_epoch = sum(
             1
@@ -289,23 +277,30 @@ class Governance:
             return Reason.LIMIT, "too many open proposals"
         if not self._engine.verify(key, PROPOSAL_LABEL, proposal_id, proposal.signature):
             return Reason.FORGED, "a proposal that its owner did not sign"
-        return None
+        return self._fault_of(proposal)
 
     def _make(self, proposal: Proposal, first_seen: Instant, deadline: Instant) -> Item | None:
         meaning = self._meaning_of(proposal.change.payload, Address(proposal.owner))
         if meaning is None:
             return None
-        _, silence = self.rule(proposal.change.payload)
-        tally = self._tally(proposal, silence)
+        tally = self._tally(proposal)
         if tally is None:
             return None
         return Item(proposal, proposal.id, meaning, first_seen, deadline, tally)
 
-    def _tally(self, proposal: Proposal, silence: Silence) -> Tally | None:
-        electorate = self._electorates.get(Epoch(proposal.epoch), {})
-        seats = (self._roster.seat(address) for address in electorate)
-        voters = frozenset(bytes(seat.address) for seat in seats if seat and seat.since <= proposal.epoch)
-        return Tally(voters, silence) if voters else None
+    def _tally(self, proposal: Proposal) -> Tally | None:
+        """The count of those who decide it and are still in and counted; None if nobody is."""
+        electorate = self.electorates.get(proposal.epoch)
+        if electorate is None:
+            return None
+        change = proposal.change.payload
+        rule = electorate.rule(change)
+        seats = (self._roster.seat(address) for address in electorate.deciding(change))
+        voters = frozenset(
+            bytes(seat.address) for seat in seats if seat and seat.since <= proposal.epoch and not seat.dormant
+        )
+        silence = Silence.COUNTS_AS_YES if rule.silence_is_yes else Silence.COUNTS_FOR_NOTHING
+        return Tally(voters, silence, share=Share.from_code(rule.share)) if voters else None
 
     # --- Votes --------------------------------------------------------------------------------------------------
 
@@ -335,7 +330,7 @@ class Governance:
             return None
         if (Address(vote.voter), vote.choice) in item.votes:
             return None
-        key = self.leaf_key_of(vote.voter, item.proposal.epoch)
+        key = self.electorates.leaf_key_of(vote.voter, item.proposal.epoch)
         if key is None or vote.voter not in item.tally.voters:
             step.refuse(Reason.NOT_ENTITLED, "a vote by nobody who may vote on it")
             return None
@@ -367,6 +362,7 @@ class Governance:
         if recorded in (Recorded.REPEATED, Recorded.NOT_A_VOTER):
             return
         item.votes[Address(vote.voter), vote.choice] = vote
+        self.changes += 1
         self._ledger.put_bytes(_vote_key(vote), vote.encode())
         step.tell(VoteRecorded(item.proposal_id, Address(vote.voter), vote.choice is Choice.YES))
         if recorded is Recorded.EQUIVOCATION:
@@ -409,7 +405,7 @@ class Governance:
 
     def deadline(self) -> Instant | None:
         """When ``tick`` has something to judge."""
-        going = list(self.in_flight())
+        going = (item for item in self.items.values() if item.status in _GOING)
         free = [item for item in going if item.proposal_id not in self.locked]
         times = [item.deadline for item in free if item.status is ProposalStatus.OPEN]
         times += [item.meaning.expires for item in free if item.meaning.expires]
@@ -417,7 +413,15 @@ class Governance:
 
     def needed(self, item: Item) -> int:
         """How many YES votes decide at once."""
-        return quorum(item.tally.n) if item.needs_votes else 0
+        return item.tally.needed if item.needs_votes else 0
+
+    def has_work(self) -> bool:
+        """Is anything approved?"""
+        return any(item.status is ProposalStatus.APPROVED for item in self.items.values())
+
+    def is_deciding(self) -> bool:
+        """Is anything open?"""
+        return any(item.status is ProposalStatus.OPEN for item in self.items.values())
 
     def approved(self) -> list[Item]:
         """Approved work in canonical order; of several with one effect only the lowest."""
@@ -433,7 +437,7 @@ class Governance:
         """The decision certificate, if a quorum voted YES."""
         voters = item.tally.voters
         votes = [vote for (voter, _), vote in sorted(item.votes.items(), key=lambda kv: kv[0][0]) if voter in voters]
-        return Certificate.collect(item.proposal_id, votes, len(voters))
+        return Certificate.collect(item.proposal_id, votes, len(voters), share=item.tally.share)
 
     def entry(self, item: Item) -> Entry:
         """How a commit names this work. Leaving and consent by silence have no certificate."""
@@ -451,14 +455,14 @@ class Governance:
 
     # --- Settling -----------------------------------------------------------------------------------------------
 
-    def settle(self, carried: Iterable[ProposalId], roster: Roster, epoch: Epoch, step: Step) -> None:
+    def settle(self, carried: Iterable[ProposalId], roster: Roster, electorate: Electorate, step: Step) -> None:
         """A commit was merged: mark what it carried, withdraw what became impossible, count again."""
         self.locked = frozenset()
         for proposal_id in carried:
             item = self.items.get(proposal_id)
             if item is not None:
-                self._end(item, ProposalStatus.COMMITTED, item.reason, step, epoch)
-        self.enter(roster, epoch)
+                self._end(item, ProposalStatus.COMMITTED, item.reason, step, electorate.epoch)
+        self.enter(roster, electorate)
         for item in list(self.items.values()):
             if item.is_closed:
                 continue
@@ -470,11 +474,11 @@ class Governance:
             if impossible:
                 self._withdraw(item, impossible, step)
                 continue
-            tally = self._tally(item.proposal, item.tally.silence)
+            tally = self._tally(item.proposal)
             if tally is None:
                 self._withdraw(item, "Nobody who may decide it is left.", step)
                 continue
-            if tally.n != item.tally.n:
+            if tally.voters != item.tally.voters:
                 for voter, choice in item.votes:
                     tally.record(voter, choice)
                 item.tally = tally
@@ -496,10 +500,11 @@ class Governance:
         owner = self._roster.seat(item.proposal.owner)
         if owner is None or owner.since > item.proposal.epoch:
             return "Who proposed it is no longer in the group."
-        is_going = item.ended_at is None
-        if is_going and isinstance(item.change, Invite) and not self._can_add(item.change.key_package_bytes):
-            return "The key package does not fit this group: it repeats a key, or was made by another version of demls."
-        return ""
+        if isinstance(item.change, Invite) and item.change.sponsor:
+            sponsor = self._roster.seat(item.change.sponsor)
+            if sponsor is None or sponsor.since > item.proposal.epoch:
+                return "Who made the invite link is no longer in the group."
+        return self._obstacle(item)
 
     def _withdraw(self, item: Item, reason: str, step: Step) -> None:
         self._end(item, ProposalStatus.WITHDRAWN, reason, step)
@@ -522,14 +527,14 @@ class Governance:
             if kept <= bounds.ENDED_PROPOSALS_KEPT:
                 return
             kept -= len(ended[epoch])
-            self._electorates.pop(Epoch(epoch), None)
-            self._ledger.delete(_electorate_key(epoch))
+            self.electorates.forget(Epoch(epoch))
             for item in ended[epoch]:
                 del self.items[item.proposal_id]
                 self._ledger.delete(b"proposal/" + item.proposal_id)
                 self._ledger.delete_all(b"vote/" + item.proposal_id)
 
     def _save(self, item: Item) -> None:
+        self.changes += 1
         self._ledger.put(
             b"proposal/" + item.proposal_id,
             ProposalRecord(
@@ -546,15 +551,13 @@ class Governance:
             ),
         )
 
+    def alive(self) -> Iterator[Item]:
+        """What may still come into a commit, in canonical order: refused work too, since voters may leave."""
+        yield from sorted((item for item in self.items.values() if not item.is_closed), key=Item.order)
+
     def in_flight(self) -> Iterator[Item]:
         """Open and approved work, in canonical order."""
-        for item in sorted(self.items.values(), key=Item.order):
-            if item.status in _GOING:
-                yield item
-
-
-def _electorate_key(epoch: int) -> bytes:
-    return b"electorate/" + epoch.to_bytes(8, "big")
+        yield from sorted((item for item in self.items.values() if item.status in _GOING), key=Item.order)
 
 
 def _vote_key(vote: SignedVote) -> bytes:

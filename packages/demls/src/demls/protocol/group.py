@@ -6,36 +6,35 @@ from the engine. Hostile input never raises; what people ask for and cannot have
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from demls.protocol import policy as bounds
-from demls.protocol.channel import Channel, joiner_channel, seal, unseal
-from demls.protocol.continuity import DIGEST_LABEL, answer_digest, first_head, lacks, make_digest
-from demls.protocol.credential import BINDING_EXTENSION, CredentialRefused, Device, check_leaf
+from demls.protocol.asking import Asking
+from demls.protocol.channel import seal
+from demls.protocol.credential import BINDING_EXTENSION, Device
+from demls.protocol.duties import Duties
 from demls.protocol.effects import Change as RecordChange
 from demls.protocol.effects import Effects, Outbound
-from demls.protocol.engine import Engine, EngineError, MlsGroup, OwnMessage
+from demls.protocol.engine import Engine, EngineError, MlsGroup
 from demls.protocol.errors import (
-    BadInvite,
     BadSnapshot,
     NotAMember,
     RequestRefused,
     TooMuch,
-    UnknownMember,
     UnknownProposal,
 )
 from demls.protocol.events import Joined, ProposalDecided, Reason, Rejected, Removed, Waiting
-from demls.protocol.governance import Item
+from demls.protocol.inbound import Inbound, answer_request
 from demls.protocol.overview import group_view, member_views
+from demls.protocol.profile import DEMLS
 from demls.protocol.records import SCHEMA, Ledger
-from demls.protocol.requests import INVITE_LABEL
-from demls.protocol.roster import Roster
-from demls.protocol.state import GroupState
+from demls.protocol.requests import INVITE_LABEL, TOKEN_BYTES
+from demls.protocol.state import GroupRecord, GroupState
 from demls.protocol.step import Step
-from demls.protocol.stewards import StewardList
 from demls.protocol.sync import Accepted
 from demls.protocol.views import GroupStatus, GroupView, MemberView, ProposalStatus
+from demls.protocol.wishes import cast_vote, check_change, check_names, open_proposal
 from demls.wire.ids import (
     Address,
     Duration,
@@ -45,28 +44,20 @@ from demls.wire.ids import (
     LeafKey,
     ProposalId,
     Topic,
-    address_text,
 )
 from demls.wire.links import new_invite
 from demls.wire.messages import (
     Binding,
     Change,
     Charter,
-    Digest,
     Invite,
     InviteLink,
-    JoinAnswer,
-    JoinRequest,
     Leave,
-    Offer,
-    Payload,
     Policy,
+    Predecessor,
     PrivateMessage,
-    Proposal,
     Remove,
-    RoundStatement,
-    SettledCommit,
-    Vote,
+    Settings,
     decode_message,
     encode_message,
     invite_content,
@@ -78,30 +69,8 @@ MACHINE = "group"
 SUPPORTED_EXTENSIONS = (bounds.POLICY_EXTENSION, BINDING_EXTENSION)
 """Extension types that every member's leaf lists; the policy's is required by the group."""
 
-ANSWER_LABEL = "demls answer"
-STRAGGLER_AFTER = Duration(2 * bounds.REPEAT_EVERY)
-"""So long after a commit, messages of the epoch before are nothing unusual."""
-
-STRAGGLER_HELPERS = 3
-
 _MLS = b"mls/"
 _WAITING_AFTER_VIEWS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class GroupRecord:
-    """What never changes of a group, with the own leaf's secret."""
-
-    schema: int
-    machine: str
-    group_id: bytes
-    address: bytes
-    name: str
-    device: str
-    leaf_key: bytes
-    leaf_private: bytes
-    binding: bytes
-    charter: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,24 +94,36 @@ class Group:
         self._ended = ended
         self._ledger = state.ledger if state is not None else Ledger()
         self._waiting: tuple[Address, ...] = ()
-        self._asked_back_at = Instant(0)
-        self._answered: dict[Address, Instant] = {}
+        if state is not None:
+            self._asking = Asking(state)
+            self._inbound = Inbound(state, self._asking)
+            self._duties = Duties(state, self._asking.ask)
 
     # --- Beginning ----------------------------------------------------------------------------------------------
 
     @classmethod
     def create(
-        cls, *, name: str, description: str, policy: Policy, device: Device, engine: Engine, now: Instant
+        cls,
+        *,
+        name: str,
+        description: str,
+        policy: Policy,
+        device: Device,
+        engine: Engine,
+        now: Instant,
+        predecessor: Predecessor | None = None,
     ) -> tuple[Group, Effects]:
-        """Found a group of one, whose founder is its first steward (LIP-104 §Group creation)."""
-        if not name.strip() or not _fits_in(name, bounds.NAME_BYTES_MAX):
-            raise RequestRefused("Give the group a name of at most 80 characters.")
-        if not _fits_in(description, bounds.DESCRIPTION_BYTES_MAX):
-            raise RequestRefused("The description is too long: at most 500 characters.")
-        if not bounds.is_sound(policy):
-            raise RequestRefused("This policy cannot work: a duration or a number of stewards is out of bounds.")
+        """Found a group of one, whose founder is its first steward (LIP-104 §Single steward).
+
+        ``predecessor``: the state of another group that this one goes on from. Raises RequestRefused.
+        """
+        check_names(name, description)
+        fault = bounds.fault_of(policy)
+        if fault:
+            raise RequestRefused(f"This policy cannot work. {fault}")
         group_id = GroupId(engine.random(32))
-        charter = Charter(bounds.CHARTER_VERSION, "demls", name, description, engine.random(32), policy)
+        before = (predecessor,) if predecessor is not None else ()
+        charter = Charter(bounds.CHARTER_VERSION, DEMLS.name, name, description, engine.random(32), policy, before)
         mls = engine.create_group(
             group_id=group_id,
             signature_private=device.leaf_private,
@@ -152,10 +133,7 @@ class Group:
             context_extensions={bounds.POLICY_EXTENSION: encode_message(charter)},
         )
         state = _new_state(Ledger(), engine, device, group_id, charter, mls)
-        stewards = StewardList((device.address,), Epoch(0))
-        roster = Roster(mls.members(), Epoch(0), {})
-        state.enter(first_head(group_id), Instant(0), stewards, roster, now)
-        state.governance.enter(roster, state.epoch)
+        state.found(now)
         group = cls(state)
         step = Step(now, state.channel)
         step.tell(Joined(state.epoch))
@@ -170,14 +148,6 @@ class Group:
         sync = accepted.sync
         group_id = GroupId(accepted.mls.group_id)
         state = _new_state(ledger, engine, device, group_id, accepted.charter, accepted.mls)
-        for electorate in sync.electorates:
-            state.governance.adopt_electorate(
-                Epoch(electorate.epoch),
-                {Address(seat.address): LeafKey(seat.leaf_key) for seat in electorate.seats},
-            )
-        state.governance.adopt_electorate(
-            Epoch(sync.epoch), {Address(seat.address): LeafKey(seat.leaf_key) for seat in sync.roster}
-        )
         state.requests.adopt_used(sync.used_tokens)
         state.enter_joined(sync, accepted.settled, now)
         group = cls(state)
@@ -186,9 +156,9 @@ class Group:
             state.governance.receive_proposal(proposal, step, solicited=True)
         for vote in sync.votes:
             state.governance.receive_vote(vote, step)
-        state.governance.settle((), state.roster, state.epoch, step)
+        state.governance.settle((), state.roster, state.state.electorate, step)
         step.events[:] = [Joined(state.epoch)]
-        step.say(group._digest(state.own))
+        step.say(group._asking.digest(state.own))
         return group, group._finish(step)
 
     @classmethod
@@ -227,7 +197,9 @@ class Group:
         )
         state.resume(now)
         group = cls(state)
-        return group, group._finish(Step(now, state.channel))
+        step = Step(now, state.channel)
+        group._asking.come_back(step)
+        return group, group._finish(step)
 
     # --- What it is ---------------------------------------------------------------------------------------------
 
@@ -243,8 +215,7 @@ class Group:
         """Where to listen now: the rendezvous and the channels of the newest epochs. Ask again after each call."""
         if self._state is None:
             return frozenset()
-        channels = (self._state.rendezvous, *self._state.channels.values())
-        return frozenset(channel.topic for channel in channels)
+        return frozenset(channel.topic for channel in (self._state.rendezvous, *self._state.heard_channels()))
 
     def view(self, now: Instant) -> GroupView:  # noqa: ARG002 - what is shown may come to depend on the time
         """Everything people see at a glance. O(members + proposals)."""
@@ -282,45 +253,35 @@ class Group:
     def propose(self, change: Change, now: Instant) -> Effects:
         """Ask the group to admit or remove somebody, with the own YES. Raises RequestRefused."""
         state = self._live()
-        self._check_change(change, state, now)
+        check_change(change, state, now)
         step = Step(now, state.channel)
-        proposal = state.governance.new_proposal(change, state.own, state.device.leaf_private, now)
-        item = state.governance.receive_proposal(proposal, step)
+        item = open_proposal(change, state, step)
         if item is None:
             detail = next((event.detail for event in step.events if isinstance(event, Rejected)), "")
             raise TooMuch(f"The proposal was not accepted ({detail}); wait until others have been decided.")
-        step.say(proposal)
-        if isinstance(change, Invite):
-            state.requests.proposed(change.key_package_bytes, now)
-        if item.needs_votes:
-            self._cast(item, True, step)
+        if item.needs_votes and state.own in item.tally.voters:
+            cast_vote(item, True, state, step)
         return self._finish(step)
 
-    def _check_change(self, change: Change, state: GroupState, now: Instant) -> None:
-        if isinstance(change, Invite):
-            try:
-                package = state.engine.parse_key_package(change.key_package_bytes)
-                credential = check_leaf(package.credential, package.signature_key, package.extensions, now)
-            except EngineError as problem:
-                raise BadInvite("The key package cannot be used; ask the person for a fresh contact.") from problem
-            except CredentialRefused as problem:
-                raise BadInvite(f"This person cannot be invited: {problem}") from problem
-            subject, effect = Address(credential.address), "add"
-            if subject in state.roster.addresses:
-                raise RequestRefused(f"{credential.name or address_text(subject)} is a member already.")
-            if not state.can_add(change.key_package_bytes):
-                raise BadInvite("The key package does not fit this group; ask the person to update and for a new one.")
-        else:
-            subject = Address(change.member_id) if isinstance(change, Remove) else state.own
-            effect = "remove"
-            if subject not in state.roster.addresses:
-                raise UnknownMember(
-                    f"{address_text(subject)} is not a member of this group; look the address up among its members."
-                )
-            if isinstance(change, Remove) and subject == state.own:
-                raise RequestRefused("To go out of the group yourself, leave it; that needs no vote.")
-        if any(item.effect == (effect, bytes(subject)) for item in state.governance.in_flight()):
-            raise RequestRefused("This is being decided already; vote on the open proposal.")
+    def change_settings(
+        self,
+        now: Instant,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        policy: Policy | None = None,
+    ) -> Effects:
+        """Propose another name, description or policy; what is not given stays. Raises RequestRefused."""
+        charter = self._live().charter
+        return self.propose(
+            Settings(
+                charter.digest,
+                charter.name if name is None else name,
+                charter.description if description is None else description,
+                charter.policy if policy is None else policy,
+            ),
+            now,
+        )
 
     def vote(self, proposal_id: ProposalId, yes: bool, now: Instant) -> Effects:
         """Vote on an open proposal; a vote is final. Raises RequestRefused."""
@@ -331,20 +292,19 @@ class Group:
         if item.status is not ProposalStatus.OPEN:
             raise UnknownProposal(f"This proposal is {item.status.value} already, so votes no longer count.")
         if state.own not in item.tally.voters:
-            raise RequestRefused("You joined after this proposal was opened, so others decide it.")
+            electorate = state.governance.electorates.get(item.proposal.epoch)
+            is_old = electorate is None or state.own not in electorate.seats
+            raise RequestRefused(
+                "You joined after this proposal was opened, so others decide it."
+                if is_old
+                else "The stewards decide this kind of proposal."
+            )
         known = state.governance.vote_of(item, state.own)
         if known is not None:
             raise RequestRefused(f"You voted {'yes' if known else 'no'} already, and a vote is final.")
         step = Step(now, state.channel)
-        self._cast(item, yes, step)
+        cast_vote(item, yes, state, step)
         return self._finish(step)
-
-    def _cast(self, item: Item, yes: bool, step: Step) -> None:
-        state = self._live()
-        vote = state.governance.new_vote(item, state.own, state.device.leaf_private, yes, step.now)
-        message = Vote(vote.encode())
-        state.governance.receive_vote(message, step)
-        step.say(message)
 
     def send(self, text: str, now: Instant) -> Effects:
         """Say something to the group. Raises RequestRefused."""
@@ -369,12 +329,17 @@ class Group:
             return self._end(GroupStatus.CLOSED, state.epoch, step)
         return self.propose(Leave(), now)
 
-    def invite(self, *, relay: str, lifetime: Duration, now: Instant) -> tuple[InviteLink, Effects]:
-        """An invite link, good for one person until ``now + lifetime``; the group still votes."""
+    def invite(
+        self, *, relay: str, lifetime: Duration, now: Instant, is_open: bool = False
+    ) -> tuple[InviteLink, Effects]:
+        """An invite link, good for one person until ``now + lifetime``; the group still votes.
+
+        ``is_open``: good for anybody, but each request then waits for a sponsor before there is a vote.
+        """
         state = self._live()
         if not 0 < lifetime <= bounds.INVITE_LIFETIME_MAX:
             raise RequestRefused("An invite link is valid for at most 90 days.")
-        token, expires = state.engine.random(16), now + lifetime
+        token, expires = b"" if is_open else state.engine.random(TOKEN_BYTES), now + lifetime
         content = invite_content(state.group_id, token, expires, state.own)
         link = new_invite(
             group_id=state.group_id,
@@ -406,6 +371,30 @@ class Group:
             raise UnknownProposal("This request is no longer waiting.")
         return self._finish(Step(now, state.channel))
 
+    def predecessor_of(self, members: Iterable[Address]) -> Predecessor:
+        """What the charter of a successor group says of this one: from which state on, and whom its founder names.
+
+        Their admission is agreed by the charter: nodes vote yes by themselves. Raises RequestRefused.
+        """
+        state = self._live()
+        named = sorted(set(members) - {state.own})
+        unknown = [address for address in named if address not in state.roster.addresses]
+        if not named or unknown:
+            raise RequestRefused("Name at least one other member of this group, and only its members.")
+        return Predecessor(state.group_id, state.epoch, state.state.head, tuple(named))
+
+    def announce_successor(self, links: Mapping[Address, InviteLink], now: Instant) -> Effects:
+        """Tell this group that the own member has founded a successor of it, with an invite for each of ``links``.
+
+        Who is away gets it when it comes back. Raises RequestRefused.
+        """
+        state = self._live()
+        if not links:
+            raise RequestRefused("Invite at least one member to the successor group.")
+        step = Step(now, state.channel)
+        state.successors.announce(links, state.epoch, state.state.head, state.own, state.sign, step)
+        return self._finish(step)
+
     # --- What the network and the time bring --------------------------------------------------------------------
 
     def receive(self, topic: Topic, payload: bytes, now: Instant) -> Effects:
@@ -414,140 +403,14 @@ class Group:
         if state is None:
             return Effects()
         step = Step(now, state.channel)
-        found = self._open(state, topic, payload)
+        found = self._inbound.open(topic, payload)
         if found is None:
             step.refuse(Reason.UNREADABLE, "an envelope that is not sealed for this group")
         else:
             channel, message = found
-            self._dispatch(state, channel, message, step)
-            self._answer_straggler(state, channel, message, step)
+            self._inbound.dispatch(channel, message, step)
+            self._inbound.answer_straggler(channel, message, step)
         return self._finish(step)
-
-    @staticmethod
-    def _open(state: GroupState, topic: Topic, payload: bytes) -> tuple[Channel, Payload] | None:
-        if len(payload) > bounds.ENVELOPE_BYTES_MAX:
-            return None
-        for channel in (state.rendezvous, *state.channels.values()):
-            if channel.topic == topic:
-                message = unseal(channel, payload, state.engine)
-                return None if message is None else (channel, message)
-        return None
-
-    def _dispatch(self, state: GroupState, channel: Channel, message: Payload, step: Step) -> None:
-        if channel == state.rendezvous:
-            if isinstance(message, JoinRequest):
-                self._receive_request(state, message, step)
-            else:
-                step.refuse(Reason.INVALID, "a message that does not belong on the rendezvous topic")
-            return
-        match message:
-            case Proposal():
-                item = state.governance.receive_proposal(message, step)
-                if item is not None and isinstance(item.change, Invite):
-                    state.requests.proposed(item.change.key_package_bytes, step.now)
-            case Vote():
-                item = state.governance.receive_vote(message, step)
-            case Offer():
-                self._receive_offer(state, message, step)
-            case RoundStatement():
-                if self._is_current(state, message) and state.round.receive_statement(message, step):
-                    state.heard(Address(message.member))
-            case SettledCommit():
-                state.receive_settled(message, step)
-            case Digest():
-                self._receive_digest(state, channel, message, step)
-            case PrivateMessage():
-                self._receive_chat(state, message, step)
-            case _:
-                step.refuse(Reason.INVALID, "a message that does not belong on the group's channel")
-
-    @staticmethod
-    def _answer_straggler(state: GroupState, channel: Channel, message: Payload, step: Step) -> None:
-        """Whoever still speaks on the channel of an old epoch has missed its end: the first few members say it."""
-        if isinstance(message, SettledCommit | Digest) or channel in (state.rendezvous, state.channel):
-            return
-        is_late = step.now < state.settled_at + STRAGGLER_AFTER
-        if is_late or state.own not in state.state.leaders[:STRAGGLER_HELPERS]:
-            return
-        epoch = next(epoch for epoch, known in state.channels.items() if known == channel)
-        state.say_history(epoch, channel, step)
-
-    @staticmethod
-    def _is_current(state: GroupState, message: Offer | RoundStatement | Digest) -> bool:
-        """Messages of other states are nothing bad: they are late, or early for us."""
-        return (message.epoch, message.head) == (state.epoch, state.state.head)
-
-    def _receive_offer(self, state: GroupState, offer: Offer, step: Step) -> None:
-        if not self._is_current(state, offer) or not state.round.admits(offer, step):
-            return
-        for proposal in offer.proposals:
-            state.governance.receive_proposal(proposal, step, solicited=True)
-        for vote in offer.votes:
-            state.governance.receive_vote(vote, step)
-        for ack in offer.certificate:
-            if self._is_current(state, ack):
-                state.round.receive_statement(ack, step)
-        state.candidates.note_votes(offer)
-        state.round.receive_offer(offer, step)
-
-    def _receive_digest(self, state: GroupState, channel: Channel, wanted: Digest, step: Step) -> None:
-        if wanted.member == state.own:
-            return
-        key = state.governance.leaf_key_of(wanted.member, wanted.epoch)
-        content = wanted.content(state.group_id)
-        if key is None or not state.engine.verify(key, DIGEST_LABEL, content, wanted.signature):
-            step.refuse(Reason.FORGED, "a digest that its member did not sign")
-            return
-        if self._is_current(state, wanted):
-            state.heard(Address(wanted.member))
-        if wanted.asked != state.own:
-            return
-        last = self._answered.get(Address(wanted.member))
-        if last is not None and step.now < last + bounds.ANSWER_EVERY:
-            return
-        self._answered = {member: at for member, at in self._answered.items() if at > step.now - bounds.REPEAT_EVERY}
-        self._answered[Address(wanted.member)] = step.now
-        if self._is_current(state, wanted):
-            for payload in answer_digest(wanted, current=state.round, governance=state.governance, roster=state.roster):
-                step.say(payload)
-            due = step.now >= self._asked_back_at + bounds.REPEAT_EVERY
-            if due and lacks(wanted, governance=state.governance, roster=state.roster, current=state.round):
-                self._asked_back_at = step.now
-                step.say(self._digest(Address(wanted.member)))
-        elif wanted.epoch < state.epoch:
-            state.say_history(Epoch(wanted.epoch), channel, step)
-
-    def _receive_chat(self, state: GroupState, message: PrivateMessage, step: Step) -> None:
-        try:
-            decrypted = state.mls.decrypt(message.data)
-        except OwnMessage:
-            return
-        except EngineError as problem:
-            step.refuse(Reason.STALE, f"a chat message that cannot be opened: {type(problem).__name__}")
-            return
-        state.mls_changed = True
-        sender = state.roster.owner_of(decrypted.sender)
-        if decrypted.epoch != state.epoch:
-            sender = state.former_owner(decrypted.sender, Epoch(decrypted.epoch))
-        if sender is None:
-            step.refuse(Reason.NOT_ENTITLED, "a chat message by no member of its epoch")
-            return
-        state.heard(sender)
-        state.chat.read(decrypted.plaintext, sender, Epoch(decrypted.epoch), step)
-
-    def _receive_request(self, state: GroupState, request: JoinRequest, step: Step) -> None:
-        if state.welcome_again(request.key_package_bytes, step):
-            return
-        rank = state.state.leaders.index(state.own)
-        sentence = state.requests.receive(request, state.roster, rank, step)
-        if sentence is not None and rank == 0:
-            self._answer(state, request.key_package_bytes, sentence, step)
-
-    @staticmethod
-    def _answer(state: GroupState, key_package: bytes, sentence: str, step: Step) -> None:
-        content = sentence.encode() + key_package
-        answer = JoinAnswer(sentence, state.own, state.sign(ANSWER_LABEL, content))
-        step.say(answer, joiner_channel(key_package))
 
     def tick(self, now: Instant) -> Effects:
         """Let time pass; call it at ``Effects.deadline``, calling it at other times is harmless."""
@@ -557,70 +420,36 @@ class Group:
         step = Step(now, state.channel)
         state.governance.tick(step)
         state.chat.tick(step)
-        state.send_welcomes(step)
-        self._open_votes(state, step)
+        state.welcomes.tick(step)
         return self._finish(step)
-
-    def _open_votes(self, state: GroupState, step: Step) -> None:
-        """Put requests to the vote whose turn it is for the own member; it votes itself only when its person does."""
-        for request_id, request in state.requests.due(step.now):
-            if not state.governance.has_room(state.own):
-                state.requests.postpone(request_id, step.now)
-                continue
-            state.requests.drop(request_id)
-            change = Invite(request.key_package, request.issuer, request.token)
-            try:
-                self._check_change(change, state, step.now)
-            except RequestRefused as problem:
-                step.refuse(Reason.STALE, f"a request to join that came to nothing: {problem}")
-                continue
-            proposal = state.governance.new_proposal(change, state.own, state.device.leaf_private, step.now)
-            if state.governance.receive_proposal(proposal, step) is not None:
-                state.requests.proposed(request.key_package, step.now)
-                step.say(proposal)
 
     # --- Ending a call ------------------------------------------------------------------------------------------
 
     def _finish(self, step: Step) -> Effects:
         """Let the round do what is due, and say all that follows as effects."""
         state = self._live()
-        self._open_votes(state, step)
-        while True:
+        if not state.is_halted:
+            self._duties.act(step)
+        while not state.is_halted:
             if state.is_alone_and_leaving():
                 state.say_farewell(step)
                 step.tell(Removed(state.epoch, by_own_wish=True))
                 return self._end(GroupStatus.CLOSED, state.epoch, step)
             before = state.round
             before.advance(step)
+            self._duties.act(step)
             if state.status is not GroupStatus.MEMBER:
                 return self._end(state.status, Epoch(state.epoch + 1), step)
             if state.round is before:
                 break
-        if state.round.repeat(step):
-            self._ask(state, step)
+        if not state.is_halted and state.round.repeat(step):
+            self._asking.ask(step)
         self._answer_rejected(state, step)
         self._note_waiting(state, step)
+        if step.said:
+            state.presence.note(state.own, state.roster, step.now, state.charter.policy.dormant_after)
         deadline = self._deadline(state, step.now)
         return Effects(self._changes(state), self._outbound(state, step), tuple(step.events), deadline)
-
-    def _ask(self, state: GroupState, step: Step) -> None:
-        """Ask one other member, drawn at random, for what is missing here."""
-        others = [seat.address for seat in state.roster.seats if seat.address != state.own]
-        if others:
-            pick = int.from_bytes(state.engine.random(8), "big") % len(others)
-            step.say(self._digest(others[pick]))
-
-    def _digest(self, asked: Address) -> Digest:
-        state = self._live()
-        return make_digest(
-            current=state.round,
-            governance=state.governance,
-            roster=state.roster,
-            own=state.own,
-            asked=asked,
-            group_id=state.group_id,
-            sign=state.sign,
-        )
 
     def _answer_rejected(self, state: GroupState, step: Step) -> None:
         """Who asked to join and was refused is told so, by the first in the order of leaders."""
@@ -630,7 +459,7 @@ class Group:
             if isinstance(event, ProposalDecided) and not event.approved:
                 item = state.governance.items[event.proposal_id]
                 if isinstance(item.change, Invite):
-                    self._answer(
+                    answer_request(
                         state, item.change.key_package_bytes, "The group has voted and does not admit you.", step
                     )
 
@@ -638,20 +467,24 @@ class Group:
         """Say in time that a round waits, and for whom."""
         missing: tuple[Address, ...] = ()
         since = state.round.at.entered_at
-        if state.round.is_open and step.now >= since + _WAITING_AFTER_VIEWS * state.round.base_time:
+        if (
+            state.round.is_open
+            and not state.is_halted
+            and step.now >= since + _WAITING_AFTER_VIEWS * state.round.base_time
+        ):
             missing = state.missing()
         if missing != self._waiting:
             self._waiting = missing
-            step.tell(Waiting(missing, state.roster.q))
+            step.tell(Waiting(missing, state.roster.q, state.short() if missing else 0))
 
     def _deadline(self, state: GroupState, now: Instant) -> Instant | None:
         times = [
             state.governance.deadline(),
             state.chat.deadline(),
-            state.requests.deadline(),
-            state.round.deadline(now),
-            *(Instant(pending.send_at) for pending in state.welcomes.values() if pending.send_at is not None),
+            state.welcomes.deadline(),
         ]
+        if not state.is_halted:
+            times += [state.round.deadline(now), self._duties.deadline(now)]
         return min((time for time in times if time is not None), default=None)
 
     def _changes(self, state: GroupState) -> tuple[RecordChange, ...]:
@@ -675,14 +508,6 @@ class Group:
         outbound = self._outbound(state, step)
         self._state = None
         return Effects(tuple(mls) + self._ledger.drain(), outbound, tuple(step.events), None)
-
-
-def _fits_in(text: str, size: int) -> bool:
-    """Is it text that UTF-8 can write, in at most ``size`` bytes?"""
-    try:
-        return len(text.encode()) <= size
-    except UnicodeEncodeError:
-        return False
 
 
 def _check_schema(schema: int, machine: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from demls_consensus import Silence
+
 from demls.protocol.credential import CredentialRefused, parse_credential
 from demls.protocol.engine import EngineError
 from demls.protocol.governance import Item
 from demls.protocol.state import GroupState
+from demls.protocol.validation import amended
 from demls.protocol.views import (
     GroupStatus,
     GroupView,
@@ -15,10 +18,33 @@ from demls.protocol.views import (
     ProposalView,
     RequestView,
     RoundView,
+    SuccessorView,
 )
-from demls.wire.ids import Address, Instant
-from demls.wire.messages import Invite, Leave, StatementKind
+from demls.wire.ids import Address, Epoch, Instant
+from demls.wire.links import invite_text
+from demls.wire.messages import (
+    Awake,
+    Change,
+    Deciders,
+    Dormant,
+    Invite,
+    Leave,
+    Remove,
+    Settings,
+    StatementKind,
+    StewardElection,
+    SuccessorNotice,
+)
 
+_KINDS: dict[type[Change], ProposalKind] = {
+    Invite: ProposalKind.INVITE,
+    Remove: ProposalKind.REMOVE,
+    Leave: ProposalKind.LEAVE,
+    StewardElection: ProposalKind.ELECTION,
+    Settings: ProposalKind.SETTINGS,
+    Dormant: ProposalKind.DORMANT,
+    Awake: ProposalKind.AWAKE,
+}
 _RANK = {ProposalStatus.OPEN: 0, ProposalStatus.APPROVED: 1}
 
 
@@ -28,7 +54,8 @@ def group_view(state: GroupState, waiting: tuple[Address, ...]) -> GroupView:
         state.governance.items.values(),
         key=lambda item: (_RANK.get(item.status, 2), -(item.ended_at or 0), item.order()),
     )
-    turns = state.state.stewards.rotated(state.epoch)
+    stewards = state.state.stewards
+    turns = stewards.rotated(state.epoch, state.roster)
     return GroupView(
         state.group_id,
         state.charter.name,
@@ -38,41 +65,52 @@ def group_view(state: GroupState, waiting: tuple[Address, ...]) -> GroupView:
         state.epoch,
         state.mls.authenticator(),
         state.own,
-        state.state.stewards.members,
+        tuple(member for member in stewards.members if member in turns),
         turns[0] if turns else None,
         turns[1] if len(turns) > 1 else None,
-        state.roster.n,
+        len(state.roster.seats),
         tuple(_proposal_view(state, item) for item in items),
         tuple(
-            RequestView(request_id, Address(kept.address), kept.name, Address(kept.issuer), Instant(kept.received_at))
+            RequestView(
+                request_id,
+                Address(kept.address),
+                kept.name,
+                Address(kept.issuer),
+                Instant(kept.received_at),
+                needs_sponsor=not kept.token,
+            )
             for request_id, kept in state.requests.waiting.items()
         ),
         _round_view(state, waiting),
+        state.charter.policy,
+        state.charter.digest,
+        state.roster.n,
+        Epoch(stewards.since + len(stewards.members) - 1),
+        state.is_halted,
+        tuple(_successor_view(state, notice) for _, notice in sorted(state.successors.known.items())),
     )
+
+
+def _successor_view(state: GroupState, notice: SuccessorNotice) -> SuccessorView:
+    link = state.successors.link_for(notice, state.own)
+    name, text = (link.group_name, invite_text(link)) if link is not None else ("", "")
+    return SuccessorView(Address(notice.member), name, text)
 
 
 def _proposal_view(state: GroupState, item: Item) -> ProposalView:
     change, tally = item.change, item.tally
-    kind = (
-        ProposalKind.INVITE
-        if isinstance(change, Invite)
-        else ProposalKind.LEAVE
-        if isinstance(change, Leave)
-        else ProposalKind.REMOVE
-    )
     sponsor = Address(change.sponsor) if isinstance(change, Invite) and change.sponsor else None
     mine = state.governance.vote_of(item, state.own)
-    _, silence = state.governance.rule(change)
     return ProposalView(
         item.proposal_id,
-        kind,
+        _KINDS[type(change)],
         item.subject,
         _name_of(state, item),
         Address(item.proposal.owner),
         sponsor,
         item.first_seen,
         item.deadline,
-        silence.name == "COUNTS_AS_YES" and tally.n > 2,
+        tally.silence is Silence.COUNTS_AS_YES and tally.n > 2,
         tally.n,
         state.governance.needed(item),
         tally.yes,
@@ -83,7 +121,16 @@ def _proposal_view(state: GroupState, item: Item) -> ProposalView:
         item.status,
         item.reason,
         item.epoch,
+        _is_decided_by_stewards(state, item),
+        tuple(map(Address, change.proposed_stewards)) if isinstance(change, StewardElection) else (),
+        change.retry_round if isinstance(change, StewardElection) else 0,
+        amended(state.charter, change) if isinstance(change, Settings) else None,
     )
+
+
+def _is_decided_by_stewards(state: GroupState, item: Item) -> bool:
+    electorate = state.governance.electorates.get(item.proposal.epoch)
+    return electorate is not None and electorate.rule(item.change).decided_by == Deciders.STEWARDS
 
 
 def _name_of(state: GroupState, item: Item) -> str:
@@ -103,20 +150,23 @@ def _name_of(state: GroupState, item: Item) -> str:
 def _round_view(state: GroupState, waiting: tuple[Address, ...]) -> RoundView:
     current = state.round
     heard = current.statements(StatementKind.ACK, current.at.view)
+    leader = current.leader(current.at.view) if current.is_open else None
     return RoundView(
         current.is_open,
         current.at.view,
-        current.leader(current.at.view) if current.is_open else None,
+        leader,
         state.roster.q,
         len(heard),
         waiting,
+        state.short() if waiting else 0,
+        leader_is_steward=leader in state.state.stewards.members,
     )
 
 
 def member_views(state: GroupState) -> tuple[MemberView, ...]:
     """All members by leaf. O(n)."""
-    stewards = frozenset(state.state.stewards.members)
-    turns = state.state.stewards.rotated(state.epoch)
+    turns = state.state.stewards.rotated(state.epoch, state.roster)
+    stewards, lost = frozenset(turns), {turn.member_id for turn in state.state.lost}
     leaving = {item.subject for item in state.governance.approved() if item.effect[0] == "remove"}
     return tuple(
         MemberView(
@@ -128,6 +178,8 @@ def member_views(state: GroupState) -> tuple[MemberView, ...]:
             seat.address in stewards,
             bool(turns) and seat.address == turns[0],
             seat.address in leaving,
+            seat.dormant,
+            seat.address in lost,
         )
         for seat in state.roster.seats
     )

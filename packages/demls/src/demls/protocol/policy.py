@@ -5,8 +5,24 @@ The policy stands in a GroupContext extension that MLS itself authenticates to e
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from demls_consensus import Share
+
 from demls.wire.ids import Duration
-from demls.wire.messages import Policy, Rule
+from demls.wire.messages import (
+    STEWARDS_MAX,
+    Awake,
+    Change,
+    Deciders,
+    Dormant,
+    Invite,
+    Policy,
+    Remove,
+    Rule,
+    Settings,
+    StewardElection,
+)
 
 POLICY_EXTENSION = 0xF0D0
 """GroupContext extension (private use) with the group's charter."""
@@ -16,10 +32,48 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
+STEWARDS_DECIDING_MIN = 64
+"""Where stewards decide, the list has at least so many: a third of a short list is too easily bad by chance."""
 
-QUICK = Policy("quick", Rule(30 * SECOND, True), Rule(30 * SECOND, True), 300, 2 * SECOND, 1, 7)
-DAY_POLICY = Policy("day", Rule(DAY, True), Rule(DAY, False), 5 * SECOND, 2 * SECOND, 1, 7)
-COUNCIL = Policy("council", Rule(DAY, True), Rule(2 * DAY, False), 5 * SECOND, 2 * SECOND, 1, 7)
+
+_TWO_THIRDS = Share.TWO_THIRDS.code
+_MEMBERS, _STEWARDS = int(Deciders.MEMBERS), int(Deciders.STEWARDS)
+
+QUICK = Policy(
+    preset="quick",
+    invite=Rule(30 * SECOND, True),
+    remove=Rule(30 * SECOND, True),
+    batch_window=300,
+    delivery_time=2 * SECOND,
+    stewards_min=1,
+    stewards_max=7,
+    election=Rule(30 * SECOND, False),
+    settings=Rule(30 * SECOND, False),
+    reelections_max=2,
+    dormant_after=14 * DAY,
+)
+"""Demos, bots, tests: half a minute, and silence is consent."""
+
+DAY_POLICY = replace(
+    QUICK,
+    preset="day",
+    invite=Rule(DAY, True),
+    remove=Rule(DAY, False),
+    batch_window=5 * SECOND,
+    election=Rule(10 * MINUTE, False),
+    settings=Rule(2 * DAY, False),
+)
+"""People: a day, silence is consent to invites, removals need votes."""
+
+COUNCIL = replace(
+    DAY_POLICY,
+    preset="council",
+    invite=Rule(DAY, True, _TWO_THIRDS, _STEWARDS),
+    remove=Rule(2 * DAY, False),
+    stewards_min=STEWARDS_DECIDING_MIN,
+    stewards_max=STEWARDS_DECIDING_MIN,
+)
+"""Large groups: stewards decide who is invited, all members everything else."""
 
 PRESETS = {policy.preset: policy for policy in (QUICK, DAY_POLICY, COUNCIL)}
 
@@ -32,17 +86,55 @@ INSTANT_MAX = 1 << 48
 DURATION_MAX = 366 * DAY
 BATCH_WINDOW_MAX = HOUR
 DELIVERY_TIME_MAX = 10 * MINUTE
-STEWARDS_MAX = 1000
+REELECTIONS_MAX = 16
+DORMANT_AFTER_MIN = Duration(HOUR)
+
+_NO_VOTE = Rule(0, False)
+
+
+def rule_of(policy: Policy, change: Change) -> Rule:
+    """How a kind of change is decided; leaving needs no vote. Nodes vote by themselves on elections and dormancy."""
+    match change:
+        case Invite():
+            return policy.invite
+        case Remove():
+            return policy.remove
+        case StewardElection() | Dormant() | Awake():
+            return policy.election
+        case Settings():
+            return policy.settings
+        case _:
+            return _NO_VOTE
 
 
 def is_sound(policy: Policy) -> bool:
     """Can a group live by this policy? A charter that says otherwise is refused by joiners."""
-    return (
-        max(policy.invite.duration, policy.remove.duration) <= DURATION_MAX
-        and policy.batch_window <= BATCH_WINDOW_MAX
-        and policy.delivery_time <= DELIVERY_TIME_MAX
-        and 1 <= policy.stewards_min <= policy.stewards_max <= STEWARDS_MAX
-    )
+    return not fault_of(policy)
+
+
+def fault_of(policy: Policy) -> str:
+    """Why no group can live by this policy, in a sentence; empty if one can."""
+    rules = (policy.invite, policy.remove, policy.election, policy.settings)
+    shares, deciders = {share.code for share in Share}, {int(decider) for decider in Deciders}
+    if any(
+        rule.duration > DURATION_MAX or rule.share not in shares or rule.decided_by not in deciders for rule in rules
+    ):
+        return "A vote lasts at most 366 days, and is decided by a known share of the members or the stewards."
+    if policy.batch_window > BATCH_WINDOW_MAX or policy.delivery_time > DELIVERY_TIME_MAX:
+        return "The batch window is at most an hour, the delivery time at most ten minutes."
+    if not 1 <= policy.stewards_min <= policy.stewards_max <= STEWARDS_MAX:
+        return f"The number of stewards is between 1 and {STEWARDS_MAX}, the least not above the most."
+    if policy.election.decided_by != _MEMBERS or policy.settings.decided_by != _MEMBERS:
+        return "Elections and settings are always decided by all members."
+    if _STEWARDS in (policy.invite.decided_by, policy.remove.decided_by) and (
+        policy.stewards_min < STEWARDS_DECIDING_MIN
+    ):
+        return f"Where stewards decide, the list needs at least {STEWARDS_DECIDING_MIN} of them."
+    if policy.reelections_max > REELECTIONS_MAX:
+        return f"An election is tried again at most {REELECTIONS_MAX} times in one epoch."
+    if policy.dormant_after and not DORMANT_AFTER_MIN <= policy.dormant_after <= DURATION_MAX:
+        return "A member becomes dormant after an hour at the earliest and 366 days at the latest, or never."
+    return ""
 
 
 # --- Bounds. Each has a test. They limit what a member can make the others keep, whatever it sends. ---------------
@@ -71,7 +163,16 @@ SYNCED_TOKENS_MAX = 4096
 PROPOSED_REQUESTS_KEPT = 1024
 """Requests that were put to a vote, so that a late copy does not open another."""
 
-REQUEST_LIFETIME = Duration(DAY)
+REQUEST_EPOCHS = 3
+"""A request to join is kept for so many epochs after the one it came in (LIP-104 §Buffering KeyPackages)."""
+
+REQUEST_LIFETIME = Duration(30 * DAY)
+"""And no longer than this, however few epochs there are."""
+
+WELCOME_LIFETIME = Duration(DAY)
+STRANGERS_MAX = 16
+"""Requests without a token that are kept; they wait for a sponsor."""
+
 INVITES_PER_MEMBER_MAX = 32
 """Tokens of one issuer that the group remembers as used."""
 
@@ -104,4 +205,20 @@ ANSWER_EVERY = Duration(SECOND)
 
 INVITE_LIFETIME_MAX = Duration(90 * DAY)
 TAKEOVER_AFTER = Duration(3 * SECOND)
-"""How long each next steward waits before it opens the vote on a request in the place of the one before."""
+"""How long each next member waits before it opens a vote that is due in the place of the one before."""
+
+TURNS_LOST_FOR = 16
+"""A leader whose view ended without a commit leads last for so many epochs, unless it commits before."""
+
+ELECTIONS_HELD_PER_MEMBER = 2
+"""Elections kept that cannot be judged yet, because a removal they name is not known to be decided."""
+
+HEARD_GRAIN = 16
+"""When a member was last heard is stored again when a 16th of ``dormant_after`` has passed."""
+
+GOSSIP_FIRST = Duration(10 * SECOND)
+GOSSIP_MOST = Duration(10 * MINUTE)
+"""While something is being decided and no round is open, members compare what they hold at this pace, doubling."""
+
+SUCCESSORS_MAX = 8
+"""Notices of successor groups that are kept."""

@@ -10,22 +10,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from demls.protocol import policy as bounds
-from demls.protocol.credential import CredentialRefused, check_leaf
+from demls.protocol.credential import CredentialRefused, check_leaf, parse_credential
 from demls.protocol.engine import Engine, EngineError
 from demls.protocol.events import Reason, RequestReceived
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.step import Step
-from demls.wire.ids import Address, Duration, GroupId, Instant
-from demls.wire.messages import JoinRequest, UsedToken, digest, invite_content
+from demls.wire.ids import Address, Duration, Epoch, GroupId, Instant
+from demls.wire.messages import Invite, JoinRequest, UsedToken, digest, invite_content
 
 INVITE_LABEL = "demls invite"
+TOKEN_BYTES = 16
 POSTPONED = Duration(10_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as kept: ``open_at``: when the own member opens the vote if nobody did before."""
+    """A request as kept: ``open_at``: when the own member opens the vote if nobody did before.
+
+    Without a token it waits for a sponsor: no vote is opened by itself.
+    """
 
     key_package: bytes
     address: bytes
@@ -34,6 +38,7 @@ class Request:
     token: bytes
     received_at: int
     open_at: int
+    epoch: int
 
 
 class Requests:
@@ -48,7 +53,7 @@ class Requests:
         """token: (request, issuer, when it expires)"""
         self._proposed: dict[bytes, Instant] = {key: Instant(at) for key, at in ledger.under(b"proposed/", int)}
 
-    def receive(self, request: JoinRequest, roster: Roster, rank: int, step: Step) -> str | None:
+    def receive(self, request: JoinRequest, roster: Roster, epoch: Epoch, rank: int, step: Step) -> str | None:
         """A request from the rendezvous topic. ``rank``: own place among the leaders.
 
         Returns a sentence for the requester if it can never succeed, None otherwise.
@@ -73,10 +78,12 @@ class Requests:
         if request_id in self._proposed:
             self._use(request, request_id)
             return None
-        if len(self.waiting) >= bounds.REQUESTS_MAX:
+        strangers = sum(1 for kept in self.waiting.values() if not kept.token)
+        if len(self.waiting) >= bounds.REQUESTS_MAX or (not request.token and strangers >= bounds.STRANGERS_MAX):
             step.refuse(Reason.LIMIT, "too many requests to join")
             return None
         self._use(request, request_id)
+        open_at = step.now + rank * bounds.TAKEOVER_AFTER if request.token else bounds.INSTANT_MAX
         kept = Request(
             request.key_package_bytes,
             credential.address,
@@ -84,7 +91,8 @@ class Requests:
             request.issuer,
             request.token,
             step.now,
-            step.now + rank * bounds.TAKEOVER_AFTER,
+            open_at,
+            epoch,
         )
         self.waiting[request_id] = kept
         self._ledger.put(b"request/" + request_id, kept)
@@ -92,6 +100,8 @@ class Requests:
         return None
 
     def _refusal(self, request: JoinRequest, roster: Roster, now: Instant) -> tuple[Reason, str] | None:
+        if len(request.token) not in (0, TOKEN_BYTES):
+            return Reason.INVALID, "a token of another length"
         seat = roster.seat(request.issuer)
         if seat is None:
             return Reason.STALE, "Who made this invite link is no longer in the group; ask another member for one."
@@ -100,6 +110,8 @@ class Requests:
             return Reason.FORGED, "an invite token that its issuer did not sign"
         if request.expires <= now or request.expires > now + bounds.INVITE_LIFETIME_MAX:
             return Reason.STALE, "This invite link has expired; ask for a new one."
+        if not request.token:
+            return None
         used = self._used.get(request.token)
         if used is not None and used[0] != digest(b"demls request 1", request.key_package_bytes):
             return Reason.STALE, "This invite link was used before; ask for a new one."
@@ -110,6 +122,8 @@ class Requests:
         return None
 
     def _use(self, request: JoinRequest, request_id: bytes) -> None:
+        if not request.token:
+            return
         self._used[request.token] = (request_id, request.issuer, request.expires)
         self._ledger.put(b"token/" + request.token, self._used[request.token])
 
@@ -152,10 +166,33 @@ class Requests:
             del self._proposed[oldest]
             self._ledger.delete(b"proposed/" + oldest)
 
-    def settle(self, roster: Roster, now: Instant) -> None:
+    def reopen(self, change: Invite, epoch: Epoch, rank: int, now: Instant) -> None:
+        """Whoever had opened the vote on a request is gone: the next in order opens it again."""
+        try:
+            credential = parse_credential(self._engine.parse_key_package(change.key_package_bytes).credential)
+        except (EngineError, CredentialRefused):
+            return
+        request_id = digest(b"demls request 1", change.key_package_bytes)
+        self._proposed.pop(request_id, None)
+        self._ledger.delete(b"proposed/" + request_id)
+        kept = Request(
+            change.key_package_bytes,
+            credential.address,
+            credential.name,
+            change.sponsor,
+            change.token,
+            now,
+            now + rank * bounds.TAKEOVER_AFTER,
+            epoch,
+        )
+        self.waiting[request_id] = kept
+        self._ledger.put(b"request/" + request_id, kept)
+
+    def settle(self, roster: Roster, epoch: Epoch, now: Instant) -> None:
         """Forget what is too old, who has become a member, and tokens that nobody can use any more."""
         for request_id, kept in list(self.waiting.items()):
-            if kept.address in roster.addresses or now > kept.received_at + bounds.REQUEST_LIFETIME:
+            is_old = epoch > kept.epoch + bounds.REQUEST_EPOCHS or now > kept.received_at + bounds.REQUEST_LIFETIME
+            if kept.address in roster.addresses or is_old:
                 self.drop(request_id)
         for token, (_, issuer, expires) in list(self._used.items()):
             if issuer not in roster.addresses or expires <= now:
@@ -163,4 +200,5 @@ class Requests:
                 self._ledger.delete(b"token/" + token)
 
     def deadline(self) -> Instant | None:
-        return min((Instant(kept.open_at) for kept in self.waiting.values()), default=None)
+        times = (Instant(kept.open_at) for kept in self.waiting.values() if kept.token)
+        return min(times, default=None)

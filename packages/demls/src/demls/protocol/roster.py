@@ -23,13 +23,22 @@ class Seat:
     name: str
     since: Epoch
     """The epoch that the member joined in."""
+    dormant: bool = False
+    """Not heard for long: in the group, but not counted."""
 
 
 class Roster:
     """The members of one state, immutable; order is by speaking leaf. Building it is O(n), asking it O(1)."""
 
-    def __init__(self, leaves: Iterable[Member], epoch: Epoch, since: Mapping[Address, Epoch]) -> None:
+    def __init__(
+        self,
+        leaves: Iterable[Member],
+        epoch: Epoch,
+        since: Mapping[Address, Epoch],
+        dormant: Iterable[Address] = (),
+    ) -> None:
         """``since``: when members joined that were there before ``epoch``; all others joined in it."""
+        asleep = frozenset(dormant)
         seats: dict[Address, Seat] = {}
         self._leaves: dict[Address, tuple[int, ...]] = {}
         self._owner: dict[int, Address] = {}
@@ -41,13 +50,18 @@ class Roster:
             address = Address(credential.address)
             joined = since.get(address, epoch)
             key = LeafKey(member.signature_key)
-            seat = Seat(address, member.leaf, key, credential.device, credential.name, joined)
+            seat = Seat(
+                address, member.leaf, key, credential.device, credential.name, joined, dormant=address in asleep
+            )
             seats.setdefault(address, seat)
             self._leaves[address] = (*self._leaves.get(address, ()), member.leaf)
             self._owner[member.leaf] = address
         self.seats: tuple[Seat, ...] = tuple(seats.values())
         self._by_address: Mapping[Address, Seat] = seats
         self.addresses: frozenset[Address] = frozenset(seats)
+        self.counted: frozenset[Address] = frozenset(a for a, seat in seats.items() if not seat.dormant)
+        """Those who make n: all members but the dormant ones."""
+        self._since = {seat.address: seat.since for seat in self.seats}
         self._index = {seat.address: index for index, seat in enumerate(self.seats)}
 
     @classmethod
@@ -55,12 +69,13 @@ class Roster:
         return cls((), Epoch(0), {})
 
     def since(self) -> dict[Address, Epoch]:
-        """When each member joined."""
-        return {seat.address: seat.since for seat in self.seats}
+        """When each member joined; not to be changed."""
+        return self._since
 
     @property
     def n(self) -> int:
-        return len(self.seats)
+        """How many count."""
+        return len(self.counted)
 
     @property
     def q(self) -> int:
@@ -96,7 +111,7 @@ class Roster:
             place = self._index.get(Address(address))
             if place is not None:
                 bits |= 1 << place
-        return bits.to_bytes((self.n + 7) // 8, "little")
+        return bits.to_bytes((len(self.seats) + 7) // 8, "little")
 
     def marked(self, bitmap: bytes) -> frozenset[Address]:
         """The members whose bit is set; bits beyond the roster mean nothing."""

@@ -5,49 +5,77 @@ It is the ``Host`` of the commit round: it knows what a candidate means, and mer
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from demls_consensus import quorum
 
 from demls.protocol import policy as bounds
 from demls.protocol.admission import meaning_of
 from demls.protocol.candidates import Candidates
-from demls.protocol.channel import EXPORTER_LABEL, SECRET_BYTES, Channel, channel_of, joiner_channel
+from demls.protocol.channel import EXPORTER_LABEL, SECRET_BYTES, Channel, channel_of
 from demls.protocol.chat import Chat
-from demls.protocol.commit_round import NIL, ROUND_LABEL, Mint, Round
-from demls.protocol.continuity import History, is_certified, next_head
+from demls.protocol.checks import Verdict
+from demls.protocol.commit_round import NIL, ROUND_LABEL, Round
+from demls.protocol.continuity import History, first_head, is_certified, next_head
 from demls.protocol.credential import Device
+from demls.protocol.elections import Elections
+from demls.protocol.electorates import Electorate, electorate_of
 from demls.protocol.engine import Engine, EngineError, MlsGroup
-from demls.protocol.events import Reason, Removed, Settled
+from demls.protocol.events import Halted, ProposalWithdrawn, Reason, Removed, SettingsChanged, Settled, StewardsChanged
 from demls.protocol.governance import Governance, Item
+from demls.protocol.presence import Presence
+from demls.protocol.profile import PROFILES
 from demls.protocol.records import Ledger
 from demls.protocol.requests import Requests
 from demls.protocol.roster import Roster
+from demls.protocol.round_host import Mint
 from demls.protocol.step import Step
-from demls.protocol.stewards import StewardList, continued, leaders
+from demls.protocol.stewards import StewardList, settled_pool
+from demls.protocol.successors import Successors
 from demls.protocol.sync import build_sync, seal_bundle
-from demls.protocol.validation import State, Verdict
+from demls.protocol.validation import State
 from demls.protocol.views import GroupStatus
-from demls.wire.ids import Address, CandidateId, Duration, Epoch, GroupId, Head, Instant, ProposalId, View
+from demls.protocol.welcomes import WELCOMERS_MAX, Welcomes
+from demls.wire.ids import Address, CandidateId, Duration, Epoch, GroupId, Head, Instant, LeafKey, ProposalId, View
 from demls.wire.messages import (
+    Awake,
     Candidate,
     Charter,
+    Dormant,
+    Invite,
     Leave,
+    LostTurn,
     Proposal,
     RoundStatement,
+    Settings,
     SettledCommit,
+    StewardElection,
+    Succession,
     Sync,
     Vote,
-    WelcomeBundle,
     decode_message,
     encode_message,
 )
 
-WELCOMERS_MAX = 8
-"""So many members hold a welcome for the case that those before them do not deliver it."""
-
-
 CATCH_UP_MAX = 8
 """Settled commits sent at once to a member that is behind; it asks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRecord:
+    """What a group is to its member, with the own leaf's secret; of it only the charter ever changes."""
+
+    schema: int
+    machine: str
+    group_id: bytes
+    address: bytes
+    name: str
+    device: str
+    leaf_key: bytes
+    leaf_private: bytes
+    binding: bytes
+    charter: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +84,23 @@ class Standing:
 
     head: bytes
     time: int
-    stewards: tuple[bytes, ...]
-    stewards_since: int
+    stewards: StewardList
+    lost: tuple[LostTurn, ...]
+    dormant: tuple[bytes, ...]
     status: GroupStatus
     settled_at: int
+    is_halted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class PendingWelcome:
-    """A welcome that the own member publishes at ``send_at`` unless the joiner is heard before.
+class Entered:
+    """What the chain says about a state, besides what MLS knows."""
 
-    ``send_at`` None: it was sent, and is kept in case the joiner asks again.
-    """
-
-    address: bytes
-    key_package: bytes
-    message: bytes
-    send_at: int | None
-    since: int
+    head: Head
+    time: Instant
+    succession: Succession
+    since: Mapping[Address, Epoch]
+    """When those members joined who were there before."""
 
 
 class GroupState:
@@ -95,22 +122,24 @@ class GroupState:
             ledger=ledger,
             engine=engine,
             group_id=group_id,
-            policy=charter.policy,
             meaning_of=lambda change, owner: meaning_of(change, owner, engine),
-            can_add=self.can_add,
+            fault_of=self._fault_of,
+            obstacle=self._obstacle,
         )
+        self.elections = Elections(self.governance, group_id)
+        self.presence = Presence(ledger)
         self.requests = Requests(ledger, engine, group_id)
         self.history = History(ledger)
         self.chat = Chat(ledger, engine)
+        self.successors = Successors(ledger, group_id, engine.verify)
         self.rendezvous = channel_of(charter.rendezvous)
         self.channels: dict[Epoch, Channel] = {
             Epoch(int.from_bytes(key, "big")): channel_of(secret) for key, secret in ledger.bytes_under(b"channel/")
         }
-        self.welcomes: dict[bytes, PendingWelcome] = dict(ledger.under(b"welcome/", PendingWelcome))
+        self.welcomes = Welcomes(ledger)
         former = ledger.find(b"former", dict[bytes, str]) or {}
         self.former_names = {Address(address): name for address, name in former.items()}
-        self._welcomed: dict[bytes, Instant] = {}
-        """When a welcome was last said again: whoever repeats a request does not make members shout."""
+        self.is_halted = False
         self.roster: Roster
         self.state: State
         self.candidates: Candidates
@@ -130,49 +159,70 @@ class GroupState:
 
     # --- Entering a state ---------------------------------------------------------------------------------------
 
-    def enter(self, head: Head, time: Instant, stewards: StewardList, roster: Roster, now: Instant) -> None:
+    def enter(self, entered: Entered, now: Instant) -> None:
         """Begin the state that MLS is in now. O(n log n)."""
-        epoch = Epoch(self.mls.epoch)
         self.settled_at = now
-        self._assemble(head, time, stewards, roster, epoch)
+        self._assemble(entered)
+        epoch = self.epoch
         self.channels[epoch] = self._open_channel(epoch)
-        self.ledger.put(_owners_key(epoch), roster.owners())
-        self.ledger.put(b"since", {bytes(address): joined for address, joined in roster.since().items()})
-        for old in [old for old in self.channels if old < epoch - bounds.CHANNELS_KEPT]:
+        self.ledger.put(_owners_key(epoch), self.roster.owners())
+        self.ledger.put(b"since", {bytes(address): joined for address, joined in self.roster.since().items()})
+        self.presence.enter(self.roster, now)
+        for old in [old for old in self.channels if old < epoch - bounds.SETTLED_KEPT]:
             del self.channels[old]
             self.ledger.delete(_channel_key(old))
-            self.ledger.delete(_owners_key(old))
+        self.ledger.delete(_owners_key(epoch - bounds.CHANNELS_KEPT - 1))
         self.save()
+
+    def found(self, now: Instant) -> None:
+        """Begin with the founding state, whose founder is the first steward (LIP-104 §Group creation)."""
+        stewards = StewardList((self.own,), Epoch(0), Epoch(0))
+        succession = Succession(stewards.listing(), (), ())
+        self.enter(Entered(first_head(self.group_id), Instant(0), succession, {}), now)
+        self.governance.enter(self.roster, self.state.electorate)
 
     def enter_joined(self, sync: Sync, settled: SettledCommit, now: Instant) -> None:
         """Begin with the state that a verified welcome leads to."""
-        epoch = Epoch(self.mls.epoch)
         before = {Address(seat.address): Epoch(seat.since) for seat in sync.roster}
-        roster = Roster(self.mls.members(), epoch, before)
-        stewards = StewardList(tuple(Address(steward) for steward in sync.stewards), Epoch(sync.stewards_since))
         head = next_head(sync.head, sync.epoch, settled.candidate.id)
-        self.enter(head, Instant(sync.time), continued(stewards, roster, epoch, self.group_id), roster, now)
-        self.governance.enter(roster, epoch)
+        self.enter(Entered(head, Instant(sync.time), sync.succession, before), now)
+        self.governance.enter(self.roster, self.state.electorate)
+        for electorate in (*sync.electorates, sync.electorate):
+            self.governance.electorates.add(Electorate.read(electorate))
         self.history.keep(settled)
 
     def resume(self, now: Instant) -> None:
         """Go on after a restart, in the state that the ledger tells."""
         standing = self.ledger.get(b"standing", Standing)
         self.status = standing.status
+        self.is_halted = standing.is_halted
         self.settled_at = Instant(standing.settled_at)
         since = self.ledger.get(b"since", dict[bytes, int])
         known = {Address(address): Epoch(joined) for address, joined in since.items()}
-        roster = Roster(self.mls.members(), Epoch(self.mls.epoch), known)
-        stewards = StewardList(tuple(Address(steward) for steward in standing.stewards), Epoch(standing.stewards_since))
-        self._assemble(Head(standing.head), Instant(standing.time), stewards, roster, Epoch(self.mls.epoch))
-        self.governance.load(roster, self.epoch)
+        succession = Succession(standing.stewards.listing(), standing.lost, standing.dormant)
+        self._assemble(Entered(Head(standing.head), Instant(standing.time), succession, known))
+        self.governance.load(self.roster, self.epoch)
         self.round.load(now)
 
-    def _assemble(self, head: Head, time: Instant, stewards: StewardList, roster: Roster, epoch: Epoch) -> None:
-        policy = self.charter.policy
+    def _assemble(self, entered: Entered) -> None:
+        epoch, policy = Epoch(self.mls.epoch), self.charter.policy
         base_time = Duration(max(bounds.VIEW_TIME_MIN, 2 * policy.delivery_time))
+        succession = entered.succession
+        roster = Roster(self.mls.members(), epoch, entered.since, map(Address, succession.dormant))
+        stewards = StewardList.read(succession.stewards)
         self.roster = roster
-        self.state = State(epoch, head, time, roster, stewards, leaders(stewards, roster, epoch, head))
+        self.state = State(
+            epoch,
+            entered.head,
+            entered.time,
+            roster,
+            stewards,
+            PROFILES[self.charter.profile].leaders(stewards, roster, epoch, entered.head, succession.lost),
+            succession.lost,
+            self.charter,
+            electorate_of(epoch, roster, stewards.rotated(epoch, roster), policy),
+            len(settled_pool(roster.since(), epoch) & roster.counted),
+        )
         self.candidates = Candidates(
             state=self.state,
             mls=self.mls,
@@ -180,21 +230,48 @@ class GroupState:
             governance=self.governance,
             ledger=self.ledger,
             own=self.own,
+            group_id=self.group_id,
             base_time=base_time,
-            make_sync=lambda: build_sync(self.state, self.governance, self.requests, self.group_id),
+            make_sync=lambda time, follows: build_sync(
+                self.state, self.governance, self.requests, self.group_id, time, follows
+            ),
         )
         self.round = Round(
             self,
             ledger=self.ledger,
             group_id=self.group_id,
             epoch=epoch,
-            head=head,
+            head=entered.head,
             roster=roster,
             leaders=self.state.leaders,
             own=self.own,
             batch_window=Duration(policy.batch_window),
             base_time=base_time,
         )
+
+    def _fault_of(self, proposal: Proposal) -> tuple[Reason, str] | None:
+        change = proposal.change.payload
+        return self.elections.fault_of(proposal, change) if isinstance(change, StewardElection) else None
+
+    def _obstacle(self, item: Item) -> str:
+        """Why no commit of this state can carry what governance knows nothing about; by the chain alone."""
+        change, subject = item.change, self.roster.seat(item.subject)
+        match change:
+            case Invite() if item.ended_at is None and not self.can_add(change.key_package_bytes):
+                return "The key package does not fit this group: it repeats a key, or another version of demls made it."
+            case StewardElection():
+                policy = self.charter.policy
+                return self.elections.obstacle(item, change, self.state.stewards, self.epoch, policy)
+            case Settings() if change.base != self.charter.digest:
+                return "The settings have been changed since; propose it anew."
+            case Dormant() if subject is None or subject.dormant or subject.since > item.proposal.epoch:
+                return "The member is not there, or is dormant already."
+            case Dormant() if 2 * (len(self.roster.seats) - self.roster.n + 1) > len(self.roster.seats):
+                return "At least half of the members stay counted."
+            case Awake() if subject is None or not subject.dormant or subject.since > item.proposal.epoch:
+                return "The member is not there, or is counted already."
+            case _:
+                return ""
 
     def can_add(self, key_package: bytes) -> bool:
         try:
@@ -214,10 +291,12 @@ class GroupState:
             Standing(
                 self.state.head,
                 self.state.time,
-                tuple(self.state.stewards.members),
-                self.state.stewards.since,
+                self.state.stewards,
+                self.state.lost,
+                tuple(seat.address for seat in self.roster.seats if seat.dormant),
                 self.status,
                 self.settled_at,
+                self.is_halted,
             ),
         )
 
@@ -227,7 +306,10 @@ class GroupState:
         return self.candidates.work_for(self.own, now)
 
     def has_work(self) -> bool:
-        return bool(self.governance.approved())
+        return self.governance.has_work()
+
+    def expects_more(self) -> bool:
+        return self.governance.is_deciding()
 
     def is_alone_and_leaving(self) -> bool:
         """The last member wants to go, and nobody is left who could commit that."""
@@ -297,8 +379,11 @@ class GroupState:
         return self.engine.sign(self.device.leaf_private, label, content)
 
     def verify(self, member: bytes, label: str, content: bytes, signature: bytes) -> bool:
+        """By a member that counts: a dormant one is heard, but its statements make no quorum."""
         seat = self.roster.seat(member)
-        return seat is not None and self.engine.verify(seat.leaf_key, label, content, signature)
+        if seat is None or seat.dormant:
+            return False
+        return self.engine.verify(seat.leaf_key, label, content, signature)
 
     # --- Settling -----------------------------------------------------------------------------------------------
 
@@ -320,12 +405,38 @@ class GroupState:
     def receive_settled(self, settled: SettledCommit, step: Step) -> None:
         """A settled commit from a member that is ahead: worth exactly its certificate."""
         if (settled.epoch, settled.head) != (self.epoch, self.state.head):
+            self._compare_histories(settled, step)
             return
         if not self._is_genuine(settled, step):
             if settled.candidate.id not in self.round.candidates:
                 self.candidates.forget(settled.candidate.id)
             return
         self._settle(settled, step)
+
+    def _compare_histories(self, settled: SettledCommit, step: Step) -> None:
+        """Two certificates for one state: more than f members have signed both, and are named by them.
+
+        No rule of choice is safe against them, so governance halts and people decide.
+        """
+        known = self.history.leaving(settled.epoch) if settled.epoch < self.epoch else None
+        if known is None or self.is_halted or known.head != settled.head or known.candidate.id == settled.candidate.id:
+            return
+        electorate = self.governance.electorates.get(settled.epoch)
+        if electorate is None:
+            return
+        counted = electorate.seats.keys() - electorate.dormant()
+
+        def is_signed(lock: RoundStatement) -> bool:
+            key = electorate.seats[Address(lock.member)].leaf_key if lock.member in counted else None
+            return key is not None and self.engine.verify(key, ROUND_LABEL, lock.content(self.group_id), lock.signature)
+
+        if not is_certified(settled, quorum=quorum(len(counted)), is_signed=is_signed):
+            step.refuse(Reason.FORGED, "another commit of a past epoch, without its certificate")
+            return
+        both = {lock.member for lock in known.locks} & {lock.member for lock in settled.locks}
+        self.is_halted = True
+        self.save()
+        step.tell(Halted(Epoch(settled.epoch), tuple(Address(member) for member in sorted(both))))
 
     def _is_genuine(self, settled: SettledCommit, step: Step) -> bool:
         """Is it a commit on this state, with its certificate? Takes the proposals that came with it if it seems so."""
@@ -351,10 +462,14 @@ class GroupState:
         )
 
     def _settle(self, settled: SettledCommit, step: Step) -> None:
-        if not self.candidates.prepare(settled.candidate):
+        candidate = settled.candidate
+        if not self.candidates.prepare(candidate):
             step.refuse(Reason.INVALID, "a certified candidate that is no commit on this state")
             return
-        candidate = settled.candidate
+        succession = self.candidates.follow(candidate, settled.proposals)
+        if succession is None:
+            step.refuse(Reason.STALE, "a settled commit that came without one of its proposals")
+            return
         before, committer = self.roster, self.candidates.committer(candidate)
         minted = self.candidates.minted(candidate.id)
         assert minted is not None
@@ -364,32 +479,58 @@ class GroupState:
         self.mls_changed = True
         self.history.keep(settled)
         self.round.close()
-        own_leave = any(
-            isinstance(item.change, Leave) and item.subject == self.own
-            for item in (self.governance.items.get(entry) for entry in entries)
-            if item is not None
-        )
+        changes = [item.change for item in map(self.governance.items.get, entries) if item is not None]
         if not self.mls.is_active:
+            own_leave = any(
+                isinstance(item.change, Leave) and item.subject == self.own
+                for item in map(self.governance.items.get, entries)
+                if item is not None
+            )
             self.status = GroupStatus.LEFT if own_leave else GroupStatus.REMOVED
             step.tell(Removed(Epoch(settled.epoch + 1), own_leave))
             step.say(settled)  # the last word: nobody can ask this member for it later
             return
-        epoch = Epoch(settled.epoch + 1)
-        roster = Roster(self.mls.members(), epoch, before.since())
+        self._read_charter(step)
+        head = next_head(settled.head, settled.epoch, candidate.id)
+        stewards_before, view = self.state.stewards, minted[0]
+        self.enter(Entered(head, minted[1], succession, before.since()), step.now)
+        roster = self.roster
         joined = tuple(seat.address for seat in roster.seats if seat.address not in before.addresses)
         left = tuple(seat.address for seat in before.seats if seat.address not in roster.addresses)
-        head = next_head(settled.head, settled.epoch, candidate.id)
-        stewards = continued(self.state.stewards, roster, epoch, self.group_id)
-        self.enter(head, minted[1], stewards, roster, step.now)
-        self.governance.settle(entries, roster, epoch, step)
-        self.requests.settle(roster, step.now)
+        self.governance.settle(entries, roster, self.state.electorate, step)
+        self._reopen_requests(step)
+        self.requests.settle(roster, self.epoch, step.now)
         for member in (*left, *joined):
-            self.chat.forget(member)
+            self.chat.forget(member, step)
             self._remember(before, member)
-        step.tell(Settled(epoch, candidate.id, committer, joined, left, tuple(entries)))
+        step.tell(Settled(self.epoch, candidate.id, committer, joined, left, tuple(entries), view))
+        if self.state.stewards.since != stewards_before.since:
+            by_vote = any(isinstance(change, StewardElection) for change in changes)
+            step.tell(StewardsChanged(self.epoch, self.state.stewards.members, by_vote))
         if added:
             self._welcome(settled, added, committer, step)
         step.channel = self.channel
+
+    def _reopen_requests(self, step: Step) -> None:
+        """A request whose vote was opened by somebody who is gone now is not lost with that vote."""
+        if self.own not in self.state.leaders:
+            return
+        for event in step.events:
+            item = self.governance.items.get(event.proposal_id) if isinstance(event, ProposalWithdrawn) else None
+            if item is None or not isinstance(item.change, Invite) or not item.change.token:
+                continue
+            if item.proposal.owner not in self.roster.addresses and item.change.sponsor in self.roster.addresses:
+                self.requests.reopen(item.change, self.epoch, self.state.leaders.index(self.own), step.now)
+
+    def _read_charter(self, step: Step) -> None:
+        """The charter that stands in the GroupContext now; a settings decision may have changed it."""
+        charter = decode_message(self.mls.context_extensions()[bounds.POLICY_EXTENSION], Charter)
+        if charter == self.charter:
+            return
+        self.charter = charter
+        record = self.ledger.get(b"group", GroupRecord)
+        self.ledger.put(b"group", replace(record, charter=encode_message(charter)))
+        step.tell(SettingsChanged(Epoch(self.mls.epoch), charter))
 
     def _remember(self, before: Roster, member: Address) -> None:
         """Keep the name of who left, for those who read on."""
@@ -411,62 +552,43 @@ class GroupState:
         self, settled: SettledCommit, added: list[tuple[Address, bytes]], committer: Address, step: Step
     ) -> None:
         """The committer sends the welcome at once; the next members in order, if the joiner is not heard."""
-        order = [committer, *(member for member in self.state.leaders if member != committer)]
         newcomers = {address for address, _ in added}
+        order = [committer, *(member for member in self.state.leaders if member != committer)]
         order = [member for member in order if member not in newcomers]
-        if self.own not in order[:WELCOMERS_MAX]:
-            return
-        rank = order.index(self.own)
-        message = seal_bundle(self.mls, settled, self.engine)
-        encoded = encode_message(message)
-        for address, key_package in added:
-            if rank == 0:
-                step.say(message, joiner_channel(key_package))
-            send_at = step.now + rank * self.round.base_time if rank else None
-            self._keep_welcome(PendingWelcome(address, key_package, encoded, send_at, step.now))
+        if self.own in order[:WELCOMERS_MAX]:
+            message = seal_bundle(self.mls, settled, self.engine)
+            self.welcomes.add(message, added, order.index(self.own), self.round.base_time, step)
 
-    def _keep_welcome(self, pending: PendingWelcome) -> None:
-        self.welcomes[pending.address] = pending
-        self.ledger.put(b"welcome/" + pending.address, pending)
+    def heard_channels(self) -> list[Channel]:
+        """Those of the newest epochs; older ones are kept only to answer on them."""
+        oldest = self.epoch - bounds.CHANNELS_KEPT
+        return [channel for epoch, channel in self.channels.items() if epoch >= oldest]
 
-    def send_welcomes(self, step: Step) -> None:
-        """Publish the welcomes whose time has come; forget those that nobody wanted for long."""
-        for address, pending in list(self.welcomes.items()):
-            if step.now > pending.since + bounds.REQUEST_LIFETIME:
-                self.heard(Address(address))
-            elif pending.send_at is not None and pending.send_at <= step.now:
-                self._send_welcome(pending, step)
+    def known_key(self, member: bytes, epoch: int) -> LeafKey | None:
+        """The leaf key with which a member signed in ``epoch``; of an unknown epoch, the one it has now."""
+        key = self.governance.electorates.leaf_key_of(member, epoch)
+        seat = self.roster.seat(member)
+        is_known = self.governance.electorates.get(epoch) is not None
+        return key if is_known or seat is None else seat.leaf_key
 
-    def _send_welcome(self, pending: PendingWelcome, step: Step) -> None:
-        step.say(decode_message(pending.message, WelcomeBundle), joiner_channel(pending.key_package))
-        self._keep_welcome(PendingWelcome(pending.address, pending.key_package, pending.message, None, pending.since))
-
-    def welcome_again(self, key_package: bytes, step: Step) -> bool:
-        """A joiner that was admitted asks again: its welcome got lost. Says whether there is one for it."""
-        for pending in self.welcomes.values():
-            if pending.key_package == key_package:
-                last = self._welcomed.get(pending.address)
-                if last is None or step.now >= last + bounds.REPEAT_EVERY:
-                    self._welcomed[pending.address] = step.now
-                    self._send_welcome(pending, step)
-                return True
-        return False
-
-    def heard(self, member: Address) -> None:
-        """A member said something: it needs no welcome any more."""
-        self._welcomed.pop(member, None)
-        if self.welcomes.pop(member, None) is not None:
-            self.ledger.delete(b"welcome/" + member)
+    def heard(self, member: Address, now: Instant) -> None:
+        """A member said something that it has signed."""
+        self.welcomes.heard(member)
+        self.presence.note(member, self.roster, now, self.charter.policy.dormant_after)
 
     def former_owner(self, leaf: int, epoch: Epoch) -> Address | None:
         """Whose leaf it was in a past epoch."""
         owners = self.ledger.find(_owners_key(epoch), dict[int, bytes])
         return Address(owners[leaf]) if owners and leaf in owners else None
 
+    def short(self) -> int:
+        """How many of the missing members the round needs to hear before it can go on."""
+        return max(0, self.roster.q - len(self.round.heard() & self.roster.counted))
+
     def missing(self) -> tuple[Address, ...]:
         """Members not heard in the own view or later."""
         heard = self.round.heard()
-        return tuple(seat.address for seat in self.roster.seats if seat.address not in heard)
+        return tuple(seat.address for seat in self.roster.seats if seat.address not in heard and not seat.dormant)
 
 
 def _channel_key(epoch: int) -> bytes:
@@ -474,4 +596,4 @@ def _channel_key(epoch: int) -> bytes:
 
 
 def _owners_key(epoch: int) -> bytes:
-    return b"owners/" + epoch.to_bytes(8, "big")
+    return b"owners/" + max(epoch, 0).to_bytes(8, "big")

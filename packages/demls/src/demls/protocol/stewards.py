@@ -1,33 +1,84 @@
 """Who may commit now? The steward list, its generation and rotation, and the order of leaders of a round.
 
-Source: LIP-104 §Steward list creation, §Steward rotation; the order continues over all members, so that a round
-never depends on stewards being there (LIP-104 §Layer 3, recovery mode).
+Source: LIP-104 §Steward list creation, §Layer 1; the order continues over all members, so that a round never depends
+on stewards being there (LIP-104 §Layer 3, recovery mode).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from demls.protocol.roster import Roster
 from demls.wire.ids import Address, Epoch, GroupId, Head, View
-from demls.wire.messages import digest
+from demls.wire.messages import LostTurn, StewardListing, digest
 
 
 @dataclass(frozen=True, slots=True)
 class StewardList:
-    """``members`` in list order; the list serves from epoch ``since`` on."""
+    """A list as generated; it serves from ``since`` on, one epoch for each of its members.
+
+    ``excluded``: settled members that were left out of the pool, ``departed``: those of the pool who have left since;
+    with them everybody can generate the list again (``is_genuine``).
+    """
 
     members: tuple[Address, ...]
     since: Epoch
+    election_epoch: Epoch
+    retry_round: int = 0
+    excluded: tuple[Address, ...] = ()
+    departed: tuple[Address, ...] = ()
 
-    def rotated(self, epoch: Epoch) -> tuple[Address, ...]:
-        """The list in the order of turns for ``epoch``: epoch steward first, backup steward second."""
+    @classmethod
+    def read(cls, listing: StewardListing) -> StewardList:
+        return cls(
+            tuple(Address(member) for member in listing.members),
+            Epoch(listing.since),
+            Epoch(listing.election_epoch),
+            listing.retry_round,
+            tuple(Address(member) for member in listing.excluded),
+            tuple(Address(member) for member in listing.departed),
+        )
+
+    def listing(self) -> StewardListing:
+        """The form in which joiners get it."""
+        return StewardListing(
+            self.members, self.since, self.election_epoch, self.retry_round, self.excluded, self.departed
+        )
+
+    def is_exhausted(self, epoch: Epoch) -> bool:
+        """Has every steward had its epoch? Until there is a new list, the turns go round."""
+        return epoch >= self.since + len(self.members)
+
+    def active(self, since: Mapping[Address, Epoch]) -> tuple[Address, ...]:
+        """Those still in, in list order; who left and came back is no steward any more."""
+        return tuple(
+            member
+            for member in self.members
+            if member in since and is_settled(since[member], self.election_epoch) and member not in self.departed
+        )
+
+    def rotated(self, epoch: Epoch, roster: Roster) -> tuple[Address, ...]:
+        """The stewards in the order of turns for ``epoch``: epoch steward first, backup steward second.
+
+        Whoever is not eligible any more is passed over (LIP-104 §Layer 1).
+        """
         if not self.members:
             return ()
         start = (epoch - self.since) % len(self.members)
-        return self.members[start:] + self.members[:start]
+        eligible = set(self.active(roster.since())) & roster.counted
+        return tuple(member for member in self.members[start:] + self.members[:start] if member in eligible)
+
+
+def is_settled(joined: Epoch, epoch: Epoch) -> bool:
+    """Only who was in before ``epoch`` can become a steward for it; the founder's epoch has nobody else."""
+    return joined < epoch or epoch == 0
+
+
+def settled_pool(since: Mapping[Address, Epoch], epoch: Epoch) -> frozenset[Address]:
+    """Who is settled in at ``epoch``, of members with these epochs of joining."""
+    return frozenset(member for member, joined in since.items() if is_settled(joined, epoch))
 
 
 def list_size(pool: int, stewards_min: int, stewards_max: int) -> int:
@@ -35,7 +86,9 @@ def list_size(pool: int, stewards_min: int, stewards_max: int) -> int:
     return pool if pool < stewards_min else min(stewards_max, pool)
 
 
-def generate(pool: Iterable[Address], size: int, epoch: Epoch, retry_round: int, group_id: GroupId) -> StewardList:
+def generate(
+    pool: Iterable[Address], size: int, epoch: Epoch, retry_round: int, group_id: GroupId
+) -> tuple[Address, ...]:
     """The only valid list for these inputs, whoever computes it: members by SHA-256, the first ``size`` of them.
 
     Key: SHA-256(epoch, 8 bytes big-endian ‖ retry round, 4 bytes big-endian ‖ member id ‖ group id).
@@ -45,28 +98,42 @@ def generate(pool: Iterable[Address], size: int, epoch: Epoch, retry_round: int,
     def key(member: Address) -> tuple[bytes, Address]:
         return hashlib.sha256(seed + member + group_id).digest(), member
 
-    return StewardList(tuple(sorted(set(pool), key=key)[:size]), epoch)
+    return tuple(sorted(set(pool), key=key)[:size])
 
 
-def continued(stewards: StewardList, roster: Roster, epoch: Epoch, group_id: GroupId) -> StewardList:
-    """The list after a commit: who left is struck out; an empty list is drawn anew from all members, of size one."""
-    remaining = tuple(address for address in stewards.members if address in roster.addresses)
-    if remaining == stewards.members:
-        return stewards
-    if remaining:
-        return StewardList(remaining, epoch)
-    return generate(roster.addresses, 1, epoch, 0, group_id)
+def is_genuine(listed: StewardList, since: Mapping[Address, Epoch], group_id: GroupId) -> bool:
+    """Is this the list that its own inputs and the members' epochs of joining give? For joiners: O(n log n)."""
+    epoch, size = listed.election_epoch, len(listed.members)
+    pool = (settled_pool(since, epoch) | frozenset(listed.departed)) - frozenset(listed.excluded)
+    return 0 < size <= len(pool) and listed.members == generate(pool, size, epoch, listed.retry_round, group_id)
 
 
-def leaders(stewards: StewardList, roster: Roster, epoch: Epoch, head: Head) -> tuple[Address, ...]:
+def departed(listed: StewardList, before: Mapping[Address, Epoch], after: Mapping[Address, Epoch]) -> StewardList:
+    """The same list after some members have left or been replaced by newcomers of the same address."""
+    gone = {
+        member
+        for member, joined in before.items()
+        if is_settled(joined, listed.election_epoch)
+        and (member not in after or not is_settled(after[member], listed.election_epoch))
+    }
+    gone -= set(listed.departed)
+    return replace(listed, departed=listed.departed + tuple(sorted(gone))) if gone else listed
+
+
+def leaders(
+    stewards: StewardList, roster: Roster, epoch: Epoch, head: Head, lost: Iterable[LostTurn] = ()
+) -> tuple[Address, ...]:
     """Everybody who may lead a view of this state, in the order of views.
 
-    Stewards in the order of turns, then all other members by SHA-256(head, member). Only the chain enters, never
-    local knowledge, so all members agree; of any f + 1 leaders one is honest. O(n log n), once an epoch.
+    Stewards in the order of turns, then all other counted members by SHA-256(head, member), then those who lost a
+    turn lately. Only the chain enters, never local knowledge, so all members agree; of any f + 1 leaders one is
+    honest. O(n log n), once an epoch.
     """
-    first = tuple(address for address in stewards.rotated(epoch) if address in roster.addresses)
-    others = roster.addresses.difference(first)
-    return first + tuple(sorted(others, key=lambda address: digest(b"demls leader 1", head, address)))
+    behind = {Address(turn.member_id) for turn in lost} & roster.counted
+    listed = stewards.rotated(epoch, roster)
+    others = roster.counted.difference(listed)
+    everybody = listed + tuple(sorted(others, key=lambda address: digest(b"demls leader 1", head, address)))
+    return tuple(a for a in everybody if a not in behind) + tuple(a for a in everybody if a in behind)
 
 
 def leader_of(order: tuple[Address, ...], view: View) -> Address:

@@ -18,18 +18,20 @@ from demls.protocol.credential import CredentialRefused, check_leaf
 from demls.protocol.engine import Engine, EngineError, MlsGroup
 from demls.protocol.governance import Governance
 from demls.protocol.policy import CHARTER_VERSION, INSTANT_MAX, POLICY_EXTENSION, is_sound
+from demls.protocol.profile import PROFILES
 from demls.protocol.requests import Requests
 from demls.protocol.roster import Roster
+from demls.protocol.stewards import StewardList, is_genuine
 from demls.protocol.validation import State
 from demls.wire.codec import WireError
-from demls.wire.ids import Epoch
+from demls.wire.ids import Epoch, GroupId, Instant
 from demls.wire.messages import (
     STATED_PROPOSALS_MAX,
     Charter,
     JoinerBundle,
     JoinerSecrets,
-    Seat,
     SettledCommit,
+    Succession,
     Sync,
     WelcomeBundle,
     decode_message,
@@ -54,22 +56,23 @@ class Accepted:
     settled: SettledCommit
 
 
-def build_sync(state: State, governance: Governance, requests: Requests, group_id: bytes) -> Sync:
+def build_sync(
+    state: State, governance: Governance, requests: Requests, group_id: bytes, time: Instant, follows: Succession
+) -> Sync:
     """The sync for those whom a candidate of this state admits. O(members + work in flight)."""
-    items = list(governance.in_flight())[:STATED_PROPOSALS_MAX]
+    items = list(governance.alive())[:STATED_PROPOSALS_MAX]
     open_in = {Epoch(item.proposal.epoch) for item in items}
     epochs = sorted((open_in | governance.recent_epochs()) - {state.epoch})[-SYNCED_EPOCHS_MAX:]
     return Sync(
         group_id,
         state.epoch,
         state.head,
-        tuple(Seat(seat.address, seat.leaf, seat.leaf_key, seat.since) for seat in state.roster.seats),
-        tuple(state.stewards.members),
-        state.stewards.since,
+        state.electorate.message(),
+        follows,
         tuple(item.proposal for item in items),
         governance.votes_for(items),
-        state.time,
-        tuple(governance.electorate(epoch) for epoch in epochs),
+        time,
+        tuple(known.message() for known in map(governance.electorates.get, epochs) if known is not None),
         requests.used_tokens(),
     )
 
@@ -107,7 +110,7 @@ def _check(mls: MlsGroup, charter: Charter, sync: Sync, message: WelcomeBundle, 
     settled = message.settled
     if not is_sound(charter.policy) or sync.time > INSTANT_MAX:
         raise WelcomeRefused("The group's policy or time is beyond all bounds.")
-    if charter.profile != "demls" or sync.group_id != mls.group_id or sync.epoch + 1 != mls.epoch:
+    if charter.profile not in PROFILES or sync.group_id != mls.group_id or sync.epoch + 1 != mls.epoch:
         raise WelcomeRefused("The sync is of another group or epoch than the welcome.")
     if (settled.epoch, settled.head) != (sync.epoch, sync.head):
         raise WelcomeRefused("The certificate is of another state than the sync.")
@@ -120,11 +123,14 @@ def _check(mls: MlsGroup, charter: Charter, sync: Sync, message: WelcomeBundle, 
         raise WelcomeRefused(f"A member of the group is not who it says: {problem}") from problem
     _check_roster(mls, sync)
     keys = {seat.address: seat.leaf_key for seat in sync.roster}
+    counted = {seat.address for seat in sync.roster if not seat.dormant}
+    if not counted:
+        raise WelcomeRefused("The roster of the sync counts nobody.")
     if not is_certified(
         settled,
-        quorum=quorum(len(keys)),
+        quorum=quorum(len(counted)),
         is_signed=lambda lock: (
-            lock.member in keys
+            lock.member in counted
             and engine.verify(keys[lock.member], ROUND_LABEL, lock.content(sync.group_id), lock.signature)
         ),
     ):
@@ -137,8 +143,16 @@ def _check_roster(mls: MlsGroup, sync: Sync) -> None:
     before = {seat.address: seat for seat in sync.roster}
     if len(before) != len(sync.roster):
         raise WelcomeRefused("The roster of the sync names somebody twice.")
+    if len(sync.electorate.seats) != len(before) or sync.electorate.epoch != sync.epoch:
+        raise WelcomeRefused("The electorate of the sync is not that of its state.")
     stayed = [seat for seat in now.seats if seat.address in before]
     if any(seat.leaf_key != before[seat.address].leaf_key for seat in stayed):
         raise WelcomeRefused("The roster of the sync contradicts the group's tree.")
     if not stayed and before:
         raise WelcomeRefused("Nobody of the group's roster is in its tree.")
+    since = {seat.address: Epoch(before[seat.address].since) for seat in stayed}
+    since |= {seat.address: Epoch(mls.epoch) for seat in now.seats if seat.address not in before}
+    if not is_genuine(StewardList.read(sync.succession.stewards), since, GroupId(sync.group_id)):
+        raise WelcomeRefused("The steward list of the sync is not the one that its own inputs give.")
+    if not {bytes(member) for member in sync.succession.dormant} <= before.keys():
+        raise WelcomeRefused("The sync calls somebody dormant who is no member.")

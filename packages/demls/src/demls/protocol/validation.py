@@ -1,65 +1,40 @@
 """Is this candidate what its leader may offer? The commit validation service: numbered checks, each with its clause.
 
-A check finds the candidate ``invalid`` (a structural fault that the committer's own signature proves) or ``not yet``
-acceptable (something it depends on may still arrive). Losing, being late or being unheard is never a fault.
+A check finds the candidate ``invalid`` (a structural fault that its leader's own signature proves) or ``not yet``
+acceptable (something it depends on may still arrive). Losing, being late or being unheard is never a fault. The table
+of the checks stands in ``checks.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum, StrEnum
+from dataclasses import dataclass, replace
 
 from demls.protocol import policy as bounds
+from demls.protocol.checks import Check, Verdict
 from demls.protocol.credential import CredentialRefused, check_leaf
+from demls.protocol.electorates import Electorate
 from demls.protocol.engine import EngineError, MlsGroup, StagedCommit
 from demls.protocol.governance import Item
 from demls.protocol.roster import Roster, Seat
 from demls.protocol.stewards import StewardList
 from demls.protocol.views import ProposalStatus
 from demls.wire.codec import WireError
-from demls.wire.ids import Address, Duration, Epoch, Head, Instant, ProposalId, View
-from demls.wire.messages import Candidate, CommitContext, Entry, Invite, Sync, decode_message
-
-
-class Verdict(Enum):
-    VALID = "valid"
-    INVALID = "invalid"
-    NOT_YET = "not yet"
-
-
-class Check(StrEnum):
-    """The numbered checks. Order is the order in which they run; each names its clause."""
-
-    STAGES = "V01"
-    """The commit is valid for this epoch. RFC 9420 §12.4.2."""
-    CONTEXT = "V02"
-    """Its authenticated data is a CommitContext of this state, later than its time. LIP-104 §Commit validation; P7."""
-    COMMITTER = "V03"
-    """The committer, as MLS proves it, is the leader of the view in which it was minted. LIP-104 §Committer checks."""
-    CANONICAL = "V04"
-    """Entries are distinct, in canonical order, at most 50. LIP-104 §Commit ordering."""
-    NOTHING_ELSE = "V05"
-    """No MLS proposals but Add and Remove; the GroupContext stays. RFC 9420 §12.2."""
-    NOT_ITSELF = "V06"
-    """The committer does not remove itself. LIP-104 §Member leave; RFC 9420 §12.2."""
-    PATH = "V07"
-    """A path keeps the committer's signature key and credential. RFC 9420 §12.4.1."""
-    WELCOME = "V08"
-    """Welcome, joiner key and sync are there exactly when somebody is added, and the sync states this state."""
-    KNOWN = "V09"
-    """Every entry is a proposal that is known here (else it is fetched)."""
-    EXACT = "V10"
-    """The commit changes exactly what its entries say: kind, member, key package. LIP-104 §Broken MLS proposal."""
-    CREDENTIALS = "V11"
-    """Every added leaf has a credential whose wallet binding verifies and is in date. Fresh candidates only."""
-    APPROVED = "V12"
-    """Every entry is approved here, after the votes that came with it. LIP-104 §Commit validation."""
-    PATIENCE = "V13"
-    """Nothing approved here for longer than patience is missing by effect. No censorship."""
-    TIME = "V14"
-    """Chain time is within two minutes of the own clock. Fresh candidates only."""
-
+from demls.wire.ids import Address, Duration, Epoch, GroupId, Head, Instant, ProposalId, View
+from demls.wire.messages import (
+    Candidate,
+    Change,
+    Charter,
+    CommitContext,
+    Entry,
+    Invite,
+    LostTurn,
+    Settings,
+    Succession,
+    Sync,
+    decode_message,
+    encode_message,
+)
 
 TIME_DIFFERENCE_MAX = Duration(120_000)
 
@@ -83,6 +58,11 @@ class State:
     roster: Roster
     stewards: StewardList
     leaders: tuple[Address, ...]
+    lost: tuple[LostTurn, ...]
+    charter: Charter
+    electorate: Electorate
+    settled: int
+    """How many could become stewards now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +77,7 @@ class Content:
     sync: Sync | None
 
 
-def read_content(candidate: Candidate, state: State, mls: MlsGroup) -> Content | Finding:
+def read_content(candidate: Candidate, state: State, mls: MlsGroup, group_id: GroupId) -> Content | Finding:
     """Checks V01 to V08, on a copy of the state: they need nothing but the candidate."""
     try:
         staged = mls.stage(candidate.commit)
@@ -122,13 +102,13 @@ def read_content(candidate: Candidate, state: State, mls: MlsGroup) -> Content |
     ids = [entry.proposal_id for entry in context.entries]
     if len(set(ids)) != len(ids) or len(ids) > bounds.CANDIDATE_ENTRIES_MAX:
         return _invalid(Check.CANONICAL, "its entries repeat or are too many")
-    if staged.updates or staged.other_proposals or staged.context_extensions is not None:
+    if staged.updates or staged.other_proposals:
         return _invalid(Check.NOTHING_ELSE, "it contains MLS proposals that nobody decided")
     if staged.committer in staged.removes:
         return _invalid(Check.NOT_ITSELF, "the committer removes itself")
     if staged.has_path and not _keeps_identity(staged, seat):
         return _invalid(Check.PATH, "its path changes who the committer is")
-    return _read_welcome(candidate, state, staged, committer, context)
+    return _read_welcome(candidate, state, staged, committer, context, group_id)
 
 
 def _keeps_identity(staged: StagedCommit, seat: Seat) -> bool:
@@ -144,7 +124,12 @@ def _keeps_identity(staged: StagedCommit, seat: Seat) -> bool:
 
 
 def _read_welcome(
-    candidate: Candidate, state: State, staged: StagedCommit, committer: Address, context: CommitContext
+    candidate: Candidate,
+    state: State,
+    staged: StagedCommit,
+    committer: Address,
+    context: CommitContext,
+    group_id: GroupId,
 ) -> Content | Finding:
     present = {bool(candidate.welcome), len(candidate.joiner_key) == bounds.JOINER_KEY_BYTES, bool(candidate.sync)}
     if present != {bool(staged.adds)}:
@@ -155,18 +140,23 @@ def _read_welcome(
             sync = decode_message(candidate.sync, Sync)
         except WireError:
             return _invalid(Check.WELCOME, "its sync cannot be read")
-        seats = tuple((seat.address, seat.leaf, seat.leaf_key, seat.since) for seat in sync.roster)
-        own = tuple((seat.address, seat.leaf, seat.leaf_key, seat.since) for seat in state.roster.seats)
-        stewards = sync.stewards, sync.stewards_since
-        own_stewards = tuple(state.stewards.members), state.stewards.since
-        stated = (sync.epoch, sync.head, sync.time, seats, stewards)
-        if stated != (state.epoch, state.head, context.time, own, own_stewards):
+        stated = (sync.group_id, sync.epoch, sync.head, sync.time, sync.electorate)
+        if stated != (group_id, state.epoch, state.head, context.time, state.electorate.message()):
             return _invalid(Check.WELCOME, "its sync states another state")
     return Content(committer, View(context.view), Instant(context.time), context.entries, staged, sync)
 
 
-def check_content(content: Content, items: Mapping[ProposalId, Item], roster: Roster) -> Finding | None:
-    """Checks V09 and V10, and the order of V04: what the entries say is what the commit does."""
+def check_content(
+    content: Content,
+    items: Mapping[ProposalId, Item],
+    state: State,
+    follow: Callable[[Content, tuple[Change, ...]], Succession | None],
+) -> Finding | None:
+    """Checks V09, V10 and V15, and the order of V04: what the entries say is what the commit does.
+
+    ``follow``: what follows from the commit with these changes.
+    """
+    roster = state.roster
     known = [items.get(ProposalId(entry.proposal_id)) for entry in content.entries]
     work = [item for item in known if item is not None]
     if len(work) != len(known):
@@ -188,7 +178,24 @@ def check_content(content: Content, items: Mapping[ProposalId, Item], roster: Ro
     added = sorted(package.encoded for package in content.staged.adds)
     if added != sorted(item.change.key_package_bytes for item in work if isinstance(item.change, Invite)):
         return _invalid(Check.EXACT, "it adds other key packages than was decided")
+    settings = next((item.change for item in work if isinstance(item.change, Settings)), None)
+    if settings is None and content.staged.context_extensions is not None:
+        return _invalid(Check.NOTHING_ELSE, "it changes the GroupContext, and nobody decided that")
+    if settings is not None and content.staged.context_extensions != amended_context(state.charter, settings):
+        return _invalid(Check.EXACT, "it makes other settings than was decided")
+    if content.sync is not None and content.sync.succession != follow(content, tuple(item.change for item in work)):
+        return _invalid(Check.FOLLOWS, "its sync states another succession than follows from it")
     return None
+
+
+def amended(charter: Charter, settings: Settings) -> Charter:
+    """The charter after a settings decision."""
+    return replace(charter, name=settings.name, description=settings.description, policy=settings.policy)
+
+
+def amended_context(charter: Charter, settings: Settings) -> dict[int, bytes]:
+    """The GroupContext extensions after a settings decision: only the charter is in them."""
+    return {bounds.POLICY_EXTENSION: encode_message(amended(charter, settings))}
 
 
 def check_credentials(content: Content, now: Instant) -> Finding | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from demls.wire.ids import Address, Epoch, GroupId, Instant, ProposalId
-from demls.wire.messages import Charter
+from demls.wire.messages import Charter, Policy
 
 
 class GroupStatus(StrEnum):
@@ -31,6 +31,12 @@ class ProposalKind(StrEnum):
     INVITE = "invite"
     REMOVE = "remove"
     LEAVE = "leave"
+    ELECTION = "election"
+    SETTINGS = "settings"
+    DORMANT = "dormant"
+    """A member that was not heard for long is counted no longer."""
+    AWAKE = "awake"
+    """A dormant member is counted again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,10 @@ class MemberView:
     is_steward: bool
     is_epoch_steward: bool
     removal_pending: bool
+    is_dormant: bool
+    """Not heard for so long that the group does not wait for it any more."""
+    lost_turn: bool
+    """It led a view lately that ended without a commit, so it leads last for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,12 @@ class ProposalView:
     reason: str
     epoch: Epoch | None
     """The epoch that its commit led to."""
+    decided_by_stewards: bool
+    stewards: tuple[Address, ...]
+    """Of an election: the list that it would install, in order."""
+    retry_round: int
+    settings: Charter | None
+    """Of a settings proposal: the charter as it would be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +102,13 @@ class RequestView:
     name: str
     sponsor: Address | None
     received_at: Instant
+    needs_sponsor: bool
+    """It came by a link that is open to anybody: there is no vote until a member answers for the person."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoundView:
-    """The commit round now. ``missing``: members not heard although the round waits for them."""
+    """The commit round now. ``missing``: members not heard although the round waits for ``short`` of them."""
 
     is_open: bool
     view: int
@@ -98,6 +116,18 @@ class RoundView:
     needed: int
     heard: int
     missing: tuple[Address, ...]
+    short: int
+    leader_is_steward: bool
+    """Else the stewards had their turns without success, and a member commits in their place."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessorView:
+    """A group that a member founded to go on from this one; ``link``: the own invite, empty if there is none."""
+
+    founder: Address
+    name: str
+    link: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +149,43 @@ class GroupView:
     """Open and approved first, then the newest that ended."""
     requests: tuple[RequestView, ...]
     round: RoundView
+    policy: Policy
+    charter_digest: bytes
+    """What a settings proposal names as its base."""
+    counted: int
+    """Members that make n: all but the dormant ones."""
+    stewards_until: Epoch | None
+    """The last epoch that the list serves; afterwards its turns go round until there is a new one."""
+    is_halted: bool
+    """Two commits of one epoch were certified: governance rests, chat goes on."""
+    successors: tuple[SuccessorView, ...]
 
     @classmethod
     def of_ended(
         cls, group_id: GroupId, charter: Charter, status: GroupStatus, epoch: Epoch, own: Address
     ) -> GroupView:
         """A group that the own member is no longer in."""
-        idle = RoundView(False, 0, None, 0, 0, ())
-        name, preset = charter.name, charter.policy.preset
+        idle = RoundView(False, 0, None, 0, 0, (), 0, leader_is_steward=False)
         return cls(
-            group_id, name, charter.description, preset, status, epoch, b"", own, (), None, None, 0, (), (), idle
+            group_id,
+            charter.name,
+            charter.description,
+            charter.policy.preset,
+            status,
+            epoch,
+            b"",
+            own,
+            (),
+            None,
+            None,
+            0,
+            (),
+            (),
+            idle,
+            charter.policy,
+            charter.digest,
+            0,
+            None,
+            False,
+            (),
         )

@@ -26,11 +26,8 @@ RANDOM_BYTES_MAX = 2**24
 
 def digest(label: bytes, *parts: bytes, size: int = 32) -> bytes:
     """A hash of a label (at most 16 bytes) and parts, each with its length."""
-    state = blake2b(digest_size=size, person=label)
-    for part in parts:
-        state.update(len(part).to_bytes(8, "big"))
-        state.update(part)
-    return state.digest()
+    framed = b"".join([piece for part in parts for piece in (len(part).to_bytes(8, "big"), part)])
+    return blake2b(framed, digest_size=size, person=label).digest()
 
 
 def expand(label: bytes, *parts: bytes, length: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from demls_engine import InvalidMessage
 
@@ -55,8 +56,9 @@ def reference_of(encoded: bytes) -> bytes:
     return digest(b"reference", encoded)
 
 
+@lru_cache(maxsize=256)
 def read_key_package(encoded: bytes) -> SignedKeyPackage:
-    """Raises InvalidMessage if it does not verify."""
+    """Raises InvalidMessage if it does not verify. All members of a world read the same ones, again and again."""
     package = read_message(SignedKeyPackage, encoded)
     content = package.content
     if not verify(content.leaf.signature_key, KEY_PACKAGE_LABEL, encode(content), package.signature):

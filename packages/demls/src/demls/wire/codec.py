@@ -2,6 +2,8 @@
 
 A dataclass and its protobuf message have the same field names; bounds stand in the annotations. Decoding is strict:
 only the canonical bytes of a value are read, everything else raises ``WireError`` and nothing else does.
+
+What the annotations of a class say is looked up once: its writer and its reader are closures over that.
 """
 
 from __future__ import annotations
@@ -9,16 +11,26 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from operator import attrgetter
+from typing import Any, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-if TYPE_CHECKING:
-    from collections.abc import Hashable
-
 T = TypeVar("T")
+
+_Write: TypeAlias = Callable[[Any, Any], None]
+"""(value, message): writes the one into the other."""
+
+_Read: TypeAlias = Callable[[Any], Any]
+"""(message): the value in it. Raises WireError."""
+
+
+def _once(make: Callable[[Any], T]) -> Callable[[Any], T]:
+    """Makes something once for each class; ``cache`` by itself does not take classes for hashable."""
+    return cache(make)
 
 
 class WireError(ValueError):
@@ -46,12 +58,7 @@ class _Field:
     choices: tuple[tuple[str, type], ...] = ()
 
 
-def _plan(cls: type) -> tuple[_Field, ...]:
-    return _plan_of(cast("Hashable", cls))
-
-
-@cache
-def _plan_of(cls: Any) -> tuple[_Field, ...]:
+def _plan(cls: Any) -> tuple[_Field, ...]:
     hints = typing.get_type_hints(cls, include_extras=True)
     return tuple(
         _field(field.name, hints[field.name], field.metadata) for field in dataclasses.fields(cls) if field.init
@@ -78,72 +85,168 @@ def _bounds(hint: Any) -> tuple[Any, Size | None]:
     return hint, None
 
 
-def fill(value: Any, message: Message) -> None:
-    """Write a dataclass into its protobuf message."""
-    for field in _plan(type(value)):
-        content = getattr(value, field.name)
-        match field.kind:
-            case "scalar":
-                setattr(message, field.name, content)
-            case "message":
-                target = getattr(message, field.name)
-                target.SetInParent()
-                fill(content, target)
-            case "repeated":
-                getattr(message, field.name).extend(content)
-            case "repeated_message":
-                for item in content:
-                    fill(item, getattr(message, field.name).add())
-            case _:
-                chosen = next(name for name, kind in field.choices if type(content) is kind)
-                target = getattr(message, chosen)
-                target.SetInParent()
-                fill(content, target)
+# --- Writing --------------------------------------------------------------------------------------------------------
 
 
-def read(cls: type[T], message: Message) -> T:
-    """The dataclass in a protobuf message. Raises WireError."""
-    values = {field.name: _value(cls, field, message) for field in _plan(cls)}
-    return cls(**values)
+@_once
+def _writer(cls: Any) -> _Write:
+    """Writes values of this class."""
+    plan = _plan(cls)
+    scalars = [field.name for field in plan if field.kind == "scalar"]
+    parts = [_part_writer(field) for field in plan if field.kind != "scalar"]
+
+    def write(value: Any, message: Any) -> None:
+        for name in scalars:
+            setattr(message, name, getattr(value, name))
+        for part in parts:
+            part(value, message)
+
+    return write
 
 
-def _value(cls: type, field: _Field, message: Message) -> Any:
-    match field.kind:
-        case "message":
-            if not message.HasField(field.name):
-                raise WireError(f"{cls.__name__}.{field.name} is missing")
-            return read(field.target, getattr(message, field.name))
-        case "oneof":
-            chosen = message.WhichOneof(field.name)
-            kind = dict(field.choices).get(chosen or "")
-            if chosen is None or kind is None:
-                raise WireError(f"{cls.__name__}.{field.name} is empty")
-            return read(kind, getattr(message, chosen))
-    content = getattr(message, field.name)
-    if field.kind == "scalar":
-        _check(cls, field.name, content, field.size)
-        return content
-    if field.size is not None and not field.size.holds(len(content)):
-        raise WireError(f"{cls.__name__}.{field.name} has {len(content)} items")
+def _part_writer(field: _Field) -> _Write:
+    name = field.name
+    if field.kind == "repeated":
+        return lambda value, message: getattr(message, name).extend(getattr(value, name))
     if field.kind == "repeated_message":
-        return tuple(read(field.target, item) for item in content)
-    for item in content:
-        _check(cls, field.name, item, field.item_size)
-    return tuple(content)
+        write_item = _writer(field.target)
+
+        def write_items(value: Any, message: Any) -> None:
+            items = getattr(message, name)
+            for item in getattr(value, name):
+                write_item(item, items.add())
+
+        return write_items
+    named = {kind: (chosen, _writer(kind)) for chosen, kind in field.choices or ((name, field.target),)}
+
+    def write_part(value: Any, message: Any) -> None:
+        content = getattr(value, name)
+        chosen, write_content = named[type(content)]
+        target = getattr(message, chosen)
+        target.SetInParent()
+        write_content(content, target)
+
+    return write_part
 
 
-def _check(cls: type, name: str, content: Any, size: Size | None) -> None:
+# --- Reading --------------------------------------------------------------------------------------------------------
+
+
+@_once
+def _reader(cls: Any) -> _Read:
+    """Reads values of this class."""
+    plan = _plan(cls)
+    if len(plan) > 1 and all(field.kind == "scalar" for field in plan):
+        return _flat_reader(cls, plan)
+    parts = [_part_reader(f"{cls.__name__}.{field.name}", field) for field in plan]
+    return lambda message: cls(*[part(message) for part in parts])
+
+
+def _flat_reader(cls: Any, plan: tuple[_Field, ...]) -> _Read:
+    """For a message of scalars alone, as most are: all are fetched at once."""
+    fetch = attrgetter(*(field.name for field in plan))
+    checks = [
+        (place, _check(f"{cls.__name__}.{field.name}", field.size, field.target))
+        for place, field in enumerate(plan)
+        if field.size is not None
+    ]
+
+    def read(message: Any) -> Any:
+        values = fetch(message)
+        for place, check in checks:
+            check(values[place])
+        return cls(*values)
+
+    return read
+
+
+def _part_reader(called: str, field: _Field) -> _Read:
+    match field.kind:
+        case "scalar":
+            return _scalar_reader(called, field)
+        case "message":
+            return _message_reader(called, field)
+        case "oneof":
+            return _choice_reader(called, field)
+        case _:
+            return _items_reader(called, field)
+
+
+def _scalar_reader(called: str, field: _Field) -> _Read:
+    fetch, check = attrgetter(field.name), _check(called, field.size, field.target)
+
+    def read(message: Any) -> Any:
+        content = fetch(message)
+        check(content)
+        return content
+
+    return read if field.size is not None else fetch
+
+
+def _message_reader(called: str, field: _Field) -> _Read:
+    name, read_content = field.name, _reader(field.target)
+
+    def read(message: Any) -> Any:
+        if not message.HasField(name):
+            raise WireError(f"{called} is missing")
+        return read_content(getattr(message, name))
+
+    return read
+
+
+def _choice_reader(called: str, field: _Field) -> _Read:
+    name, readers = field.name, {chosen: _reader(kind) for chosen, kind in field.choices}
+
+    def read(message: Any) -> Any:
+        chosen = message.WhichOneof(name)
+        if chosen not in readers:
+            raise WireError(f"{called} is empty")
+        return readers[chosen](getattr(message, chosen))
+
+    return read
+
+
+def _items_reader(called: str, field: _Field) -> _Read:
+    fetch, check = attrgetter(field.name), _check(called, field.size, tuple)
+    check_item = _check(called, field.item_size, field.target)
+    read_item = _reader(field.target) if field.kind == "repeated_message" else None
+
+    def read(message: Any) -> Any:
+        items = fetch(message)
+        check(items)
+        if read_item is not None:
+            return tuple([read_item(item) for item in items])
+        for item in items:
+            check_item(item)
+        return tuple(items)
+
+    return read
+
+
+def _check(called: str, size: Size | None, kind: Any) -> Callable[[Any], None]:
+    """Raises WireError for content of this kind that is out of bounds."""
     if size is None:
-        return
-    count = len(content.encode()) if isinstance(content, str) else len(content)
-    if not size.holds(count):
-        raise WireError(f"{cls.__name__}.{name} has {count} bytes")
+        return lambda _: None
+    least, most = size.least, size.least if size.most < 0 else size.most
+    unit = "items" if kind is tuple else "bytes"
+
+    def check(content: Any) -> None:
+        if not least <= len(content) <= most:
+            raise WireError(f"{called} has {len(content)} {unit}")
+
+    def check_text(content: str) -> None:
+        check(content.encode())
+
+    return check_text if kind is str else check
+
+
+# --- All of it ------------------------------------------------------------------------------------------------------
 
 
 def encode(value: Any, schema: type[Message]) -> bytes:
     """The canonical bytes of a dataclass."""
     message = schema()
-    fill(value, message)
+    _writer(type(value))(value, message)
     return message.SerializeToString(deterministic=True)
 
 
@@ -157,4 +260,5 @@ def decode(data: bytes, cls: type[T], schema: type[Message]) -> T:
     message.DiscardUnknownFields()
     if message.SerializeToString(deterministic=True) != data:
         raise WireError("not canonical, or with unknown fields")
-    return read(cls, message)
+    value: T = _reader(cls)(message)
+    return value

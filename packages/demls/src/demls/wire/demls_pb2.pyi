@@ -87,32 +87,158 @@ class Leave(_message.Message):
 Global___Leave: _TypeAlias = Leave  # noqa: Y015
 
 @_typing.final
+class StewardElection(_message.Message):
+    """The only valid list for this epoch, round and pool; see protocol/stewards.py."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROPOSED_STEWARDS_FIELD_NUMBER: _builtins.int
+    ELECTION_EPOCH_FIELD_NUMBER: _builtins.int
+    RETRY_ROUND_FIELD_NUMBER: _builtins.int
+    EXCLUDED_FIELD_NUMBER: _builtins.int
+    election_epoch: _builtins.int
+    """in which it was opened"""
+    retry_round: _builtins.int
+    @_builtins.property
+    def proposed_stewards(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """20-byte addresses in list order"""
+
+    @_builtins.property
+    def excluded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """settled members left out, because they are decided to go"""
+
+    def __init__(
+        self,
+        *,
+        proposed_stewards: _abc.Iterable[_builtins.bytes] | None = ...,
+        election_epoch: _builtins.int = ...,
+        retry_round: _builtins.int = ...,
+        excluded: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["election_epoch", b"election_epoch", "excluded", b"excluded", "proposed_stewards", b"proposed_stewards", "retry_round", b"retry_round"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StewardElection: _TypeAlias = StewardElection  # noqa: Y015
+
+@_typing.final
+class Settings(_message.Message):
+    """Replaces name, description and policy of the charter whose digest is ``base``."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    base: _builtins.bytes
+    name: _builtins.str
+    description: _builtins.str
+    @_builtins.property
+    def policy(self) -> Global___Policy: ...
+    def __init__(
+        self,
+        *,
+        base: _builtins.bytes = ...,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        policy: Global___Policy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "description", b"description", "name", b"name", "policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Settings: _TypeAlias = Settings  # noqa: Y015
+
+@_typing.final
+class Dormant(_message.Message):
+    """Not heard for as long as the policy says: counted no longer. Nodes vote on it by what they have heard."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member_id", b"member_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Dormant: _TypeAlias = Dormant  # noqa: Y015
+
+@_typing.final
+class Awake(_message.Message):
+    """A dormant member was heard again: counted from the next epoch on. Nodes vote on it by what they have heard."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member_id", b"member_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Awake: _TypeAlias = Awake  # noqa: Y015
+
+@_typing.final
 class ChangeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MEMBER_INVITE_FIELD_NUMBER: _builtins.int
     REMOVE_MEMBER_FIELD_NUMBER: _builtins.int
+    STEWARD_ELECTION_FIELD_NUMBER: _builtins.int
     LEAVE_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    DORMANT_FIELD_NUMBER: _builtins.int
+    AWAKE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def member_invite(self) -> Global___MemberInvite: ...
     @_builtins.property
     def remove_member(self) -> Global___RemoveMember: ...
     @_builtins.property
+    def steward_election(self) -> Global___StewardElection: ...
+    @_builtins.property
     def leave(self) -> Global___Leave:
         """of the proposal's owner"""
 
+    @_builtins.property
+    def settings(self) -> Global___Settings: ...
+    @_builtins.property
+    def dormant(self) -> Global___Dormant: ...
+    @_builtins.property
+    def awake(self) -> Global___Awake: ...
     def __init__(
         self,
         *,
         member_invite: Global___MemberInvite | None = ...,
         remove_member: Global___RemoveMember | None = ...,
+        steward_election: Global___StewardElection | None = ...,
         leave: Global___Leave | None = ...,
+        settings: Global___Settings | None = ...,
+        dormant: Global___Dormant | None = ...,
+        awake: Global___Awake | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["leave", b"leave", "member_invite", b"member_invite", "payload", b"payload", "remove_member", b"remove_member"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["awake", b"awake", "dormant", b"dormant", "leave", b"leave", "member_invite", b"member_invite", "payload", b"payload", "remove_member", b"remove_member", "settings", b"settings", "steward_election", b"steward_election"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["leave", b"leave", "member_invite", b"member_invite", "payload", b"payload", "remove_member", b"remove_member"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["awake", b"awake", "dormant", b"dormant", "leave", b"leave", "member_invite", b"member_invite", "payload", b"payload", "remove_member", b"remove_member", "settings", b"settings", "steward_election", b"steward_election"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["member_invite", "remove_member", "leave"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["member_invite", "remove_member", "steward_election", "leave", "settings", "dormant", "awake"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -491,11 +617,14 @@ class Seat(_message.Message):
     LEAF_FIELD_NUMBER: _builtins.int
     LEAF_KEY_FIELD_NUMBER: _builtins.int
     SINCE_FIELD_NUMBER: _builtins.int
+    DORMANT_FIELD_NUMBER: _builtins.int
     address: _builtins.bytes
     leaf: _builtins.int
     leaf_key: _builtins.bytes
     since: _builtins.int
     """epoch that the member joined in"""
+    dormant: _builtins.bool
+    """not counted"""
     def __init__(
         self,
         *,
@@ -503,10 +632,11 @@ class Seat(_message.Message):
         leaf: _builtins.int = ...,
         leaf_key: _builtins.bytes = ...,
         since: _builtins.int = ...,
+        dormant: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "leaf", b"leaf", "leaf_key", b"leaf_key", "since", b"since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "dormant", b"dormant", "leaf", b"leaf", "leaf_key", b"leaf_key", "since", b"since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -514,26 +644,135 @@ Global___Seat: _TypeAlias = Seat  # noqa: Y015
 
 @_typing.final
 class Electorate(_message.Message):
+    """Who decides what is opened in an epoch, and by which rules."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EPOCH_FIELD_NUMBER: _builtins.int
     SEATS_FIELD_NUMBER: _builtins.int
+    STEWARDS_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     @_builtins.property
     def seats(self) -> _containers.RepeatedCompositeFieldContainer[Global___Seat]: ...
+    @_builtins.property
+    def stewards(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """active ones of the list"""
+
+    @_builtins.property
+    def policy(self) -> Global___Policy: ...
     def __init__(
         self,
         *,
         epoch: _builtins.int = ...,
         seats: _abc.Iterable[Global___Seat] | None = ...,
+        stewards: _abc.Iterable[_builtins.bytes] | None = ...,
+        policy: Global___Policy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "seats", b"seats"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "policy", b"policy", "seats", b"seats", "stewards", b"stewards"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Electorate: _TypeAlias = Electorate  # noqa: Y015
+
+@_typing.final
+class StewardListing(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    ELECTION_EPOCH_FIELD_NUMBER: _builtins.int
+    RETRY_ROUND_FIELD_NUMBER: _builtins.int
+    EXCLUDED_FIELD_NUMBER: _builtins.int
+    DEPARTED_FIELD_NUMBER: _builtins.int
+    since: _builtins.int
+    """first epoch that it serves"""
+    election_epoch: _builtins.int
+    """for which it was generated"""
+    retry_round: _builtins.int
+    @_builtins.property
+    def members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """in list order, as generated"""
+
+    @_builtins.property
+    def excluded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """who was in the pool's epoch but left out of the pool"""
+
+    @_builtins.property
+    def departed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """who was in the pool and has left since"""
+
+    def __init__(
+        self,
+        *,
+        members: _abc.Iterable[_builtins.bytes] | None = ...,
+        since: _builtins.int = ...,
+        election_epoch: _builtins.int = ...,
+        retry_round: _builtins.int = ...,
+        excluded: _abc.Iterable[_builtins.bytes] | None = ...,
+        departed: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["departed", b"departed", "election_epoch", b"election_epoch", "excluded", b"excluded", "members", b"members", "retry_round", b"retry_round", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StewardListing: _TypeAlias = StewardListing  # noqa: Y015
+
+@_typing.final
+class LostTurn(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.bytes
+    epoch: _builtins.int
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.bytes = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "member_id", b"member_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LostTurn: _TypeAlias = LostTurn  # noqa: Y015
+
+@_typing.final
+class Succession(_message.Message):
+    """What follows from a commit besides MLS."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEWARDS_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    DORMANT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def stewards(self) -> Global___StewardListing: ...
+    @_builtins.property
+    def lost(self) -> _containers.RepeatedCompositeFieldContainer[Global___LostTurn]: ...
+    @_builtins.property
+    def dormant(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        stewards: Global___StewardListing | None = ...,
+        lost: _abc.Iterable[Global___LostTurn] | None = ...,
+        dormant: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stewards", b"stewards"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dormant", b"dormant", "lost", b"lost", "stewards", b"stewards"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Succession: _TypeAlias = Succession  # noqa: Y015
 
 @_typing.final
 class UsedToken(_message.Message):
@@ -572,9 +811,8 @@ class Sync(_message.Message):
     GROUP_ID_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
-    ROSTER_FIELD_NUMBER: _builtins.int
-    STEWARDS_FIELD_NUMBER: _builtins.int
-    STEWARDS_SINCE_FIELD_NUMBER: _builtins.int
+    ELECTORATE_FIELD_NUMBER: _builtins.int
+    SUCCESSION_FIELD_NUMBER: _builtins.int
     PROPOSALS_FIELD_NUMBER: _builtins.int
     VOTES_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
@@ -584,15 +822,16 @@ class Sync(_message.Message):
     epoch: _builtins.int
     """of the state that the candidate continues"""
     head: _builtins.bytes
-    stewards_since: _builtins.int
     time: _builtins.int
     """chain time of the candidate it stands in"""
     @_builtins.property
-    def roster(self) -> _containers.RepeatedCompositeFieldContainer[Global___Seat]:
+    def electorate(self) -> Global___Electorate:
         """of that state"""
 
     @_builtins.property
-    def stewards(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def succession(self) -> Global___Succession:
+        """of the candidate it stands in"""
+
     @_builtins.property
     def proposals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Proposal]:
         """in flight"""
@@ -613,18 +852,17 @@ class Sync(_message.Message):
         group_id: _builtins.bytes = ...,
         epoch: _builtins.int = ...,
         head: _builtins.bytes = ...,
-        roster: _abc.Iterable[Global___Seat] | None = ...,
-        stewards: _abc.Iterable[_builtins.bytes] | None = ...,
-        stewards_since: _builtins.int = ...,
+        electorate: Global___Electorate | None = ...,
+        succession: Global___Succession | None = ...,
         proposals: _abc.Iterable[Global___Proposal] | None = ...,
         votes: _abc.Iterable[Global___Vote] | None = ...,
         time: _builtins.int = ...,
         electorates: _abc.Iterable[Global___Electorate] | None = ...,
         used_tokens: _abc.Iterable[Global___UsedToken] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["electorate", b"electorate", "succession", b"succession"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["electorates", b"electorates", "epoch", b"epoch", "group_id", b"group_id", "head", b"head", "proposals", b"proposals", "roster", b"roster", "stewards", b"stewards", "stewards_since", b"stewards_since", "time", b"time", "used_tokens", b"used_tokens", "votes", b"votes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["electorate", b"electorate", "electorates", b"electorates", "epoch", b"epoch", "group_id", b"group_id", "head", b"head", "proposals", b"proposals", "succession", b"succession", "time", b"time", "used_tokens", b"used_tokens", "votes", b"votes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -738,6 +976,48 @@ class JoinAnswer(_message.Message):
 Global___JoinAnswer: _TypeAlias = JoinAnswer  # noqa: Y015
 
 @_typing.final
+class SuccessorNotice(_message.Message):
+    """A member has founded a successor of this group, because too many of it are gone for good."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    INVITED_FIELD_NUMBER: _builtins.int
+    LINKS_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    head: _builtins.bytes
+    member: _builtins.bytes
+    signature: _builtins.bytes
+    @_builtins.property
+    def invited(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """addresses"""
+
+    @_builtins.property
+    def links(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """encoded InviteLink, one for each invited"""
+
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        head: _builtins.bytes = ...,
+        member: _builtins.bytes = ...,
+        invited: _abc.Iterable[_builtins.bytes] | None = ...,
+        links: _abc.Iterable[_builtins.bytes] | None = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "head", b"head", "invited", b"invited", "links", b"links", "member", b"member", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuccessorNotice: _TypeAlias = SuccessorNotice  # noqa: Y015
+
+@_typing.final
 class KeyPackageRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -812,6 +1092,7 @@ class Frame(_message.Message):
     JOIN_ANSWER_FIELD_NUMBER: _builtins.int
     KEY_PACKAGE_REQUEST_FIELD_NUMBER: _builtins.int
     KEY_PACKAGE_ANSWER_FIELD_NUMBER: _builtins.int
+    SUCCESSOR_NOTICE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def proposal(self) -> Global___Proposal: ...
     @_builtins.property
@@ -836,6 +1117,8 @@ class Frame(_message.Message):
     def key_package_request(self) -> Global___KeyPackageRequest: ...
     @_builtins.property
     def key_package_answer(self) -> Global___KeyPackageAnswer: ...
+    @_builtins.property
+    def successor_notice(self) -> Global___SuccessorNotice: ...
     def __init__(
         self,
         *,
@@ -851,12 +1134,13 @@ class Frame(_message.Message):
         join_answer: Global___JoinAnswer | None = ...,
         key_package_request: Global___KeyPackageRequest | None = ...,
         key_package_answer: Global___KeyPackageAnswer | None = ...,
+        successor_notice: Global___SuccessorNotice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "settled", b"settled", "vote", b"vote"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "settled", b"settled", "vote", b"vote"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["proposal", "vote", "commit_candidate", "member_welcome", "private_message", "round_statement", "settled", "digest", "join_request", "join_answer", "key_package_request", "key_package_answer"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["proposal", "vote", "commit_candidate", "member_welcome", "private_message", "round_statement", "settled", "digest", "join_request", "join_answer", "key_package_request", "key_package_answer", "successor_notice"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -960,17 +1244,25 @@ class Rule(_message.Message):
 
     DURATION_FIELD_NUMBER: _builtins.int
     SILENCE_IS_YES_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    DECIDED_BY_FIELD_NUMBER: _builtins.int
     duration: _builtins.int
     silence_is_yes: _builtins.bool
+    share: _builtins.int
+    """of YES that decides: 1 more than half, 2 two thirds, 3 three quarters, 4 all"""
+    decided_by: _builtins.int
+    """1 members, 2 stewards"""
     def __init__(
         self,
         *,
         duration: _builtins.int = ...,
         silence_is_yes: _builtins.bool = ...,
+        share: _builtins.int = ...,
+        decided_by: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "silence_is_yes", b"silence_is_yes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_by", b"decided_by", "duration", b"duration", "share", b"share", "silence_is_yes", b"silence_is_yes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -987,15 +1279,27 @@ class Policy(_message.Message):
     DELIVERY_TIME_FIELD_NUMBER: _builtins.int
     STEWARDS_MIN_FIELD_NUMBER: _builtins.int
     STEWARDS_MAX_FIELD_NUMBER: _builtins.int
+    ELECTION_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    REELECTIONS_MAX_FIELD_NUMBER: _builtins.int
+    DORMANT_AFTER_FIELD_NUMBER: _builtins.int
     preset: _builtins.str
     batch_window: _builtins.int
     delivery_time: _builtins.int
     stewards_min: _builtins.int
     stewards_max: _builtins.int
+    reelections_max: _builtins.int
+    """LIP-104 max_reelection_attempts"""
+    dormant_after: _builtins.int
+    """milliseconds; 0: never"""
     @_builtins.property
     def invite(self) -> Global___Rule: ...
     @_builtins.property
     def remove(self) -> Global___Rule: ...
+    @_builtins.property
+    def election(self) -> Global___Rule: ...
+    @_builtins.property
+    def settings(self) -> Global___Rule: ...
     def __init__(
         self,
         *,
@@ -1006,14 +1310,51 @@ class Policy(_message.Message):
         delivery_time: _builtins.int = ...,
         stewards_min: _builtins.int = ...,
         stewards_max: _builtins.int = ...,
+        election: Global___Rule | None = ...,
+        settings: Global___Rule | None = ...,
+        reelections_max: _builtins.int = ...,
+        dormant_after: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["invite", b"invite", "remove", b"remove"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["election", b"election", "invite", b"invite", "remove", b"remove", "settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_window", b"batch_window", "delivery_time", b"delivery_time", "invite", b"invite", "preset", b"preset", "remove", b"remove", "stewards_max", b"stewards_max", "stewards_min", b"stewards_min"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_window", b"batch_window", "delivery_time", b"delivery_time", "dormant_after", b"dormant_after", "election", b"election", "invite", b"invite", "preset", b"preset", "reelections_max", b"reelections_max", "remove", b"remove", "settings", b"settings", "stewards_max", b"stewards_max", "stewards_min", b"stewards_min"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Policy: _TypeAlias = Policy  # noqa: Y015
+
+@_typing.final
+class Predecessor(_message.Message):
+    """The state that a successor group goes on from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    FOUNDERS_FIELD_NUMBER: _builtins.int
+    group_id: _builtins.bytes
+    epoch: _builtins.int
+    head: _builtins.bytes
+    @_builtins.property
+    def founders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """members of it whom the founder named: their admission is agreed"""
+
+    def __init__(
+        self,
+        *,
+        group_id: _builtins.bytes = ...,
+        epoch: _builtins.int = ...,
+        head: _builtins.bytes = ...,
+        founders: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "founders", b"founders", "group_id", b"group_id", "head", b"head"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Predecessor: _TypeAlias = Predecessor  # noqa: Y015
 
 @_typing.final
 class Charter(_message.Message):
@@ -1027,6 +1368,7 @@ class Charter(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     RENDEZVOUS_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
+    PREDECESSOR_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     profile: _builtins.str
     name: _builtins.str
@@ -1034,6 +1376,10 @@ class Charter(_message.Message):
     rendezvous: _builtins.bytes
     @_builtins.property
     def policy(self) -> Global___Policy: ...
+    @_builtins.property
+    def predecessor(self) -> _containers.RepeatedCompositeFieldContainer[Global___Predecessor]:
+        """at most one"""
+
     def __init__(
         self,
         *,
@@ -1043,10 +1389,11 @@ class Charter(_message.Message):
         description: _builtins.str = ...,
         rendezvous: _builtins.bytes = ...,
         policy: Global___Policy | None = ...,
+        predecessor: _abc.Iterable[Global___Predecessor] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "name", b"name", "policy", b"policy", "profile", b"profile", "rendezvous", b"rendezvous", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "name", b"name", "policy", b"policy", "predecessor", b"predecessor", "profile", b"profile", "rendezvous", b"rendezvous", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

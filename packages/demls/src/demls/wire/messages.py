@@ -20,6 +20,7 @@ KeyPackageBytes: TypeAlias = Annotated[bytes, Size(1, 16_384)]
 Bitmap: TypeAlias = Annotated[bytes, Size(0, 1_250)]
 
 ROSTER_MAX = 10_000
+STEWARDS_MAX = 1_000
 COMMIT_BYTES_MAX = 4 * 1024 * 1024
 WELCOME_BYTES_MAX = 4 * 1024 * 1024
 SYNC_BYTES_MAX = 8 * 1024 * 1024
@@ -68,12 +69,102 @@ class Leave:
     """The proposal's owner leaves; needs no vote."""
 
 
-Change: TypeAlias = Invite | Remove | Leave
+@dataclass(frozen=True, slots=True)
+class StewardElection:
+    """Install the only valid steward list for ``election_epoch`` and ``retry_round`` (LIP-104 §Steward list creation).
+
+    ``excluded``: settled members that are left out of the pool, because their removal or leave is decided.
+    """
+
+    proposed_stewards: Annotated[tuple[AddressBytes, ...], Size(1, STEWARDS_MAX)]
+    election_epoch: int
+    retry_round: int
+    excluded: Annotated[tuple[AddressBytes, ...], Size(0, ENTRIES_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one kind of proposal is decided: ``duration`` in ms; what silence means at its end (n > 2 only).
+
+    ``share``: code of ``demls_consensus.Share``; ``decided_by``: a ``Deciders``.
+    """
+
+    duration: int
+    silence_is_yes: bool
+    share: int = 2
+    decided_by: int = 1
+
+
+class Deciders(IntEnum):
+    """Whose votes decide: all members, or the stewards alone (LIP-104 §Multi steward with small consensuses)."""
+
+    MEMBERS = 1
+    STEWARDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The group's own choices, the same for all members. Durations in ms.
+
+    ``batch_window``: how long the first leader of a round waits for more approved work; ``delivery_time``: expected
+    time from one member to all others, twice this (at least 4 s) is the first view's time. ``reelections_max``: so
+    often an election is tried again in one epoch (LIP-104 max_reelection_attempts). ``dormant_after``: a member not
+    heard for so long may be counted no longer; 0: never.
+    """
+
+    preset: Annotated[str, Size(1, 32)]
+    invite: Rule
+    remove: Rule
+    batch_window: int
+    delivery_time: int
+    stewards_min: int
+    stewards_max: int
+    election: Rule
+    settings: Rule
+    reelections_max: int
+    dormant_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Replace name, description and policy of the charter whose digest is ``base``."""
+
+    base: Digest32
+    name: Annotated[str, Size(1, 320)]
+    description: Annotated[str, Size(0, 2000)]
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Dormant:
+    """Count a member no longer that has not been heard for as long as the policy says."""
+
+    member_id: AddressBytes
+
+
+@dataclass(frozen=True, slots=True)
+class Awake:
+    """Count a dormant member again, because it was heard."""
+
+    member_id: AddressBytes
+
+
+Change: TypeAlias = Invite | Remove | Leave | StewardElection | Settings | Dormant | Awake
+
+_CHANGES: dict[str, type] = {
+    "member_invite": Invite,
+    "remove_member": Remove,
+    "steward_election": StewardElection,
+    "leave": Leave,
+    "settings": Settings,
+    "dormant": Dormant,
+    "awake": Awake,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeRequest:
-    payload: Change = field(metadata={"oneof": {"member_invite": Invite, "remove_member": Remove, "leave": Leave}})
+    payload: Change = field(metadata={"oneof": _CHANGES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,14 +355,46 @@ class Seat:
     leaf: int
     leaf_key: Digest32
     since: int
+    dormant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Electorate:
-    """Who may decide what was opened in ``epoch``."""
+    """Who decides what is opened in ``epoch``, and by which rules; ``stewards``: the active ones of the list."""
 
     epoch: int
     seats: Annotated[tuple[Seat, ...], Size(1, ROSTER_MAX)]
+    stewards: Annotated[tuple[AddressBytes, ...], Size(0, STEWARDS_MAX)]
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class StewardListing:
+    """A steward list with all that is needed to generate it again (see ``stewards.StewardList``)."""
+
+    members: Annotated[tuple[AddressBytes, ...], Size(0, STEWARDS_MAX)]
+    since: int
+    election_epoch: int
+    retry_round: int
+    excluded: Annotated[tuple[AddressBytes, ...], Size(0, ROSTER_MAX)]
+    departed: Annotated[tuple[AddressBytes, ...], Size(0, ROSTER_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class LostTurn:
+    """A leader whose view ended without a commit, and in which epoch."""
+
+    member_id: AddressBytes
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """What follows from a commit besides MLS: the next steward list, turns that were lost, who is dormant."""
+
+    stewards: StewardListing
+    lost: Annotated[tuple[LostTurn, ...], Size(0, ROSTER_MAX)]
+    dormant: Annotated[tuple[AddressBytes, ...], Size(0, ROSTER_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,14 +414,18 @@ class Sync:
     group_id: Digest32
     epoch: int
     head: Digest32
-    roster: Annotated[tuple[Seat, ...], Size(1, ROSTER_MAX)]
-    stewards: Annotated[tuple[AddressBytes, ...], Size(0, ROSTER_MAX)]
-    stewards_since: int
+    electorate: Electorate
+    succession: Succession
     proposals: Annotated[tuple[Proposal, ...], Size(0, STATED_PROPOSALS_MAX)]
     votes: Annotated[tuple[Vote, ...], Size(0, VOTES_IN_OFFER_MAX)]
     time: int
     electorates: Annotated[tuple[Electorate, ...], Size(0, 64)]
     used_tokens: Annotated[tuple[UsedToken, ...], Size(0, 4096)]
+
+    @property
+    def roster(self) -> tuple[Seat, ...]:
+        """The members of the state that the candidate continues."""
+        return self.electorate.seats
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,10 +443,13 @@ class JoinerBundle:
 
 @dataclass(frozen=True, slots=True)
 class JoinRequest:
-    """A key package with the token of an invite link; ``signature`` is the issuer's, over the token."""
+    """A key package with the token of an invite link; ``signature`` is the issuer's, over the token.
+
+    An empty token: the link was open to anybody, so a member has to answer for the person before there is a vote.
+    """
 
     key_package_bytes: KeyPackageBytes
-    token: Annotated[bytes, Size(16)]
+    token: Annotated[bytes, Size(0, 16)]
     expires: int
     issuer: AddressBytes
     signature: Signature
@@ -337,6 +467,23 @@ class JoinAnswer:
     reason: Annotated[str, Size(1, 500)]
     member: AddressBytes
     signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessorNotice:
+    """``member`` has founded a successor group and invites those named; ``links``: an encoded InviteLink for each."""
+
+    epoch: int
+    head: Digest32
+    member: AddressBytes
+    invited: Annotated[tuple[AddressBytes, ...], Size(1, ROSTER_MAX)]
+    links: Annotated[tuple[Annotated[bytes, Size(1, 1024)], ...], Size(1, ROSTER_MAX)]
+    signature: Signature
+
+    def content(self, group_id: bytes) -> bytes:
+        """What the founder's leaf key signs."""
+        unsigned = SuccessorNotice(self.epoch, self.head, self.member, self.invited, self.links, bytes(64))
+        return framed(b"demls successor 1", group_id, encode(unsigned, pb.SuccessorNotice))
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +519,7 @@ Payload: TypeAlias = (
     | JoinAnswer
     | KeyPackageRequest
     | KeyPackageAnswer
+    | SuccessorNotice
 )
 
 _PAYLOADS: dict[str, type] = {
@@ -387,6 +535,7 @@ _PAYLOADS: dict[str, type] = {
     "join_answer": JoinAnswer,
     "key_package_request": KeyPackageRequest,
     "key_package_answer": KeyPackageAnswer,
+    "successor_notice": SuccessorNotice,
 }
 
 
@@ -430,28 +579,13 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """How one kind of proposal is decided: ``duration`` in ms; what silence means at its end (n > 2 only)."""
+class Predecessor:
+    """The state of the group that this one goes on from; ``founders``: those of it whose admission is agreed."""
 
-    duration: int
-    silence_is_yes: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The group's own choices, the same for all members. Durations in ms.
-
-    ``batch_window``: how long the first leader of a round waits for more approved work; ``delivery_time``: expected
-    time from one member to all others, twice this (at least 4 s) is the first view's time.
-    """
-
-    preset: Annotated[str, Size(1, 32)]
-    invite: Rule
-    remove: Rule
-    batch_window: int
-    delivery_time: int
-    stewards_min: int
-    stewards_max: int
+    group_id: Digest32
+    epoch: int
+    head: Digest32
+    founders: Annotated[tuple[AddressBytes, ...], Size(0, ROSTER_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -464,6 +598,12 @@ class Charter:
     description: Annotated[str, Size(0, 2000)]
     rendezvous: Digest32
     policy: Policy
+    predecessor: Annotated[tuple[Predecessor, ...], Size(0, 1)] = ()
+
+    @property
+    def digest(self) -> bytes:
+        """What a ``Settings`` proposal names to say which charter it changes."""
+        return digest(b"demls charter 1", encode(self, pb.Charter))
 
 
 @dataclass(frozen=True, slots=True)
@@ -487,14 +627,17 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class InviteLink:
-    """What lets a newcomer ask a group to be admitted; the token is good for one request until ``expires`` (ms)."""
+    """What lets a newcomer ask a group to be admitted; the token is good for one request until ``expires`` (ms).
+
+    Without a token it is open to anybody, as often as wanted; each request then needs a sponsor among the members.
+    """
 
     version: int
     group_id: Digest32
     group_name: Annotated[str, Size(0, 320)]
     rendezvous: Digest32
     relay: Annotated[str, Size(0, 256)]
-    token: Annotated[bytes, Size(16)]
+    token: Annotated[bytes, Size(0, 16)]
     expires: int
     issuer: AddressBytes
     signature: Signature

@@ -35,6 +35,7 @@ STATUS_OF: dict[type[Exception], tuple[int, str]] = {
 STATUS_OF_CODE = {
     "no-such-group": 404,
     "unknown-request": 404,
+    "no-successor": 404,
     "bad-address": 400,
     "bad-name": 400,
     "unknown-command": 400,

@@ -16,6 +16,9 @@ from demls.api.models import (
     NewGroup,
     NewInvite,
     NewMessage,
+    NewSettings,
+    NewSuccessor,
+    Proposal,
     Removal,
     Sharable,
     TimelineEntry,
@@ -36,7 +39,7 @@ async def groups(service: NeedsService) -> list[GroupSummary]:
 
 @router.post("", status_code=201)
 async def create_group(new: NewGroup, service: NeedsService) -> Group:
-    """Found a group; you are its first member and steward."""
+    """Found a group with a preset's policy or one of your own; you are its first member and steward."""
     return await service.create_group(new)
 
 
@@ -67,13 +70,13 @@ async def timeline(
 @router.post("/{group_id}/messages", status_code=201)
 async def send_message(group_id: str, message: NewMessage, service: NeedsService) -> Done:
     """Send a message, or carry out a command: a text that begins with ``/`` (``/help`` lists them)."""
-    return await service.send(group_id, message.text)
+    return await service.send(group_id, message.text, message.client_id)
 
 
 @router.post("/{group_id}/invites", status_code=201)
 async def create_invite(group_id: str, new: NewInvite, service: NeedsService) -> Sharable:
-    """A new invite link, good for one person."""
-    return await service.invite(group_id, new.lifetime_ms)
+    """A new invite link, good for one person, or for anybody whom a member then answers for."""
+    return await service.invite(group_id, new.lifetime_ms, is_open=new.open)
 
 
 @router.post("/{group_id}/invitations", status_code=201)
@@ -86,6 +89,30 @@ async def invite_contact(group_id: str, body: InviteContact, service: NeedsServi
 async def remove_member(group_id: str, body: Removal, service: NeedsService) -> Done:
     """Propose to remove a member."""
     return await service.remove_member(group_id, body.address)
+
+
+@router.post("/{group_id}/settings", status_code=201)
+async def propose_settings(group_id: str, new: NewSettings, service: NeedsService) -> Done:
+    """Propose another name, description or policy; what is not given stays."""
+    return await service.propose_settings(group_id, new)
+
+
+@router.post("/{group_id}/successors", status_code=201)
+async def found_successor(group_id: str, new: NewSuccessor, service: NeedsService) -> Group:
+    """Found a group that goes on from this one, and invite the members named."""
+    return await service.found_successor(group_id, new)
+
+
+@router.post("/{group_id}/successors/{founder}/join", status_code=201)
+async def join_successor(group_id: str, founder: str, service: NeedsService) -> Group:
+    """Ask to be admitted to the successor that this member founded, with your own invite to it."""
+    return await service.join_successor(group_id, founder)
+
+
+@router.get("/{group_id}/proposals/{proposal_id}")
+async def proposal(group_id: str, proposal_id: str, service: NeedsService) -> Proposal:
+    """One proposal, open or among those that ended last."""
+    return await service.proposal(group_id, proposal_id)
 
 
 @router.post("/{group_id}/proposals/{proposal_id}/vote")

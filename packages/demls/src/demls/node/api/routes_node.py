@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
-from demls.api.models import Health, NewSession, NodeInfo, Sharable
+from demls.api.models import Health, NewSession, NodeInfo, Policy, Sharable
 from demls.node.api.access import SESSION_SECONDS
 from demls.node.api.needs import NeedsAccess, NeedsService
 
@@ -40,6 +40,12 @@ async def node(service: NeedsService) -> NodeInfo:
 async def contact(service: NeedsService) -> Sharable:
     """What to hand out so that others can invite you."""
     return service.contact()
+
+
+@router.get("/presets")
+async def presets(service: NeedsService) -> list[Policy]:
+    """The policies that a new group can begin with."""
+    return service.presets()
 
 
 @router.get("/health")

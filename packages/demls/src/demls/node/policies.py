@@ -1,0 +1,256 @@
+"""What does a policy say in words, how does one become another, and what would a settings proposal change?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from demls_consensus import Share
+
+from demls.api import models
+from demls.node.words import duration_words, times_words
+from demls.protocol.policy import PRESETS
+from demls.wire.messages import Deciders, Policy, Rule
+
+T = TypeVar("T")
+
+CUSTOM = "custom"
+"""The name of any policy that is no preset's."""
+
+_DECIDERS: dict[int, models.Decider] = {Deciders.MEMBERS: "members", Deciders.STEWARDS: "stewards"}
+_SHARES: dict[int, models.ShareName] = {
+    Share.MORE_THAN_HALF.code: "more than half",
+    Share.TWO_THIRDS.code: "two thirds",
+    Share.THREE_QUARTERS.code: "three quarters",
+    Share.ALL.code: "all",
+}
+_RULES = {
+    "invite": "admissions",
+    "remove": "removals",
+    "election": "elections",
+    "settings": "changes of the settings",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What a group's settings are."""
+
+    name: str
+    description: str
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One difference between two settings; ``phrase`` says what will be, within a sentence."""
+
+    shown: models.Difference
+    phrase: str
+
+
+def share_name(code: int) -> models.ShareName:
+    return _SHARES[code]
+
+
+def decider_name(code: int) -> models.Decider:
+    return _DECIDERS[code]
+
+
+def shown(policy: Policy) -> models.Policy:
+    """The policy as the API gives it."""
+    return models.Policy(
+        preset=policy.preset,
+        invite=_shown_rule(policy.invite),
+        remove=_shown_rule(policy.remove),
+        election=_shown_rule(policy.election),
+        settings=_shown_rule(policy.settings),
+        stewards_min=policy.stewards_min,
+        stewards_max=policy.stewards_max,
+        batch_window_ms=policy.batch_window,
+        delivery_time_ms=policy.delivery_time,
+        reelections_max=policy.reelections_max,
+        dormant_after_ms=policy.dormant_after,
+        sentences=sentences(policy),
+    )
+
+
+def _shown_rule(rule: Rule) -> models.Rule:
+    return models.Rule(
+        decided_by=decider_name(rule.decided_by),
+        share=share_name(rule.share),
+        duration_ms=rule.duration,
+        silence_is_yes=rule.silence_is_yes,
+    )
+
+
+def sentences(policy: Policy) -> list[str]:
+    """What the group has agreed."""
+    dormant = (
+        f"Members not heard for {duration_words(policy.dormant_after)} may be counted no longer, "
+        "until they are heard again."
+        if policy.dormant_after
+        else "Every member counts, however long it is not heard."
+    )
+    return [
+        f"Who is admitted: {_rule_words(policy.invite)}",
+        f"Who is removed: {_rule_words(policy.remove)}",
+        "Leaving needs no vote.",
+        f"Name, description and these rules: {_rule_words(policy.settings)}",
+        f"{_from_to(policy.stewards_min, policy.stewards_max)} take turns in making the commits; all members check.",
+        f"Where there is a choice, stewards are elected: {_rule_words(policy.election)} "
+        f"Nodes vote by themselves, and try again {_at_most(policy.reelections_max)} in an epoch.",
+        dormant,
+        f"A commit waits {duration_words(policy.batch_window)} for more that is approved; what one member sends is "
+        f"expected to reach all others within {duration_words(policy.delivery_time)}.",
+    ]
+
+
+def _rule_words(rule: Rule) -> str:
+    silence = "then, with more than two of them, silence counts as yes" if rule.silence_is_yes else "silence is no yes"
+    who = f"{share_name(rule.share)} of the {decider_name(rule.decided_by)}"
+    return f"{who} vote yes within {duration_words(rule.duration)}; {silence}."
+
+
+def _from_to(least: int, most: int) -> str:
+    if least == most:
+        return "1 steward" if least == 1 else f"{least} stewards"
+    return f"{least} to {most} stewards"
+
+
+def _at_most(count: int) -> str:
+    return f"at most {times_words(count)}" if count else "never"
+
+
+# --- Changing -----------------------------------------------------------------------------------------------------
+
+
+def preset(name: models.Preset) -> Policy:
+    return PRESETS[name]
+
+
+def changed(policy: Policy, change: models.PolicyChange) -> Policy:
+    """``policy`` with what ``change`` gives. Whether a group can live by it is for the core to say."""
+    made = replace(
+        policy,
+        invite=_changed_rule(policy.invite, change.invite),
+        remove=_changed_rule(policy.remove, change.remove),
+        election=_changed_rule(policy.election, change.election),
+        settings=_changed_rule(policy.settings, change.settings),
+        stewards_min=_or(change.stewards_min, policy.stewards_min),
+        stewards_max=_or(change.stewards_max, policy.stewards_max),
+        batch_window=_or(change.batch_window_ms, policy.batch_window),
+        delivery_time=_or(change.delivery_time_ms, policy.delivery_time),
+        reelections_max=_or(change.reelections_max, policy.reelections_max),
+        dormant_after=_or(change.dormant_after_ms, policy.dormant_after),
+    )
+    if made == policy:
+        return policy
+    same = (known for known in PRESETS.values() if replace(made, preset=known.preset) == known)
+    return next(same, replace(made, preset=CUSTOM))
+
+
+def _or(given: T | None, present: T) -> T:
+    return present if given is None else given
+
+
+def _changed_rule(rule: Rule, change: models.RuleChange | None) -> Rule:
+    if change is None:
+        return rule
+    codes = {name: code for code, name in _SHARES.items()}
+    return Rule(
+        duration=_or(change.duration_ms, rule.duration),
+        silence_is_yes=_or(change.silence_is_yes, rule.silence_is_yes),
+        share=rule.share if change.share is None else codes[change.share],
+        decided_by=rule.decided_by if change.decided_by is None else int(Deciders[change.decided_by.upper()]),
+    )
+
+
+# --- Comparing ----------------------------------------------------------------------------------------------------
+
+
+def differences(before: Agreed, after: Agreed) -> tuple[Changed, ...]:
+    """What differs, the name first."""
+    return tuple(_differences(before, after))
+
+
+def _differences(before: Agreed, after: Agreed) -> Iterator[Changed]:
+    if before.name != after.name:
+        yield _changed("name", "Name", before.name, after.name, f"rename the group to “{after.name}”")
+    if before.description != after.description:
+        phrase = "change the description" if after.description else "remove the description"
+        yield _changed("description", "Description", before.description, after.description, phrase)
+    for name, noun in _RULES.items():
+        yield from _rule_differences(name, noun, getattr(before.policy, name), getattr(after.policy, name))
+    yield from _number_differences(before.policy, after.policy)
+
+
+def _rule_differences(name: str, noun: str, old: Rule, new: Rule) -> Iterator[Changed]:
+    label = noun[:1].upper() + noun[1:]
+    if old.decided_by != new.decided_by:
+        was, will = decider_name(old.decided_by), decider_name(new.decided_by)
+        yield _changed(
+            f"{name}.decided_by", f"{label}, decided by", f"the {was}", f"the {will}", f"the {will} decide {noun}"
+        )
+    if old.share != new.share:
+        was_share, share = share_name(old.share), share_name(new.share)
+        phrase = f"{noun} need {'all votes' if share == 'all' else share}"
+        yield _changed(f"{name}.share", f"{label}, share", was_share, share, phrase)
+    if old.duration != new.duration:
+        was_time, time = duration_words(old.duration), duration_words(new.duration)
+        yield _changed(f"{name}.duration_ms", f"{label}, time to vote", was_time, time, f"votes on {noun} last {time}")
+    if old.silence_is_yes != new.silence_is_yes:
+        was_silence, silence = _silence(old), _silence(new)
+        phrase = f"silence on {noun} {silence}"
+        yield _changed(f"{name}.silence_is_yes", f"{label}, silence", was_silence, silence, phrase)
+
+
+def _silence(rule: Rule) -> str:
+    return "counts as yes" if rule.silence_is_yes else "is no yes"
+
+
+def _number_differences(old: Policy, new: Policy) -> Iterator[Changed]:
+    def both(was: str, will: str, field: str, label: str, phrase: str) -> Iterator[Changed]:
+        if was != will:
+            yield _changed(field, label, was, will, phrase)
+
+    least, most = str(new.stewards_min), str(new.stewards_max)
+    yield from both(str(old.stewards_min), least, "stewards_min", "Fewest stewards", f"at least {least} stewards")
+    yield from both(str(old.stewards_max), most, "stewards_max", "Most stewards", f"at most {most} stewards")
+    window = duration_words(new.batch_window)
+    yield from both(
+        duration_words(old.batch_window),
+        window,
+        "batch_window_ms",
+        "Commits wait for more",
+        f"commits wait {window} for more",
+    )
+    delivery = duration_words(new.delivery_time)
+    yield from both(
+        duration_words(old.delivery_time),
+        delivery,
+        "delivery_time_ms",
+        "Expected delivery",
+        f"what is sent is expected within {delivery}",
+    )
+    again = _at_most(new.reelections_max)
+    yield from both(
+        _at_most(old.reelections_max),
+        again,
+        "reelections_max",
+        "Elections are tried again",
+        f"elections are tried again {again}",
+    )
+    after = duration_words(new.dormant_after) if new.dormant_after else "never"
+    yield from both(
+        duration_words(old.dormant_after) if old.dormant_after else "never",
+        after,
+        "dormant_after_ms",
+        "Members count no longer after",
+        f"members not heard for {after} count no longer" if new.dormant_after else "every member always counts",
+    )
+
+
+def _changed(field: str, label: str, before: str, after: str, phrase: str) -> Changed:
+    return Changed(models.Difference(field=field, label=label, before=before, after=after), phrase)

@@ -1,0 +1,245 @@
+"""What does a node do for its group without being asked by its person?
+
+It opens votes that are due when it is its turn (requests to join with a token, elections, dormancy), and the next in
+the order of leaders do if it stays silent (LIP-104 §Inactivity timer, voting inactivity). It votes by itself only
+where there is nothing to choose: on the one valid steward list, on what it has heard of a member, and on the
+admission of those whom the charter of a successor group names. While something is being decided it compares what it
+holds with others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from demls.protocol import policy as bounds
+from demls.protocol.errors import RequestRefused
+from demls.protocol.events import Reason
+from demls.protocol.governance import Item
+from demls.protocol.state import GroupState
+from demls.protocol.step import Step
+from demls.protocol.views import ProposalStatus
+from demls.protocol.wishes import cast_vote, check_change, open_proposal
+from demls.wire.ids import Address, Duration, Instant, ProposalId
+from demls.wire.messages import Awake, Dormant, Invite, StewardElection
+
+AWAKE_AGAIN = Duration(10 * bounds.MINUTE)
+"""So long after a vote on counting a member again has failed, it is opened once more."""
+
+
+class Duties:
+    """The duties of one node in one group; nothing of it is durable, a restart begins anew."""
+
+    def __init__(self, state: GroupState, ask: Callable[[Step], None]) -> None:
+        """``ask``: compare what is held with another member."""
+        self._state = state
+        self._ask = ask
+        self._unvoted: set[ProposalId] = set(state.governance.items)
+        self._look_at: Instant | None = None
+        self._gossip_at: Instant | None = None
+        self._pace = Duration(0)
+        self._held = self._seen = 0
+        self._answered: set[ProposalId] = set()
+
+    # --- All of them --------------------------------------------------------------------------------------------
+
+    def act(self, step: Step) -> None:
+        """Everything that is due now. O(1) while nothing is."""
+        self._unvoted |= self._state.governance.take_fresh()
+        self._retry_elections(step)
+        self._open_requests(step)
+        self._open_election(step)
+        if self._look_at is not None and step.now >= self._look_at:
+            self._open_dormant(step)
+        self._open_awake(step)
+        self._say_here(step)
+        self._unvoted |= self._state.governance.take_fresh()
+        for proposal_id in sorted(self._unvoted):
+            self._vote(proposal_id, step)
+        self._gossip(step)
+
+    def deadline(self, now: Instant) -> Instant | None:
+        """When something is due by time alone."""
+        state = self._state
+        after = state.charter.policy.dormant_after
+        times = [state.requests.deadline(), self._election_at(), self._gossip_at, self._awake_at()]
+        times.append(state.presence.must_speak_at(state.own, after))
+        for proposal_id in self._unvoted:
+            item = state.governance.items.get(proposal_id)
+            if item is not None and isinstance(item.change, StewardElection):
+                times.append(state.elections.opinion_at(item))
+            if item is not None and isinstance(item.change, Dormant):
+                times.append(_grace_end(item))
+        if self._look_at is None and after:
+            self._look_at = Instant(now + after // bounds.HEARD_GRAIN)
+        times.append(self._look_at)
+        return min((time for time in times if time is not None and time > now), default=None)
+
+    def _rank(self) -> int | None:
+        """Own place in the order of leaders; None for whoever does not count."""
+        order = self._state.state.leaders
+        return order.index(self._state.own) if self._state.own in self._state.roster.counted else None
+
+    def _turn(self, since: int) -> Instant | None:
+        """When it is the own turn to open what has been due since then."""
+        rank = self._rank()
+        return None if rank is None else Instant(since + rank * bounds.TAKEOVER_AFTER)
+
+    # --- Requests to join ---------------------------------------------------------------------------------------
+
+    def _open_requests(self, step: Step) -> None:
+        """Put requests to the vote whose turn it is for the own member; it votes itself only when its person does."""
+        state = self._state
+        for request_id, request in state.requests.due(step.now):
+            if not state.governance.has_room(state.own):
+                state.requests.postpone(request_id, step.now)
+                continue
+            state.requests.drop(request_id)
+            change = Invite(request.key_package, request.issuer, request.token)
+            try:
+                check_change(change, state, step.now)
+            except RequestRefused as problem:
+                step.refuse(Reason.STALE, f"a request to join that came to nothing: {problem}")
+                continue
+            open_proposal(change, state, step)
+
+    # --- Elections ----------------------------------------------------------------------------------------------
+
+    def _election_at(self) -> Instant | None:
+        state = self._state
+        due = state.elections.next_round(state.state, state.charter.policy)
+        return None if due is None else self._turn(max(due[1], state.settled_at))
+
+    def _open_election(self, step: Step) -> None:
+        """The list is used up: propose the next one, in turn (LIP-104 §Consensus types, steward election)."""
+        at = self._election_at()
+        if at is None or step.now < at:
+            return
+        state = self._state
+        due = state.elections.next_round(state.state, state.charter.policy)
+        election = state.elections.propose(state.state, due[0]) if due is not None else None
+        if election is not None and state.governance.has_room(state.own):
+            open_proposal(election, state, step)
+
+    def _retry_elections(self, step: Step) -> None:
+        """Elections that could not be judged may be, now that more is known."""
+        state = self._state
+        known = state.governance.changes
+        if state.elections.held and known != self._held:
+            self._held = known
+            for proposal in state.elections.release():
+                state.governance.receive_proposal(proposal, step)
+
+    # --- Dormancy -----------------------------------------------------------------------------------------------
+
+    def _open_dormant(self, step: Step) -> None:
+        state = self._state
+        after = state.charter.policy.dormant_after
+        self._look_at = Instant(step.now + after // bounds.HEARD_GRAIN) if after else None
+        for member in state.presence.silent(state.roster, state.own, step.now, after):
+            heard = state.presence.heard_at(member)
+            at = self._turn((heard or step.now) + after)
+            if at is not None and step.now < at:
+                self._look_at = min(at, self._look_at or at)
+                return
+            if at is not None and not self._is_in_flight("dormant") and state.governance.has_room(state.own):
+                open_proposal(Dormant(member), state, step)
+                return
+
+    def _say_here(self, step: Step) -> None:
+        """Before anybody could take the own silence for absence, and at once if somebody does."""
+        state = self._state
+        after = state.charter.policy.dormant_after
+        at = state.presence.must_speak_at(state.own, after)
+        if at is not None and step.now >= at:
+            self._ask(step)
+            state.presence.note(state.own, state.roster, step.now, after)
+        for proposal_id in self._unvoted:
+            item = state.governance.items.get(proposal_id)
+            is_mine = item is not None and isinstance(item.change, Dormant) and item.change.member_id == state.own
+            if is_mine and proposal_id not in self._answered:
+                self._answered.add(proposal_id)
+                self._ask(step)
+
+    def _awake_at(self) -> Instant | None:
+        times = [self._awake_due(member, heard) for member, heard in self._state.presence.returned.items()]
+        return min((time for time in times if time is not None), default=None)
+
+    def _open_awake(self, step: Step) -> None:
+        state = self._state
+        for member, heard in sorted(state.presence.returned.items()):
+            at = self._awake_due(member, heard)
+            if at is not None and step.now >= at and state.governance.has_room(state.own):
+                open_proposal(Awake(member), state, step)
+
+    def _awake_due(self, member: Address, heard: Instant) -> Instant | None:
+        """When it is the own turn to propose that it counts again; None while that is being decided."""
+        asked = [i for i in self._state.governance.items.values() if i.effect == ("awake", bytes(member))]
+        if any(item.status in (ProposalStatus.OPEN, ProposalStatus.APPROVED) for item in asked):
+            return None
+        again = max((item.ended_at + AWAKE_AGAIN for item in asked if item.ended_at is not None), default=0)
+        return self._turn(max(heard, again))
+
+    def _is_in_flight(self, kind: str) -> bool:
+        return any(item.effect[0] == kind for item in self._state.governance.in_flight())
+
+    # --- Voting where there is nothing to choose ----------------------------------------------------------------
+
+    def _vote(self, proposal_id: ProposalId, step: Step) -> None:
+        state = self._state
+        item = state.governance.items.get(proposal_id)
+        is_open = item is not None and item.status is ProposalStatus.OPEN and state.own in item.tally.voters
+        if item is None or not is_open or state.governance.vote_of(item, state.own) is not None:
+            self._unvoted.discard(proposal_id)
+            return
+        opinion = self._opinion(item, step.now)
+        if opinion is not None:
+            self._unvoted.discard(proposal_id)
+            cast_vote(item, opinion, state, step)
+        elif not isinstance(item.change, StewardElection | Dormant | Awake):
+            self._unvoted.discard(proposal_id)
+
+    def _opinion(self, item: Item, now: Instant) -> bool | None:
+        """The own node's vote; None if it is the person's to decide, or cannot be told yet."""
+        state = self._state
+        match item.change:
+            case StewardElection() as election:
+                return state.elections.opinion(item, election, state.state, now)
+            case Dormant(member_id=member):
+                opinion = state.presence.opinion_dormant(Address(member), now, state.charter.policy.dormant_after)
+                return None if opinion and now < _grace_end(item) else opinion
+            case Awake(member_id=member):
+                return True if member in state.presence.returned or member == state.own else None
+            case Invite():
+                founders = {founder for before in state.charter.predecessor for founder in before.founders}
+                is_agreed = item.subject in founders and item.subject not in state.former_names
+                return True if is_agreed else None
+            case _:
+                return None
+
+    # --- Comparing ----------------------------------------------------------------------------------------------
+
+    def _gossip(self, step: Step) -> None:
+        """While something is open and no round is, ask a member what is missing, ever more rarely if nothing is."""
+        state = self._state
+        is_deciding = state.governance.is_deciding()
+        is_asleep = state.own not in state.roster.counted
+        if state.round.is_open or not (is_deciding or is_asleep) or len(state.roster.seats) < 2:
+            self._gossip_at, self._pace = None, Duration(0)
+            return
+        if self._gossip_at is None or state.governance.changes != self._seen:
+            self._pace = Duration(bounds.GOSSIP_FIRST * max(1, len(state.roster.seats) // 16))
+            self._schedule(step)
+        elif step.now >= self._gossip_at:
+            self._ask(step)
+            self._pace = Duration(min(2 * self._pace, max(bounds.GOSSIP_MOST, self._pace)))
+            self._schedule(step)
+
+    def _schedule(self, step: Step) -> None:
+        self._seen = self._state.governance.changes
+        jitter = int.from_bytes(self._state.engine.random(2), "big") / 0xFFFF
+        self._gossip_at = Instant(step.now + int(self._pace * (1 + jitter)))
+
+
+def _grace_end(item: Item) -> Instant:
+    """So long a member that is called dormant has to say that it is there, before nodes vote YES."""
+    return Instant(item.first_seen + item.proposal.duration // 2)

@@ -1,0 +1,95 @@
+"""Who decides what was opened in an epoch, by which rules, and with which keys did they sign then?
+
+The members, stewards and policy of every epoch with open work are kept, and travel in the sync.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from demls.protocol import policy as bounds
+from demls.protocol.records import Ledger
+from demls.protocol.roster import Roster
+from demls.protocol.stewards import is_settled
+from demls.wire.ids import Address, Epoch, LeafKey
+from demls.wire.messages import Change, Deciders, Policy, Rule, Seat, decode_message, encode_message
+from demls.wire.messages import Electorate as WireElectorate
+
+
+@dataclass(frozen=True, slots=True)
+class Electorate:
+    """The members of one epoch by address, its active stewards, and its policy."""
+
+    epoch: Epoch
+    seats: dict[Address, Seat]
+    stewards: tuple[Address, ...]
+    policy: Policy
+
+    @classmethod
+    def read(cls, message: WireElectorate) -> Electorate:
+        seats = {Address(seat.address): seat for seat in message.seats}
+        return cls(Epoch(message.epoch), seats, tuple(Address(a) for a in message.stewards), message.policy)
+
+    def message(self) -> WireElectorate:
+        """The form in which it is stored and travels."""
+        return WireElectorate(self.epoch, tuple(self.seats.values()), self.stewards, self.policy)
+
+    def rule(self, change: Change) -> Rule:
+        return bounds.rule_of(self.policy, change)
+
+    def deciding(self, change: Change) -> Iterable[Address]:
+        """Whose votes decide a change that is opened in this epoch."""
+        return self.stewards if self.rule(change).decided_by == Deciders.STEWARDS else self.seats
+
+    def settled(self) -> frozenset[Address]:
+        """Who can become a steward of a list for this epoch; the dormant ones are among them."""
+        return frozenset(a for a, seat in self.seats.items() if is_settled(Epoch(seat.since), self.epoch))
+
+    def dormant(self) -> frozenset[Address]:
+        return frozenset(address for address, seat in self.seats.items() if seat.dormant)
+
+
+def electorate_of(epoch: Epoch, roster: Roster, stewards: tuple[Address, ...], policy: Policy) -> Electorate:
+    """The electorate of a state."""
+    seats = {
+        seat.address: Seat(seat.address, seat.leaf, seat.leaf_key, seat.since, seat.dormant) for seat in roster.seats
+    }
+    return Electorate(epoch, seats, stewards, policy)
+
+
+class Electorates:
+    """The electorates that are still needed, by epoch."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._known: dict[Epoch, Electorate] = {}
+
+    def load(self) -> None:
+        for _, raw in self._ledger.bytes_under(b"electorate/"):
+            electorate = Electorate.read(decode_message(raw, WireElectorate))
+            self._known[electorate.epoch] = electorate
+
+    def add(self, electorate: Electorate) -> None:
+        self._known[electorate.epoch] = electorate
+        self._ledger.put_bytes(_key(electorate.epoch), encode_message(electorate.message()))
+
+    def get(self, epoch: int) -> Electorate | None:
+        return self._known.get(Epoch(epoch))
+
+    def epochs(self) -> list[Epoch]:
+        return sorted(self._known)
+
+    def forget(self, epoch: Epoch) -> None:
+        if self._known.pop(epoch, None) is not None:
+            self._ledger.delete(_key(epoch))
+
+    def leaf_key_of(self, address: bytes, epoch: int) -> LeafKey | None:
+        """The key with which a member made statements in ``epoch``."""
+        electorate = self._known.get(Epoch(epoch))
+        seat = electorate.seats.get(Address(address)) if electorate is not None else None
+        return LeafKey(seat.leaf_key) if seat is not None else None
+
+
+def _key(epoch: int) -> bytes:
+    return b"electorate/" + epoch.to_bytes(8, "big")

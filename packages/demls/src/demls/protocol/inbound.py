@@ -1,0 +1,222 @@
+"""What follows from a message of the network? Every message is an attacker's until proven otherwise.
+
+Nothing here raises; what is not acceptable is refused, with a reason, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from demls_consensus import SignedVote
+
+from demls.protocol import policy as bounds
+from demls.protocol.asking import Asking
+from demls.protocol.channel import Channel, joiner_channel, unseal
+from demls.protocol.commit_round import ROUND_LABEL
+from demls.protocol.continuity import DIGEST_LABEL, answer_digest, lacks
+from demls.protocol.engine import EngineError, OwnMessage
+from demls.protocol.events import Reason
+from demls.protocol.state import GroupState
+from demls.protocol.step import Step
+from demls.wire.ids import Address, Duration, Epoch, Instant, Topic
+from demls.wire.messages import (
+    Digest,
+    Invite,
+    JoinAnswer,
+    JoinRequest,
+    Offer,
+    Payload,
+    PrivateMessage,
+    Proposal,
+    RoundStatement,
+    SettledCommit,
+    SuccessorNotice,
+    Vote,
+)
+
+ANSWER_LABEL = "demls answer"
+STRAGGLER_AFTER = Duration(2 * bounds.REPEAT_EVERY)
+"""So long after a commit, messages of the epoch before are nothing unusual."""
+
+STRAGGLER_HELPERS = 3
+
+
+class Inbound:
+    """The messages of one group, in the order in which they arrive."""
+
+    def __init__(self, state: GroupState, asking: Asking) -> None:
+        self._state = state
+        self._asking = asking
+        self._asked_back_at = Instant(0)
+        self._answered: dict[Address, Instant] = {}
+
+    def open(self, topic: Topic, payload: bytes) -> tuple[Channel, Payload] | None:
+        state = self._state
+        if len(payload) > bounds.ENVELOPE_BYTES_MAX:
+            return None
+        for channel in (state.rendezvous, *state.heard_channels()):
+            if channel.topic == topic:
+                message = unseal(channel, payload, state.engine)
+                return None if message is None else (channel, message)
+        return None
+
+    def dispatch(self, channel: Channel, message: Payload, step: Step) -> None:
+        state = self._state
+        if channel == state.rendezvous:
+            match message:
+                case JoinRequest():
+                    self._receive_request(message, step)
+                case Digest():
+                    self._receive_return(message, step)
+                case _:
+                    step.refuse(Reason.INVALID, "a message that does not belong on the rendezvous topic")
+            return
+        match message:
+            case Proposal():
+                if state.governance.receive_proposal(message, step) is not None:
+                    self._note_request(message, step)
+            case Vote():
+                item = state.governance.receive_vote(message, step)
+                if item is not None:
+                    state.heard(Address(SignedVote.decode(message.signed_vote).voter), step.now)
+            case Offer():
+                self._receive_offer(message, step)
+            case RoundStatement():
+                self._receive_statement(message, step)
+            case SettledCommit():
+                state.receive_settled(message, step)
+            case Digest():
+                self._receive_digest(channel, message, step)
+            case PrivateMessage():
+                self._receive_chat(message, step)
+            case SuccessorNotice():
+                state.successors.receive(message, state.known_key, state.own, step)
+            case _:
+                step.refuse(Reason.INVALID, "a message that does not belong on the group's channel")
+
+    def _note_request(self, proposal: Proposal, step: Step) -> None:
+        change = proposal.change.payload
+        if isinstance(change, Invite):
+            self._state.requests.proposed(change.key_package_bytes, step.now)
+
+    def _receive_statement(self, statement: RoundStatement, step: Step) -> None:
+        state = self._state
+        if not self._is_current(statement) or state.is_halted:
+            return
+        seat = state.roster.seat(statement.member)
+        if seat is not None and seat.dormant:
+            content = statement.content(state.group_id)
+            if state.engine.verify(seat.leaf_key, ROUND_LABEL, content, statement.signature):
+                state.heard(seat.address, step.now)
+        elif state.round.receive_statement(statement, step):
+            state.heard(Address(statement.member), step.now)
+
+    def answer_straggler(self, channel: Channel, message: Payload, step: Step) -> None:
+        """Whoever still speaks on the channel of an old epoch has missed its end: the first few members say it."""
+        state = self._state
+        if isinstance(message, SettledCommit | Digest) or channel in (state.rendezvous, state.channel):
+            return
+        is_late = step.now < state.settled_at + STRAGGLER_AFTER
+        if is_late or state.own not in state.state.leaders[:STRAGGLER_HELPERS]:
+            return
+        epoch = next(epoch for epoch, known in state.channels.items() if known == channel)
+        state.say_history(epoch, channel, step)
+
+    def _is_current(self, message: Offer | RoundStatement | Digest) -> bool:
+        """Messages of other states are nothing bad: they are late, or early for us."""
+        return (message.epoch, message.head) == (self._state.epoch, self._state.state.head)
+
+    def _receive_offer(self, offer: Offer, step: Step) -> None:
+        state = self._state
+        if not self._is_current(offer) or state.is_halted or not state.round.admits(offer, step):
+            return
+        state.heard(Address(offer.leader), step.now)
+        for proposal in offer.proposals:
+            state.governance.receive_proposal(proposal, step, solicited=True)
+        for vote in offer.votes:
+            state.governance.receive_vote(vote, step)
+        for ack in offer.certificate:
+            if self._is_current(ack):
+                state.round.receive_statement(ack, step)
+        state.candidates.note_votes(offer)
+        state.round.receive_offer(offer, step)
+
+    def _receive_digest(self, channel: Channel, wanted: Digest, step: Step) -> None:
+        state = self._state
+        if wanted.member == state.own:
+            return
+        key = state.known_key(wanted.member, wanted.epoch)
+        content = wanted.content(state.group_id)
+        if key is None or not state.engine.verify(key, DIGEST_LABEL, content, wanted.signature):
+            step.refuse(Reason.FORGED, "a digest that its member did not sign")
+            return
+        if self._is_current(wanted):
+            state.heard(Address(wanted.member), step.now)
+        if wanted.asked != state.own:
+            return
+        last = self._answered.get(Address(wanted.member))
+        if last is not None and step.now < last + bounds.ANSWER_EVERY:
+            return
+        self._answered = {member: at for member, at in self._answered.items() if at > step.now - bounds.REPEAT_EVERY}
+        self._answered[Address(wanted.member)] = step.now
+        if self._is_current(wanted):
+            for payload in answer_digest(wanted, current=state.round, governance=state.governance, roster=state.roster):
+                step.say(payload)
+            due = step.now >= self._asked_back_at + bounds.REPEAT_EVERY
+            if due and lacks(wanted, governance=state.governance, roster=state.roster, current=state.round):
+                self._asked_back_at = step.now
+                step.say(self._asking.digest(Address(wanted.member)))
+        elif wanted.epoch < state.epoch:
+            state.say_history(Epoch(wanted.epoch), channel, step)
+        state.successors.repeat(step)
+
+    def _receive_return(self, wanted: Digest, step: Step) -> None:
+        """Somebody asks where everybody is: tell it what it missed, or learn that this node is the one behind."""
+        state = self._state
+        if wanted.member == state.own:
+            return
+        key = state.known_key(wanted.member, wanted.epoch)
+        if key is None or not state.engine.verify(key, DIGEST_LABEL, wanted.content(state.group_id), wanted.signature):
+            step.refuse(Reason.FORGED, "a digest that its member did not sign")
+            return
+        channel = state.channels.get(Epoch(wanted.epoch))
+        is_asked = wanted.asked == state.own or state.own in state.state.leaders[:STRAGGLER_HELPERS]
+        if wanted.epoch < state.epoch and channel is not None and is_asked:
+            state.say_history(Epoch(wanted.epoch), channel, step)
+            state.successors.repeat(step, channel)
+        elif wanted.epoch > state.epoch and step.now >= self._asked_back_at + bounds.REPEAT_EVERY:
+            self._asked_back_at = step.now
+            step.say(self._asking.brief(Address(wanted.member)), state.rendezvous)
+
+    def _receive_chat(self, message: PrivateMessage, step: Step) -> None:
+        state = self._state
+        try:
+            decrypted = state.mls.decrypt(message.data)
+        except OwnMessage:
+            return
+        except EngineError as problem:
+            step.refuse(Reason.STALE, f"a chat message that cannot be opened: {type(problem).__name__}")
+            return
+        state.mls_changed = True
+        sender = state.roster.owner_of(decrypted.sender)
+        if decrypted.epoch != state.epoch:
+            sender = state.former_owner(decrypted.sender, Epoch(decrypted.epoch))
+        if sender is None:
+            step.refuse(Reason.NOT_ENTITLED, "a chat message by no member of its epoch")
+            return
+        state.heard(sender, step.now)
+        state.chat.read(decrypted.plaintext, sender, Epoch(decrypted.epoch), step)
+
+    def _receive_request(self, request: JoinRequest, step: Step) -> None:
+        state = self._state
+        if state.welcomes.again(request.key_package_bytes, step) or state.own not in state.state.leaders:
+            return
+        rank = state.state.leaders.index(state.own)
+        sentence = state.requests.receive(request, state.roster, state.epoch, rank, step)
+        if sentence is not None and rank == 0:
+            answer_request(state, request.key_package_bytes, sentence, step)
+
+
+def answer_request(state: GroupState, key_package: bytes, sentence: str, step: Step) -> None:
+    """Tell whoever asked to join why it will not be admitted."""
+    content = sentence.encode() + key_package
+    answer = JoinAnswer(sentence, state.own, state.sign(ANSWER_LABEL, content))
+    step.say(answer, joiner_channel(key_package))

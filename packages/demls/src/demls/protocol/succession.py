@@ -1,0 +1,128 @@
+"""What follows from a commit besides MLS: who are the stewards, who lost a turn, who is dormant?
+
+A function of the chain alone: every member computes it from the state before and the commit, the sync that admits
+joiners states it, and check V15 compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from demls.protocol import policy as bounds
+from demls.protocol.roster import Roster
+from demls.protocol.stewards import StewardList, departed, generate, is_settled, list_size, settled_pool
+from demls.wire.ids import Address, Epoch, GroupId, View
+from demls.wire.messages import Awake, Change, Dormant, LostTurn, Policy, Settings, StewardElection, Succession
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A commit, as far as succession depends on it.
+
+    ``pool`` and ``dormant``: who was settled, and who dormant, in the epoch of an election that it carries.
+    """
+
+    changes: tuple[Change, ...]
+    removed: frozenset[Address]
+    added: frozenset[Address]
+    committer: Address
+    view: View
+    pool: frozenset[Address]
+    dormant: frozenset[Address]
+
+
+def follow(
+    commit: Carried,
+    *,
+    epoch: Epoch,
+    roster: Roster,
+    stewards: StewardList,
+    lost: Iterable[LostTurn],
+    leaders: tuple[Address, ...],
+    policy: Policy,
+    group_id: GroupId,
+) -> Succession:
+    """What holds after ``commit`` leaves ``epoch``, whose roster, list, turns lost, leaders and policy are given.
+
+    O(n log n).
+    """
+    entered = Epoch(epoch + 1)
+    before = roster.since()
+    after = {member: joined for member, joined in before.items() if member not in commit.removed}
+    after |= dict.fromkeys(commit.added, entered)
+    dormant = _dormant(commit.changes, roster, after)
+    settings = next((change for change in commit.changes if isinstance(change, Settings)), None)
+    elected = next((change for change in commit.changes if isinstance(change, StewardElection)), None)
+    policy = settings.policy if settings is not None else policy
+    listed = departed(stewards, before, after) if elected is None else _elected(elected, commit, entered, after)
+    listed = _continued(listed, entered, after, dormant, policy, group_id)
+    return Succession(listed.listing(), _lost(commit, epoch, lost, leaders, after, dormant), tuple(sorted(dormant)))
+
+
+def _dormant(changes: Iterable[Change], roster: Roster, after: Mapping[Address, Epoch]) -> frozenset[Address]:
+    asleep = {seat.address for seat in roster.seats if seat.dormant}
+    for change in changes:
+        if isinstance(change, Dormant):
+            asleep.add(Address(change.member_id))
+        elif isinstance(change, Awake):
+            asleep.discard(Address(change.member_id))
+    return frozenset(member for member in asleep if member in after and after[member] == roster.since().get(member))
+
+
+def _elected(elected: StewardElection, commit: Carried, entered: Epoch, after: Mapping[Address, Epoch]) -> StewardList:
+    epoch = Epoch(elected.election_epoch)
+    excluded = frozenset(Address(member) for member in elected.excluded) | (commit.pool & commit.dormant)
+    gone = {member for member in commit.pool - excluded if member not in after or not is_settled(after[member], epoch)}
+    return StewardList(
+        tuple(Address(member) for member in elected.proposed_stewards),
+        entered,
+        epoch,
+        elected.retry_round,
+        tuple(sorted(excluded)),
+        tuple(sorted(gone)),
+    )
+
+
+def _continued(
+    stewards: StewardList,
+    entered: Epoch,
+    after: Mapping[Address, Epoch],
+    dormant: frozenset[Address],
+    policy: Policy,
+    group_id: GroupId,
+) -> StewardList:
+    """A list that is used up is drawn anew without a vote if that leaves no choice (LIP-104 §Liveness criteria).
+
+    In a larger group an election is due, and the old list goes on until it is decided; a list without anybody left
+    is always drawn anew.
+    """
+    left = [member for member in stewards.active(after) if member not in dormant]
+    if left and not stewards.is_exhausted(entered):
+        return stewards
+    epoch = entered
+    if not settled_pool(after, epoch) - dormant:
+        epoch = Epoch(entered + 1)  # only newcomers are left: they are settled in at once
+    pool = settled_pool(after, epoch) - dormant
+    if left and len(pool) > policy.stewards_max:
+        return stewards
+    size = list_size(len(pool), policy.stewards_min, policy.stewards_max)
+    excluded = tuple(sorted(settled_pool(after, epoch) & dormant))
+    return StewardList(generate(pool, size, epoch, 0, group_id), entered, epoch, 0, excluded)
+
+
+def _lost(
+    commit: Carried,
+    epoch: Epoch,
+    lost: Iterable[LostTurn],
+    leaders: tuple[Address, ...],
+    after: Mapping[Address, Epoch],
+    dormant: frozenset[Address],
+) -> tuple[LostTurn, ...]:
+    """Who leads last from now on: those whose views ended without a commit, until they commit or time goes by."""
+    turns = {Address(turn.member_id): Epoch(turn.epoch) for turn in lost if turn.epoch + bounds.TURNS_LOST_FOR > epoch}
+    turns |= dict.fromkeys(leaders[: commit.view], epoch)
+    turns.pop(commit.committer, None)
+    return tuple(
+        LostTurn(member, turns[member]) for member in sorted(turns) if member in after and member not in dormant
+    )

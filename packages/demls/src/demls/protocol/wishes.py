@@ -1,0 +1,110 @@
+"""May a member ask for this? What people want is checked before it is proposed, with a sentence if it cannot be.
+
+And how a proposal or vote of the own member comes to be: signed, counted here, said to the group.
+"""
+
+from __future__ import annotations
+
+from demls.protocol import policy as bounds
+from demls.protocol.credential import CredentialRefused, check_leaf
+from demls.protocol.engine import EngineError
+from demls.protocol.errors import BadInvite, RequestRefused, UnknownMember
+from demls.protocol.governance import Item
+from demls.protocol.state import GroupState
+from demls.protocol.step import Step
+from demls.wire.ids import Address, Instant, address_text
+from demls.wire.messages import Change, Invite, Leave, Remove, Settings, Vote
+
+
+def check_change(change: Change, state: GroupState, now: Instant) -> None:
+    """Raises RequestRefused if the change makes no sense in this group now, or is being decided already."""
+    match change:
+        case Invite():
+            effect = "add", bytes(_check_invite(change, state, now))
+        case Remove():
+            _check_member(Address(change.member_id), state)
+            if change.member_id == state.own:
+                raise RequestRefused("To go out of the group yourself, leave it; that needs no vote.")
+            effect = "remove", change.member_id
+        case Leave():
+            work = state.governance.approved()
+            if any(isinstance(item.change, Leave) and item.subject == state.own for item in work):
+                raise RequestRefused("You have asked to leave already; you are gone at the next commit.")
+            return
+        case Settings():
+            _check_settings(change, state)
+            effect = "settings", b""
+        case _:
+            raise RequestRefused("Nodes open this kind of vote by themselves, when it is due.")
+    if any(item.effect == effect for item in state.governance.in_flight()):
+        raise RequestRefused("This is being decided already; vote on the open proposal.")
+
+
+def _check_invite(change: Invite, state: GroupState, now: Instant) -> Address:
+    try:
+        package = state.engine.parse_key_package(change.key_package_bytes)
+        credential = check_leaf(package.credential, package.signature_key, package.extensions, now)
+    except EngineError as problem:
+        raise BadInvite("The key package cannot be used; ask the person for a fresh contact.") from problem
+    except CredentialRefused as problem:
+        raise BadInvite(f"This person cannot be invited: {problem}") from problem
+    subject = Address(credential.address)
+    if subject in state.roster.addresses:
+        raise RequestRefused(f"{credential.name or address_text(subject)} is a member already.")
+    if not state.can_add(change.key_package_bytes):
+        raise BadInvite("The key package does not fit this group; ask the person to update and for a new one.")
+    return subject
+
+
+def _check_member(subject: Address, state: GroupState) -> None:
+    if subject not in state.roster.addresses:
+        raise UnknownMember(
+            f"{address_text(subject)} is not a member of this group; look the address up among its members."
+        )
+
+
+def _check_settings(change: Settings, state: GroupState) -> None:
+    check_names(change.name, change.description)
+    fault = bounds.fault_of(change.policy)
+    if fault:
+        raise RequestRefused(f"This policy cannot work. {fault}")
+    charter = state.charter
+    if (change.name, change.description, change.policy) == (charter.name, charter.description, charter.policy):
+        raise RequestRefused("These are the group's settings already.")
+    if change.base != charter.digest:
+        raise RequestRefused("The settings have been changed meanwhile; look at them and propose again.")
+
+
+def check_names(name: str, description: str) -> None:
+    """Raises RequestRefused."""
+    if not name.strip() or not fits_in(name, bounds.NAME_BYTES_MAX):
+        raise RequestRefused("Give the group a name of at most 80 characters.")
+    if not fits_in(description, bounds.DESCRIPTION_BYTES_MAX):
+        raise RequestRefused("The description is too long: at most 500 characters.")
+
+
+def fits_in(text: str, size: int) -> bool:
+    """Is it text that UTF-8 can write, in at most ``size`` bytes?"""
+    try:
+        return len(text.encode()) <= size
+    except UnicodeEncodeError:
+        return False
+
+
+def open_proposal(change: Change, state: GroupState, step: Step) -> Item | None:
+    """Propose it in the own name, without a vote; None if it was refused (the step says why)."""
+    proposal = state.governance.new_proposal(change, state.own, state.device.leaf_private, step.now)
+    item = state.governance.receive_proposal(proposal, step)
+    if item is not None:
+        step.say(proposal)
+        if isinstance(change, Invite):
+            state.requests.proposed(change.key_package_bytes, step.now)
+    return item
+
+
+def cast_vote(item: Item, yes: bool, state: GroupState, step: Step) -> None:
+    """Sign the own vote, count it, and say it. A vote is final."""
+    vote = state.governance.new_vote(item, state.own, state.device.leaf_private, yes, step.now)
+    message = Vote(vote.encode())
+    state.governance.receive_vote(message, step)
+    step.say(message)

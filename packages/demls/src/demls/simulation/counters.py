@@ -1,0 +1,101 @@
+"""Which of the rare things happened in this seed? Counted from the states of machines and from traffic."""
+
+from __future__ import annotations
+
+from demls.protocol.effects import Effects
+from demls.protocol.events import Joined, Settled
+from demls.simulation.inside import Machine
+from demls.simulation.network import Envelope
+from demls.simulation.nodes import Node
+from demls.simulation.promises import Agreement
+from demls.simulation.traffic import SETTLED, open_body
+from demls.simulation.world import CrashPoint, Watcher, World
+from demls.wire.messages import Offer, Payload, RoundStatement, StatementKind
+
+NAMES = (
+    "epochs",
+    "view changes",
+    "lock carried over a view",
+    "certified candidate re-proposed",
+    "catch-up",
+    "dead steward list",
+    "joiner during a round",
+    "adversary acts",
+    "crashes",
+    "partitions",
+    "stranded members",
+    "ghost members",
+    "halted groups",
+    "gaps forgotten",
+    "chat messages",
+)
+
+
+class Counters(Watcher):
+    """``count`` has a number for each of ``NAMES``."""
+
+    def __init__(self, world: World, agreement: Agreement) -> None:
+        self.count: dict[str, int] = dict.fromkeys(NAMES, 0)
+        self._world = world
+        self._agreement = agreement
+        self._at: dict[str, tuple[int, int]] = {}
+        self._again: dict[tuple[bytes, int], bytes] = {}
+        """Certified offers that nobody has acked yet: (head, view) to candidate."""
+        self._settled: set[int] = set()
+
+    def stepped(self, node: Node, effects: Effects, cause: Envelope | None) -> None:
+        state = node.state
+        if state is None:
+            return
+        position = state.round.at
+        epoch, view = int(state.epoch), position.view
+        at = self._at.get(node.name)
+        if at != (epoch, view):
+            self._at[node.name] = epoch, view
+            if at is not None and at[0] == epoch and view > at[1]:
+                self.count["view changes"] += 1
+                if position.lock and position.lock_view < view:
+                    self.count["lock carried over a view"] += 1
+        for event in effects.events:
+            if isinstance(event, Settled):
+                self._note_settled(node, event, cause)
+            elif isinstance(event, Joined) and any(
+                other.state is not None and other.state.round.is_open
+                for other in self._world.nodes.values()
+                if other is not node
+            ):
+                self.count["joiner during a round"] += 1
+
+    def _note_settled(self, node: Node, event: Settled, cause: Envelope | None) -> None:
+        if cause is not None:
+            channel = node.channels.get(cause.topic)
+            body = open_body(channel, cause.payload, node.engine) if channel is not None else None
+            if body is not None and body.startswith(SETTLED):
+                self.count["catch-up"] += 1
+        if event.epoch in self._settled:
+            return
+        self._settled.add(int(event.epoch))
+        self.count["epochs"] += 1
+        before = self._agreement.epochs.get(event.epoch - 1)  # type: ignore[call-overload]
+        if (
+            before is not None
+            and event.committer not in before.stewards
+            and all(self._is_away(address) for address in before.stewards)
+        ):
+            self.count["dead steward list"] += 1
+
+    def _is_away(self, address: bytes) -> bool:
+        steward = self._world.node_of(address)
+        return not steward.is_up or steward.name in self._world.silent
+
+    def said(self, node: Node, payload: Payload) -> None:
+        if isinstance(payload, Offer) and payload.certificate:
+            self._again[payload.head, payload.view] = payload.candidate.id
+        elif isinstance(payload, RoundStatement) and payload.kind == StatementKind.ACK and payload.candidate:
+            place = payload.head, payload.view
+            if self._again.get(place) == payload.candidate and payload.member == node.address:
+                del self._again[place]
+                self.count["certified candidate re-proposed"] += 1
+
+    def killed(self, node: Node, machine: Machine, point: CrashPoint | None) -> None:  # noqa: ARG002 - one form
+        self.count["crashes"] += 1

@@ -1,0 +1,53 @@
+"""What does the simulator read in a machine that the machine does not show people? Nothing is changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from demls.protocol.channel import Channel
+from demls.protocol.group import Group
+from demls.protocol.joining import Joining
+from demls.protocol.state import GroupState
+from demls.wire.ids import Address, Epoch, Topic
+
+Machine = Group | Joining
+
+
+def group_of(machine: Machine | None) -> Group | None:
+    """The group that a machine is, or has become."""
+    if isinstance(machine, Joining):
+        return machine.group
+    return machine if isinstance(machine, Group) else None
+
+
+def state_of(machine: Machine | None) -> GroupState | None:
+    """The state of a member; None before it joined and after it left."""
+    group = group_of(machine)
+    return group._state if group is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An epoch as a member sees it: equal for all honest members."""
+
+    epoch: Epoch
+    head: bytes
+    authenticator: bytes
+    roster: tuple[tuple[Address, int, int], ...]
+    """(address, leaf, epoch of joining)"""
+    stewards: tuple[Address, ...]
+
+
+def seen_by(state: GroupState) -> Seen:
+    return Seen(
+        state.epoch,
+        state.state.head,
+        state.mls.authenticator(),
+        tuple((seat.address, seat.leaf, int(seat.since)) for seat in state.roster.seats),
+        tuple(state.state.stewards.members),
+    )
+
+
+def channels_of(state: GroupState) -> dict[Topic, Channel]:
+    """The channels that a member can open now."""
+    return {channel.topic: channel for channel in (state.rendezvous, *state.channels.values())}

@@ -1,0 +1,89 @@
+"""What is a node, reduced to its duties? A machine, its durable records and its durable outbox; it can be killed."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from demls_consensus import wallet_address, wallet_sign
+
+from demls.protocol.channel import Channel
+from demls.protocol.credential import Device, binding_sentence
+from demls.protocol.effects import Effects, Outbound
+from demls.protocol.engine import Engine
+from demls.protocol.group import Group
+from demls.protocol.policy import DAY
+from demls.protocol.state import GroupState
+from demls.protocol.views import GroupStatus
+from demls.simulation.inside import Machine, group_of, state_of
+from demls.wire.ids import Address, Instant, LeafKey, Topic
+from demls.wire.messages import Binding
+
+
+@dataclass(slots=True)
+class Node:
+    """One person's node. ``life`` counts how often the person asked to join: each is a new device."""
+
+    name: str
+    engine: Engine
+    wallet: bytes
+    address: Address
+    machine: Machine | None = None
+    records: dict[bytes, bytes] = field(default_factory=dict)
+    outbox: deque[Outbound] = field(default_factory=deque)
+    deadline: Instant | None = None
+    wakes_at: int | None = None
+    life: int = 0
+    leaf_key: LeafKey | None = None
+    """Of the device with which it asked last."""
+    channels: dict[Topic, Channel] = field(default_factory=dict)
+    """What its own envelopes are opened with."""
+    said: set[int] = field(default_factory=set)
+    """Hashes of the governing messages that it has said already, so that repeats are not read again."""
+    is_up: bool = True
+    is_adversary: bool = False
+    """Cast as one; in groups where it would be one too many it behaves."""
+
+    @classmethod
+    def of(cls, name: str, engine: Engine, wallet: bytes) -> Node:
+        return cls(name, engine, wallet, Address(wallet_address(wallet)))
+
+    @property
+    def group(self) -> Group | None:
+        return group_of(self.machine)
+
+    @property
+    def state(self) -> GroupState | None:
+        return state_of(self.machine)
+
+    @property
+    def is_member(self) -> bool:
+        """In the group, by its own account."""
+        return self.state is not None
+
+    @property
+    def is_out(self) -> bool:
+        """Never asked, or no longer a member: free to ask."""
+        group = self.group
+        return self.machine is None or (group is not None and group.status is not GroupStatus.MEMBER)
+
+    def write(self, effects: Effects) -> None:
+        """The one transaction: records and outbox."""
+        records = self.records
+        for change in effects.changes:
+            if change.value is None:
+                records.pop(change.key, None)
+            else:
+                records[change.key] = change.value
+        self.outbox.extend(effects.outbound)
+        self.deadline = effects.deadline
+
+    def new_device(self, now: Instant) -> Device:
+        """A device with a key of its own, bound to the wallet."""
+        key = self.engine.signature_key()
+        issued, expires = now, Instant(now + 365 * DAY)
+        leaf_key = LeafKey(key.public)
+        self.leaf_key = leaf_key
+        sentence = binding_sentence(self.address, leaf_key, "laptop", issued, expires)
+        binding = Binding(issued, expires, wallet_sign(self.wallet, sentence.encode()))
+        return Device(self.address, self.name, "laptop", leaf_key, key.private, binding)

@@ -1,0 +1,264 @@
+"""What do people do? They talk, invite, ask to join, propose removals, leave, come back, and vote or stay silent.
+
+``ACTS`` is the list of acts: a new kind of request is one more line. What people did is kept as the truth that the
+promises are compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from demls.protocol.effects import Effects
+from demls.protocol.errors import RequestRefused
+from demls.protocol.events import Event, Joined, ProposalOpened
+from demls.protocol.governance import Item
+from demls.protocol.joining import Joining
+from demls.protocol.policy import HOUR, MINUTE, SECOND
+from demls.protocol.views import ProposalStatus
+from demls.simulation.nodes import Node
+from demls.simulation.world import Watcher, World
+from demls.wire.ids import Address, ProposalId
+from demls.wire.messages import Remove
+
+_LOOKS_AGAIN = 7 * SECOND
+"""A person whose node is down looks again after so long."""
+
+
+@dataclass(slots=True)
+class Truth:
+    """What people really did."""
+
+    votes: dict[ProposalId, dict[Address, bool]] = field(default_factory=dict)
+    removals: set[tuple[Address, Address]] = field(default_factory=set)
+    """Who proposed to remove whom, which is a YES."""
+    leaves: set[Address] = field(default_factory=set)
+    """Who wants to be gone, until it comes back."""
+    asked: set[Address] = field(default_factory=set)
+    talks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something that a person may do. ``weight``: how likely, given how many are in and how many shall be.
+
+    ``do`` says whether it was possible; a refusal by the core counts as that too.
+    """
+
+    name: str
+    weight: Callable[[int, int], float]
+    do: Callable[[People, Node], bool]
+
+
+class People(Watcher):
+    """All persons of a world, each with a node."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.truth = Truth()
+        self.is_resting = False
+        self.is_eager = True
+        """Does everybody vote yes at once? So groups begin."""
+        self._dice: Random = world.dice("people")
+        self._moods: dict[ProposalId, float] = {}
+        self._links: list[tuple[Address, Node]] = []
+        """Who gave a link to whom; a careful person stays until the guest is in or refused."""
+
+    # --- A life -------------------------------------------------------------------------------------------------
+
+    def live(self) -> None:
+        """Act now and then, until they rest."""
+        world = self.world
+
+        def act() -> None:
+            if self.is_resting:
+                return
+            self._act()
+            world.clock.after(int(self._dice.expovariate(1 / world.scenario.pace)), act)
+
+        act()
+
+    def _act(self) -> None:
+        members = self.world.members()
+        inside, wanted = len(members), self.world.scenario.members
+        act = self._dice.choices(ACTS, [act.weight(inside, wanted) for act in ACTS])[0]
+        if members:
+            self._try(act, self._dice.choice(members))
+
+    def _try(self, act: Act, node: Node) -> bool:
+        try:
+            return act.do(self, node)
+        except RequestRefused:
+            return False
+
+    def stepped(self, node: Node, effects: Effects, cause: object) -> None:  # noqa: ARG002 - one form for all
+        for event in effects.events:
+            self._hear(node, event)
+
+    def _hear(self, node: Node, event: Event) -> None:
+        if isinstance(event, ProposalOpened):
+            pause = self._dice.randint(100, 1_500) if self.is_eager else int(self._dice.expovariate(1 / 6_000)) + 300
+            self.world.clock.after(pause, lambda: self._decide(node, event.proposal_id))
+        elif isinstance(event, Joined):
+            self.truth.leaves.discard(node.address)
+
+    # --- Voting -------------------------------------------------------------------------------------------------
+
+    def _decide(self, node: Node, proposal_id: ProposalId) -> None:
+        """Yes, no or silence, by the mood about a proposal."""
+        state = node.state
+        if not node.is_up:
+            self.world.clock.after(_LOOKS_AGAIN, lambda: self._decide(node, proposal_id))
+            return
+        if state is None:
+            return
+        item = state.governance.items.get(proposal_id)
+        if item is None or not item.needs_votes or item.status is not ProposalStatus.OPEN:
+            return
+        if self.is_eager:
+            yes = True
+        else:
+            if proposal_id not in self._moods:
+                self._moods[proposal_id] = self._dice.choice((0.97, 0.97, 0.97, 0.9, 0.6, 0.2))
+            die = self._dice.random()
+            if die < 0.05:
+                return
+            if die < 0.2:
+                self.world.clock.after(self._dice.randint(10_000, 30_000), lambda: self._decide(node, proposal_id))
+                return
+            yes = self._dice.random() < self._moods[proposal_id]
+        self.vote(node, proposal_id, yes=yes)
+
+    def vote(self, node: Node, proposal_id: ProposalId, *, yes: bool) -> None:
+        votes = self.truth.votes.setdefault(proposal_id, {})
+        before = votes.get(node.address)
+        votes[node.address] = yes  # true from the first moment of the step, in which everything may be settled
+        done = None
+        self._note(node, f"votes {'yes' if yes else 'no'} on {proposal_id.hex()[:6]}")
+        try:
+            done = self.world.do(node, lambda group: group.vote(proposal_id, yes, self.world.clock.now))
+        except RequestRefused as problem:
+            self._note(node, f"cannot: {problem}")
+        if done is None:
+            del votes[node.address]
+            if before is not None:
+                votes[node.address] = before
+
+    def look_again(self) -> None:
+        """Everybody votes on what is still open, or most of them: after healing nothing shall hang on forgetting."""
+        for node in self.world.members():
+            state = node.state
+            for item in list(state.governance.items.values()) if state is not None else []:
+                if item.status is ProposalStatus.OPEN and self._dice.random() < 0.8:
+                    self.vote(node, item.proposal_id, yes=self._dice.random() < self._moods.get(item.proposal_id, 0.9))
+                if not node.is_up:
+                    break
+
+    def _note(self, node: Node, what: str) -> None:
+        for watcher in self.world.watchers:
+            watcher.noted(node.name, what)
+
+    def is_free(self, node: Node) -> bool:
+        """May this person ask to join? Whoever was refused may, if nothing about it is under way any more."""
+        if not node.is_up or node.is_out:
+            return node.is_up
+        if node.group is not None or not isinstance(node.machine, Joining):
+            return False
+        is_tired = self.world.clock.now > node.machine.asked_at + (20_000 if node.machine.refused else 120_000)
+        if not is_tired:
+            return False
+        return self._dice.random() < 0.01 or not any(self._concerns(other, node) for other in self.world.nodes.values())
+
+    @staticmethod
+    def _concerns(member: Node, guest: Node) -> bool:
+        """Does this member still have to do with the guest?"""
+        state = member.state
+        if state is None:
+            return False
+        if guest.address in state.roster.addresses:
+            return True
+        if any(request.address == guest.address for request in state.requests.waiting.values()):
+            return True
+        about = (item for item in state.governance.items.values() if item.subject == guest.address)
+        return any(item.ended_at is None or _may_come_back(item) for item in about)
+
+    def _is_careful(self, address: bytes) -> bool:
+        """Is a guest of this member still on the way in, and does the member (or who would remove it) wait for that?"""
+        waits = any(host == address and guest.group is None and not guest.is_out for host, guest in self._links)
+        return waits and self._dice.random() < 0.99
+
+    # --- Acts ---------------------------------------------------------------------------------------------------
+
+    def talk(self, node: Node) -> bool:
+        self.truth.talks += 1
+        text = f"{node.name} {node.life}: {self.truth.talks}"
+        return self.world.do(node, lambda group: group.send(text, self.world.clock.now)) is not None
+
+    def invite(self, node: Node) -> bool:
+        """Give a link to somebody outside, who asks with it a little later."""
+        outside = [other for other in self.world.nodes.values() if self.is_free(other)]
+        state = node.state
+        assert state is not None
+        is_going = any(item.effect == ("remove", bytes(node.address)) for item in state.governance.in_flight())
+        if not outside or (is_going and self._dice.random() < 0.99):
+            return False
+        guest = self._dice.choice(outside)
+        link = self.world.link(node, self._dice.choice((10 * MINUTE, HOUR)))
+        if link is None:
+            return False
+
+        def ask() -> None:
+            if self.is_free(guest):
+                self._links = [known for known in self._links if known[1] is not guest] + [(node.address, guest)]
+                self.truth.asked.add(guest.address)
+                self._note(guest, f"asks to join with a link by {node.name}")
+                try:
+                    self.world.ask(guest, link)
+                except RequestRefused:
+                    return
+
+        self.world.clock.after(self._dice.randint(100, 3_000), ask)
+        return True
+
+    def remove(self, node: Node) -> bool:
+        others = [member for member in (node.group.members() if node.group else ()) if not member.is_self]
+        if not others:
+            return False
+        subject = self._dice.choice(others).address
+        if self._is_careful(subject):
+            return False
+        self.truth.removals.add((node.address, subject))
+        return self.world.do(node, lambda group: group.propose(Remove(subject), self.world.clock.now)) is not None
+
+    def leave(self, node: Node) -> bool:
+        if self._is_careful(node.address):
+            return False
+        self.truth.leaves.add(node.address)
+        self._note(node, "wants to leave")
+        return self.world.do(node, lambda group: group.leave(self.world.clock.now)) is not None
+
+
+def _may_come_back(item: Item) -> bool:
+    """A refused invite is approved after all when electors leave: whoever asks anew meanwhile is let in as a ghost."""
+    return item.status is ProposalStatus.REJECTED and not item.is_void
+
+
+def _needs_people(inside: int, wanted: int) -> float:
+    return 4.0 if inside < wanted else 0.5 if inside == wanted else 0.0
+
+
+def _has_enough(inside: int, wanted: int) -> float:
+    return 2.0 if inside >= wanted else 0.6 if inside > max(1, wanted // 2) else 0.0
+
+
+def _may_shrink(inside: int, wanted: int) -> float:
+    return 0.8 if inside > max(2, wanted // 2) else 0.0
+
+
+ACTS: tuple[Act, ...] = (
+    Act("talk", lambda inside, wanted: 2.0, People.talk),  # noqa: ARG005 - one form for all weights
+    Act("invite", _needs_people, People.invite),
+    Act("remove", _has_enough, People.remove),
+    Act("leave", _may_shrink, People.leave),
+)

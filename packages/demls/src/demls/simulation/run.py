@@ -1,0 +1,233 @@
+"""How does a seed go? A group is founded in calm weather, lives among faults, is healed, and must get on and rest."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from demls.protocol.errors import RequestRefused
+from demls.protocol.policy import DAY, HOUR, MINUTE, SECOND
+from demls.simulation.adversaries import Sabotage
+from demls.simulation.clock import START
+from demls.simulation.counters import Counters
+from demls.simulation.faults import Faults
+from demls.simulation.nodes import Node
+from demls.simulation.people import People
+from demls.simulation.progress import Progress, Reading
+from demls.simulation.promises import Agreement, Consent, Durable
+from demls.simulation.scenario import CALM, Scenario
+from demls.simulation.story import Story
+from demls.simulation.world import NAMES, Broken, World
+
+REAL_ENGINE_EVERY = 25
+_FOUNDING_MOST = 3 * MINUTE
+_FAULTS_MOST = 12 * MINUTE
+_HEALED_MOST = 15 * MINUTE
+_LOOK_EVERY = 2 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a seed. ``promise`` is empty if all were kept; times in seconds."""
+
+    seed: int
+    engine: str
+    members: int
+    adversaries: int
+    promise: str
+    detail: str
+    counts: dict[str, int]
+    slowest_commit: float
+    """The longest that approved work waited on the whole network, virtual."""
+    lived: float
+    """Virtual time."""
+    took: float
+    deliveries: int
+    transcript: tuple[str, ...] = ()
+
+
+def engine_for(seed: int) -> str:
+    """Most seeds run on the model engine, some on the real one."""
+    return "real" if seed % REAL_ENGINE_EVERY == 0 else "model"
+
+
+def simulate(seed: int, *, members: int | None = None, engine: str | None = None, trace: bool = False) -> Outcome:
+    """Run one seed. A broken promise is an outcome, no exception; its transcript comes from running it again."""
+    scenario = Scenario.draw(seed, engine or engine_for(seed), members)
+    life = Life(scenario, trace=trace)
+    began = time.process_time()
+    promise = detail = ""
+    try:
+        life.run()
+    except Broken as broken:
+        promise, detail = broken.promise, broken.detail
+        if not trace:
+            return simulate(seed, members=members, engine=engine, trace=True)
+    return Outcome(
+        seed,
+        scenario.engine,
+        scenario.members,
+        scenario.adversaries,
+        promise,
+        detail,
+        life.counts(),
+        life.progress.longest / 1000,
+        (life.world.clock.now - START) / 1000,
+        time.process_time() - began,
+        life.world.network.delivered,
+        tuple(life.story.lines) if life.story is not None else (),
+    )
+
+
+class Life:
+    """The whole story of one seed."""
+
+    def __init__(self, scenario: Scenario, *, trace: bool = False, rejected: bool = False) -> None:
+        world = World(scenario)
+        for name in NAMES[: scenario.members + 6 + scenario.members // 3]:
+            world.add(name)
+        self.world = world
+        self.people = People(world)
+        self.faults = Faults(world)
+        self.sabotage = Sabotage(world)
+        self.agreement = Agreement(world)
+        self.consent = Consent(world, self.people.truth)
+        self.durable = Durable(world, self.people.truth)
+        self.progress = Progress(world, self.agreement)
+        self.reading = Reading(world)
+        self.counters = Counters(world, self.agreement)
+        self.story = Story(world, rejected=rejected) if trace else None
+        world.watchers += [self.story] if self.story is not None else []
+        world.watchers += [self.agreement, self.consent, self.durable, self.progress, self.reading, self.counters]
+        world.watchers += [self.people]
+
+    def run(self) -> None:
+        """Raises Broken."""
+        self._say(f"seed {self.world.scenario.seed}: {self.world.scenario}")
+        self._found()
+        self._suffer()
+        self._heal()
+        self._rest()
+
+    def counts(self) -> dict[str, int]:
+        counts = dict(self.counters.count)
+        counts["adversary acts"] = self.sabotage.acts
+        counts["partitions"] = self.faults.cuts
+        counts["stranded members"] = len(self.progress.stranded)
+        counts["ghost members"] = sum(1 for node in self.world.nodes.values() if self.progress.is_ghost(node))
+        counts["halted groups"] = int(not self.progress.has_quorum())
+        counts["gaps forgotten"] = self.reading.forgotten
+        counts["chat messages"] = self.reading.messages
+        return counts
+
+    def _say(self, what: str) -> None:
+        if self.story is not None:
+            self.story.noted("*", what)
+
+    # --- Phases -------------------------------------------------------------------------------------------------
+
+    def _found(self) -> None:
+        """The first founds a group, the others come in, everybody votes yes."""
+        world, people = self.world, self.people
+        names = list(world.nodes)
+        world.found(names[0])
+        for name in names[1 : world.scenario.members]:
+            guest = world.nodes[name]
+            link = world.link(world.nodes[names[0]], HOUR)
+            assert link is not None
+            people.truth.asked.add(guest.address)
+            world.ask(guest, link)
+        end = world.clock.now + _FOUNDING_MOST
+        while world.clock.now < end and len(world.members()) < world.scenario.members:
+            world.clock.run(world.clock.now + _LOOK_EVERY)
+        people.is_eager = False
+
+    def _suffer(self) -> None:
+        """People live while things go wrong, until enough has happened."""
+        world = self.world
+        self._say("things begin to go wrong")
+        self.sabotage.is_on = True
+        world.silent = frozenset(name for name, mind in self.sabotage.minds.items() if "silent" in mind.names)
+        self.faults.start()
+        self.people.live()
+        end = world.clock.now + _FAULTS_MOST
+        while world.clock.now < end and self.counters.count["epochs"] < world.scenario.epochs:
+            world.clock.run(world.clock.now + _LOOK_EVERY)
+
+    def _heal(self) -> None:
+        """The network is whole and all nodes run; bad members stay. People live on until enough has happened."""
+        world = self.world
+        self._say("the network is whole, and everybody is there")
+        self.faults.stop()
+        world.network.weather = CALM
+        for node in list(world.nodes.values()):
+            if not node.is_up:
+                world.restart(node, node.life)
+            world.network.catch_up(node.name)
+        self.progress.heal()
+        self._call_the_roll()
+        end = world.clock.now + _HEALED_MOST
+        while world.clock.now < end and self.counters.count["epochs"] < world.scenario.epochs:
+            self._look(_LOOK_EVERY)
+            if world.clock.now > end - _HEALED_MOST + 2 * self.progress.bound() and not self.progress.has_quorum():
+                break
+        self.people.is_resting = True
+
+    def _rest(self) -> None:
+        """All that is open is decided, by votes or by time; then nothing is left over and nobody waits."""
+        world = self.world
+        self._look(MINUTE)
+        self.people.look_again()
+        self._call_the_roll()
+        end, patience = world.clock.now + 3 * DAY, 2 * self.progress.bound()
+        while world.clock.now < end and not self.progress.is_quiet():
+            if not self._is_busy():
+                self._look(HOUR)
+                patience = 2 * self.progress.bound()
+            elif patience > 0:
+                self._look(_LOOK_EVERY)
+                patience -= _LOOK_EVERY
+            elif not self.progress.has_quorum():
+                break
+            else:
+                raise Broken("P3", f"a round does not end: {self._who_is_busy()}")
+        self._call_the_roll()
+        for _ in range(15):
+            self._look(_LOOK_EVERY)
+        self._call_the_roll()
+        for _ in range(15):
+            self._look(_LOOK_EVERY)
+        self.agreement.together(self.progress.is_excused)
+        self.progress.ended()
+        self.reading.check()
+
+    def _is_busy(self) -> bool:
+        return bool(self._who_is_busy())
+
+    def _who_is_busy(self) -> str:
+        """Who is in an open round, in which epoch and view."""
+        busy = (
+            f"{node.name} in view {node.state.round.at.view} of epoch {node.state.epoch}"
+            for node in self.world.members()
+            if node.state is not None
+            and node.state.round.is_open
+            and self._is_in(node)
+            and not self.progress.is_excused(node)
+        )
+        return ", ".join(busy)
+
+    def _is_in(self, node: Node) -> bool:
+        newest = self.agreement.newest
+        return newest is not None and any(address == node.address for address, _, _ in newest.roster)
+
+    def _look(self, length: int) -> None:
+        self.world.clock.run(self.world.clock.now + length)
+        self.progress.watch()
+
+    def _call_the_roll(self) -> None:
+        """Everybody says something, so that gaps show and whoever is behind is heard."""
+        for node in self.world.members():
+            try:
+                self.people.talk(node)
+            except RequestRefused:
+                continue

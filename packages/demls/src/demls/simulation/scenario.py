@@ -1,0 +1,104 @@
+"""What kind of world does this seed make? Everything that is drawn before the story begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from random import Random
+
+from demls.protocol.policy import DAY, MINUTE, PRESETS, SECOND
+from demls.wire.messages import Policy, Rule
+
+MEMBERS_MIN, MEMBERS_MAX = 2, 20
+EPOCHS_LEAST = 20
+
+_SIZES = {
+    **dict.fromkeys(range(2, 5), 8),
+    **dict.fromkeys(range(5, 8), 10),
+    **dict.fromkeys(range(8, 11), 5),
+    **dict.fromkeys(range(11, 15), 2),
+    **dict.fromkeys(range(15, 21), 1),
+}
+"""How often a group of each size is drawn: small groups are cheap, large ones are needed."""
+
+_BRISK = (Rule(8 * SECOND, True), Rule(8 * SECOND, False))
+_SLOW = (Rule(10 * MINUTE, False), Rule(2 * DAY, True))
+_LOSSES = (0.0, 0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """What the network does to each delivery. Times in milliseconds."""
+
+    loss: float
+    repeats: float
+    delay_least: int
+    delay_most: int
+    stragglers: float
+    """Share of deliveries that take ten times as long."""
+
+
+CALM = Weather(0.0, 0.0, 20, 150, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A world before anything happens in it. ``pace``: mean time between two acts of people, in ms."""
+
+    seed: int
+    members: int
+    policy: Policy
+    weather: Weather
+    has_history: bool
+    pace: int
+    epochs: int
+    crashes: float
+    """Chance of a crash in a step that writes something."""
+    partitions: bool
+    blackouts: bool
+    """Are all stewards switched off now and then?"""
+    adversaries: int
+    engine: str
+
+    @classmethod
+    def draw(cls, seed: int, engine: str, members: int | None = None) -> Scenario:
+        dice = Random(f"{seed}/scenario")  # noqa: S311 - no secrets are made of it
+        size = dice.choices(list(_SIZES), list(_SIZES.values()))[0]
+        size = size if members is None else members
+        fault = max(0, (size - 1) // 3)
+        loss = dice.choice(_LOSSES)
+        delivery = dice.choice((500, 1_000, 2_000, 4_000))
+        weather = Weather(
+            loss,
+            dice.choice((0.0, 0.02, 0.1)),
+            dice.choice((5, 50, 200)),
+            dice.choice((250, 600, delivery)),
+            dice.choice((0.0, 0.0, 0.02, 0.1)),
+        )
+        return cls(
+            seed,
+            size,
+            _draw_policy(dice, delivery),
+            weather,
+            dice.random() < 0.5,
+            dice.choice((2_500, 4_000, 7_000)),
+            dice.randint(EPOCHS_LEAST + 1, EPOCHS_LEAST + 6),
+            dice.choice((0.0, 0.0005, 0.002, 0.006)) * min(1.0, 7 / size),
+            dice.random() < 0.6,
+            dice.random() < 0.3,
+            dice.choice((0, fault, fault, fault + 1)) if fault else 0,
+            engine,
+        )
+
+
+def _draw_policy(dice: Random, delivery: int) -> Policy:
+    preset = PRESETS[dice.choice(("quick", "quick", "day", "day"))]
+    invite, remove = dice.choice(((preset.invite, preset.remove), (preset.invite, preset.remove), _BRISK, _SLOW))
+    return replace(
+        preset,
+        invite=invite,
+        remove=remove,
+        batch_window=dice.choice((0, 300, 1_500, 5_000)),
+        delivery_time=delivery,
+        stewards_min=1,
+        stewards_max=dice.randint(1, 7),
+    )

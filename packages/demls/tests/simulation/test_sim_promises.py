@@ -1,0 +1,109 @@
+"""Each checker bites: a core in which one rule is broken on purpose does not get past it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from demls.protocol import policy as bounds
+from demls.protocol.candidates import Candidates
+from demls.protocol.chat import Chat
+from demls.protocol.commit_round import Round
+from demls.protocol.events import MessagesMissing
+from demls.protocol.governance import Governance
+from demls.protocol.records import Ledger
+from demls.protocol.state import GroupState
+from demls.protocol.step import Step
+from demls.protocol.validation import Verdict
+from demls.simulation.run import Outcome, simulate
+
+
+def first_broken(seeds: Iterable[int], words: str = "", **how: Any) -> Outcome:
+    """The first of these seeds that breaks a promise, in these words."""
+    for seed in seeds:
+        outcome = simulate(seed, engine="model", **how)
+        if outcome.promise and words in outcome.detail:
+            return outcome
+    raise AssertionError("no seed broke a promise")
+
+
+def test_a_quorum_of_one_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GroupState, "quorum", lambda self, candidate: 1)
+    monkeypatch.setattr("demls.protocol.candidates.is_refusal", lambda *args, **kwargs: False)
+    outcome = first_broken(range(1, 12), "differ in epoch", members=5)
+    assert outcome.promise == "P1"
+    assert outcome.transcript
+
+
+def test_work_that_nobody_approved_is_no_consent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def everything(self: Governance) -> list[Any]:
+        return [item for item in self.items.values() if item.ended_at is None]
+
+    monkeypatch.setattr(Governance, "approved", everything)
+    monkeypatch.setattr(Candidates, "judge", lambda *args, **kwargs: Verdict.VALID)
+    monkeypatch.setattr(Candidates, "is_good", lambda *args, **kwargs: True)
+    assert first_broken(range(1, 6), members=4).promise == "P2"
+
+
+def test_a_round_that_never_locks_makes_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    locks: Callable[[Round, Step], bool] = Round.can_lock
+    transitions = tuple(t for t in _transitions() if t.guard is not locks)
+    monkeypatch.setattr("demls.simulation.run.Faults.stop", _stop_and(monkeypatch, transitions))
+    assert first_broken(range(1, 6), members=4).promise == "P3"
+
+
+def _transitions() -> tuple[Any, ...]:
+    from demls.protocol.commit_round import TRANSITIONS  # noqa: PLC0415 (read when the test runs)
+
+    return TRANSITIONS
+
+
+def _stop_and(monkeypatch: pytest.MonkeyPatch, transitions: tuple[Any, ...]) -> Callable[[Any], None]:
+    """From healing on, no round ends."""
+    from demls.simulation.faults import Faults  # noqa: PLC0415
+
+    stop = Faults.stop
+
+    def stop_and_break(self: Faults) -> None:
+        stop(self)
+        monkeypatch.setattr("demls.protocol.commit_round.TRANSITIONS", transitions)
+
+    return stop_and_break
+
+
+def test_a_gap_that_is_not_named_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    tick = Chat.tick
+
+    def say_nothing(self: Chat, step: Step) -> None:
+        tick(self, step)
+        step.events[:] = [event for event in step.events if not isinstance(event, MessagesMissing)]
+
+    monkeypatch.setattr(Chat, "tick", say_nothing)
+    assert first_broken((1, 4, 6, 10), "does not know", members=3).promise == "P4"
+
+
+def test_a_statement_that_is_not_durable_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    put = Ledger.put_bytes
+
+    def forget(self: Ledger, key: bytes, value: bytes) -> None:
+        put(self, key, value)
+        if key.startswith(b"round/statement/"):
+            self._dirty.pop(key, None)
+
+    monkeypatch.setattr(Ledger, "put_bytes", forget)
+    assert first_broken(range(1, 20), members=3).promise in ("P5", "P7")
+
+
+def test_a_core_that_raises_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Chat, step: Step) -> None:
+        raise ValueError("not my day")
+
+    monkeypatch.setattr(Chat, "tick", fail)
+    outcome = first_broken((1,), members=3)
+    assert outcome.promise == "core"
+    assert "not my day" in outcome.detail
+
+
+def test_the_bounds_that_the_checkers_rely_on() -> None:
+    assert bounds.CHANNELS_KEPT == 3

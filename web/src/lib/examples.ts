@@ -1,0 +1,140 @@
+/** People, groups and proposals for tests. */
+import type { Group, Member, Policy, Proposal, Round, Rule, Sync, TimelineEntry } from "./api/types";
+
+export const ANN = { address: "0xa1", name: "Ann" };
+export const BEN = { address: "0xb2", name: "Ben" };
+export const CEM = { address: "0xc3", name: "Cem" };
+export const DANA = { address: "0xd4", name: "Dana" };
+
+export const plain = (text: string): string => text.replaceAll("\u00a0", " ");
+
+export function rule(change: Partial<Rule> = {}): Rule {
+  return { decided_by: "members", share: "two thirds", duration_ms: 86_400_000, silence_is_yes: false, ...change };
+}
+
+export function policy(change: Partial<Policy> = {}): Policy {
+  return {
+    preset: "day",
+    invite: rule({ silence_is_yes: true }),
+    remove: rule(),
+    election: rule({ duration_ms: 600_000 }),
+    settings: rule({ duration_ms: 2 * 86_400_000 }),
+    stewards_min: 1,
+    stewards_max: 7,
+    batch_window_ms: 5000,
+    delivery_time_ms: 2000,
+    reelections_max: 2,
+    dormant_after_ms: 14 * 86_400_000,
+    sentences: [],
+    ...change,
+  };
+}
+
+export function proposal(change: Partial<Proposal> = {}): Proposal {
+  return {
+    id: "aa",
+    short_id: "aa",
+    kind: "remove",
+    title: "Remove Carol",
+    subject: ANN,
+    asked_by: BEN,
+    sponsor: null,
+    opened_at: 0,
+    deadline: 10_000,
+    decided_by: "members",
+    share: "two thirds",
+    silence_is_yes: true,
+    by_nodes: false,
+    rule: "",
+    voters: 4,
+    needed: 3,
+    yes: 1,
+    no: 1,
+    silent: 2,
+    my_vote: null,
+    may_vote: true,
+    status: "open",
+    result: "",
+    epoch: null,
+    stewards: [],
+    retry_round: 0,
+    differences: [],
+    ...change,
+  };
+}
+
+export function member(change: Partial<Member> = {}): Member {
+  return {
+    ...ANN,
+    device: "",
+    role: "member",
+    is_me: false,
+    removal_pending: false,
+    dormant: false,
+    lost_turn: false,
+    remarks: [],
+    ...change,
+  };
+}
+
+export const IN_SYNC: Sync = { state: "in sync", sentence: "You are in sync, in epoch 7." };
+
+export function round(change: Partial<Round> = {}): Round {
+  return {
+    open: false,
+    view: 0,
+    leader: null,
+    leader_is_steward: false,
+    needed: 0,
+    heard: 0,
+    missing: [],
+    short: 0,
+    waiting: "",
+    sentence: "",
+    ...change,
+  };
+}
+
+export function group(change: Partial<Group> = {}): Group {
+  return {
+    id: "g",
+    name: "Reading circle",
+    description: "",
+    state: "member",
+    preset: "day",
+    policy: policy(),
+    epoch: 7,
+    authenticator: "00112233",
+    members: 4,
+    counted: 4,
+    dormant: 0,
+    stewards: [ANN, BEN],
+    epoch_steward: ANN,
+    backup_steward: BEN,
+    stewards_until: 9,
+    stewards_sentence: "",
+    proposals: [],
+    requests: [],
+    round: round(),
+    sync: IN_SYNC,
+    halted: "",
+    successors: [],
+    ...change,
+  };
+}
+
+export function entry(id: number, change: Partial<TimelineEntry> = {}): TimelineEntry {
+  return {
+    id,
+    group: "g",
+    at: id,
+    kind: "message",
+    sender: BEN,
+    is_mine: false,
+    text: `text ${id}`,
+    epoch: 1,
+    proposal: null,
+    client_id: null,
+    ...change,
+  };
+}

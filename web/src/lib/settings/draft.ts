@@ -1,0 +1,149 @@
+/** The rules of a group as a form holds them: half-typed numbers included. Pure. */
+import type { Policy, PolicyChange, Rule, RuleChange } from "../api/types";
+
+export const RULE_KINDS = ["invite", "remove", "settings", "election"] as const;
+export type RuleKind = (typeof RULE_KINDS)[number];
+
+/** In the order of size. */
+export const UNITS = { seconds: 1000, minutes: 60_000, hours: 3_600_000, days: 86_400_000 } as const;
+export type Unit = keyof typeof UNITS;
+
+/** What a number field holds; nothing while it is empty. */
+export type Typed = number | null | undefined;
+
+export interface Span {
+  amount: Typed;
+  unit: Unit;
+}
+
+export interface RuleDraft {
+  decided_by: Rule["decided_by"];
+  share: Rule["share"];
+  time: Span;
+  silence_is_yes: boolean;
+}
+
+export interface PolicyDraft extends Record<RuleKind, RuleDraft> {
+  stewards_min: Typed;
+  stewards_max: Typed;
+  reelections_max: Typed;
+  can_be_dormant: boolean;
+  dormant_after: Span;
+  batch_window: Span;
+  delivery_time: Span;
+}
+
+/** All that a policy says, without its name and its sentences. */
+export type Values = Omit<Policy, "preset" | "sentences">;
+
+/** What is offered when members shall become dormant who did not before. */
+const DORMANT_OFFER: Span = { amount: 14, unit: "days" };
+
+/** In the largest unit that divides it; below a second, as a part of one. */
+export function spanOf(ms: number): Span {
+  const fitting = (Object.keys(UNITS) as Unit[]).findLast((unit) => ms >= UNITS[unit] && ms % UNITS[unit] === 0);
+  const unit = fitting ?? "seconds";
+  return { amount: ms / UNITS[unit], unit };
+}
+
+const msOf = (span: Span): number => Math.round((span.amount ?? Number.NaN) * UNITS[span.unit]);
+
+export function draftOf(policy: Values): PolicyDraft {
+  const rule = (one: Rule): RuleDraft => ({
+    decided_by: one.decided_by,
+    share: one.share,
+    time: spanOf(one.duration_ms),
+    silence_is_yes: one.silence_is_yes,
+  });
+  return {
+    invite: rule(policy.invite),
+    remove: rule(policy.remove),
+    settings: rule(policy.settings),
+    election: rule(policy.election),
+    stewards_min: policy.stewards_min,
+    stewards_max: policy.stewards_max,
+    reelections_max: policy.reelections_max,
+    can_be_dormant: policy.dormant_after_ms > 0,
+    dormant_after: policy.dormant_after_ms > 0 ? spanOf(policy.dormant_after_ms) : { ...DORMANT_OFFER },
+    batch_window: spanOf(policy.batch_window_ms),
+    delivery_time: spanOf(policy.delivery_time_ms),
+  };
+}
+
+/** Not a number stands where nothing is typed yet. */
+export function valuesOf(draft: PolicyDraft): Values {
+  const rule = (one: RuleDraft): Rule => ({
+    decided_by: one.decided_by,
+    share: one.share,
+    duration_ms: msOf(one.time),
+    silence_is_yes: one.silence_is_yes,
+  });
+  return {
+    invite: rule(draft.invite),
+    remove: rule(draft.remove),
+    settings: rule(draft.settings),
+    election: rule(draft.election),
+    stewards_min: draft.stewards_min ?? Number.NaN,
+    stewards_max: draft.stewards_max ?? Number.NaN,
+    reelections_max: draft.reelections_max ?? Number.NaN,
+    dormant_after_ms: draft.can_be_dormant ? msOf(draft.dormant_after) : 0,
+    batch_window_ms: msOf(draft.batch_window),
+    delivery_time_ms: msOf(draft.delivery_time),
+  };
+}
+
+/** What is still to be filled in, in a sentence; empty if nothing is. What cannot work the node says. */
+export function gapOf(values: Values): string {
+  const counts: readonly (readonly [number, string])[] = [
+    ...RULE_KINDS.map((kind) => [values[kind].duration_ms, `how long a vote lasts on ${NOUNS[kind]}`] as const),
+    [values.stewards_min, "how many stewards there are at least"],
+    [values.stewards_max, "how many stewards there are at most"],
+    [values.reelections_max, "how often an election is tried again"],
+    [values.dormant_after_ms, "after how long a member counts no longer"],
+    [values.batch_window_ms, "how long a commit waits for more"],
+    [values.delivery_time_ms, "how long a message takes at most"],
+  ];
+  const missing = counts.find(([count]) => !Number.isSafeInteger(count) || count < 0);
+  return missing === undefined ? "" : `Fill in ${missing[1]}.`;
+}
+
+const NOUNS: Readonly<Record<RuleKind, string>> = {
+  invite: "admissions",
+  remove: "removals",
+  settings: "the settings",
+  election: "elections",
+};
+
+/** Only what differs, as the node wants it. */
+export function changeOf(before: Values, after: Values): PolicyChange {
+  const rules = RULE_KINDS.map((kind) => [kind, differing<RuleChange>(before[kind], after[kind])] as const);
+  const numbers = differing<PolicyChange>(before, after, (value) => typeof value === "number");
+  // Not a number differs from itself: half-typed numbers count as changed.
+  return { ...numbers, ...Object.fromEntries(rules.filter(([, change]) => Object.keys(change).length > 0)) };
+}
+
+function differing<Change>(before: object, after: object, isMeant: (value: unknown) => boolean = () => true): Change {
+  const old: Readonly<Record<string, unknown>> = { ...before };
+  return Object.fromEntries(
+    Object.entries(after).filter(([name, value]) => isMeant(value) && value !== old[name]),
+  ) as Change;
+}
+
+/**
+ * The same form with other values underneath: what was typed stays, everything else becomes `to`.
+ * `from` are the values that were underneath before.
+ */
+export function rebased(draft: PolicyDraft, from: Values, to: Values): PolicyDraft {
+  return merged(draft, draftOf(from), draftOf(to));
+}
+
+function merged<T extends object>(draft: T, from: T, to: T): T {
+  const fields = (Object.keys(to) as (keyof T)[]).map((name) => [name, mergedField(draft[name], from[name], to[name])]);
+  return Object.fromEntries(fields) as T;
+}
+
+function mergedField<T>(typed: T, from: T, to: T): T {
+  if (typeof typed !== "object" || typed === null) return Object.is(typed, from) ? to : typed;
+  if ("unit" in typed) return JSON.stringify(typed) === JSON.stringify(from) ? to : typed;
+  return merged(typed, from as T & object, to as T & object);
+}

@@ -1,0 +1,34 @@
+/** How a group stands, in one sentence: in sync, waiting for somebody, committed by somebody else, halted. */
+import type { Group, Sync } from "../api/types";
+
+export interface Standing {
+  /** For one word and its colour. */
+  readonly state: Sync["state"] | "halted";
+  readonly sentence: string;
+}
+
+export const LOST: Standing = {
+  state: "offline",
+  sentence: "Not connected to your node; this is how things were.",
+};
+
+type Told = Pick<Group, "sync" | "halted" | "round" | "state">;
+
+/** What keeps the node from knowing comes first, then what keeps the group from going on. */
+export function standingOf(group: Told): Standing {
+  const { sync, halted, round } = group;
+  if (group.state !== "member" || sync.state === "offline" || sync.state === "catching up") return sync;
+  if (halted !== "") return { state: "halted", sentence: halted };
+  if (isStuck(group)) return { state: "waiting", sentence: round.sentence };
+  return sync;
+}
+
+/** The commit round waits for somebody, or somebody has to step in for the stewards. */
+export const isStuck = ({ round }: Pick<Group, "round">): boolean =>
+  round.open &&
+  round.sentence !== "" &&
+  (round.waiting !== "" || (round.leader !== null && !round.leader_is_steward));
+
+/** Would a group of those who are there help? */
+export const needsSuccessor = (group: Told): boolean =>
+  group.state === "member" && (group.halted !== "" || (group.round.open && group.round.waiting !== ""));
