@@ -56,7 +56,7 @@ def round_page() -> str:
 
 def checks_page() -> str:
     """The numbered checks of the commit validation service."""
-    cases = (ROOT / "packages/demls/tests/protocol/test_validation.py").relative_to(ROOT)
+    tests = (ROOT / "packages/demls/tests/protocol").relative_to(ROOT)
     rows = "\n".join(
         f"| {rule.check} | {rule.check.name.lower().replace('_', ' ')} | {rule.says} | {rule.clause} "
         f"| {rule.verdict.value}{', of a fresh one' if rule.fresh_only else ''} | {rule.costs} |"
@@ -67,7 +67,9 @@ def checks_page() -> str:
         "The checks of the commit validation service. A candidate that fails one is *invalid* (a fault of structure,\n"
         "proven by the signature of the leader that offered it) or *not yet* acceptable (what is missing may still\n"
         "arrive). A candidate that a quorum has certified before is spared the checks of fresh ones. Losing, being\n"
-        f"late or being unheard costs nothing. Each check has its malformed candidates in `{cases}`, by its number.\n\n"
+        f"late or being unheard costs nothing. Each check has its malformed candidates by its number: as one member\n"
+        f"judges them in `{tests}/test_validation.py`, and offered to a running group by a bad leader in\n"
+        f"`{tests}/malformed.py`.\n\n"
         "| number | check | rule | clause | makes the candidate | costs |\n|---|---|---|---|---|---|\n" + rows + "\n"
     )
 

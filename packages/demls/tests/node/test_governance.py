@@ -170,6 +170,8 @@ async def test_a_successor_is_joined_without_another_vote(world: Any) -> None:
                 world.changed.clear()
                 await world.changed.wait()
         assert any("a group that goes on from this one; you are invited" in line for line in lines(bob, old))
+        assert not [line for desk in desks for line in lines(desk, new.id) if "Your vote" in line]
+        assert "Your node votes to admit bob: yes. This was agreed before." in lines(alice, new.id)
         await bob.send(old, "the old group goes on")
         await bob.send(new.id, "so does the new one")
         await world.until(lambda: "so does the new one" in lines(alice, new.id))

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.processes
 
 T = TypeVar("T")
 MORTAL = Path(__file__).with_name("mortal.py")
-SECONDS = 240.0
+SECONDS = 480.0
 
 
 class Mortal:

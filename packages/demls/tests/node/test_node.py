@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from demls.api.models import GroupNews, GroupState, NewGroup
+from demls.api.models import GroupNews, GroupState, NewGroup, NewSuccessor
 from demls.node.errors import NoSuchGroup, Refused
 from demls.node.news import NewsHub, TooSlow
 from demls.node.node import NodeCrashed
@@ -304,6 +304,27 @@ async def test_without_the_wallet_a_node_reads_and_talks_but_joins_nothing_new(w
         await alice.send(group.id, "hello")
         with pytest.raises(Refused, match="wallet is offline"):
             await alice.create_group(NewGroup(name="Another"))
+
+
+async def test_a_successor_that_could_not_be_announced_is_announced_when_it_is_asked_for_again(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("demls.node.scope_task.RETRY_SECONDS_MIN", 0.01)
+    async with world.node("alice") as alice:
+        group = await alice.create_group(NewGroup(name="Friends"))
+        wanted = NewSuccessor(members=["ab" * 20])
+        fake = type(alice._node.scopes[group.id].machine)
+        monkeypatch.setattr(fake, "fails_to_announce", True)
+        with pytest.raises(Refused, match="disk is full"):
+            await alice.found_successor(group.id, wanted)
+        monkeypatch.setattr(fake, "fails_to_announce", False)
+        await world.until(lambda: not alice._node.scopes[group.id].failure)
+        begun = await alice.found_successor(group.id, wanted)
+        assert {one.id for one in await alice.groups()} == {group.id, begun.id}
+        with pytest.raises(Refused, match="already"):
+            await alice.found_successor(group.id, wanted)
+        other = NewSuccessor(members=["ab" * 20], name="Third", again=True)
+        assert (await alice.found_successor(group.id, other)).name == "Third"
 
 
 async def test_readers_are_told_and_slow_ones_are_cut(world: Any) -> None:

@@ -523,6 +523,27 @@ def test_waiting_is_told_when_it_begins_and_when_it_ends() -> None:
     assert (line.kind, line.text) == ("quiet", "The commit round is waiting no longer.")
 
 
+def test_a_vote_that_the_node_casts_by_itself_is_told_as_its_own() -> None:
+    view = proposal(kind=ProposalKind.INVITE)
+    (line,) = told(events.VoteRecorded(PROPOSAL, ME, True), view, is_asked=False)
+    assert (line.kind, line.text) == ("quiet", "Your node votes to admit Bob: yes. This was agreed before.")
+
+
+def test_a_successor_that_is_announced_once_more_is_told_once() -> None:
+    event = events.SuccessorFounded(BOB, "Friends II", "demls:invite:x")
+    known = group(successors=(SuccessorView(BOB, "Friends II", "demls:invite:x"),))
+    assert told(event, DORMANT, before=known) == []
+    assert told(replace(event, link="demls:invite:y"), DORMANT, before=known)
+
+
+def test_a_stranger_is_told_with_what_has_to_be_done() -> None:
+    waiting = group(requests=(RequestView(b"r", CAROL, "Carol", BOB, Instant(0), needs_sponsor=True),))
+    (line,) = told(events.RequestReceived(b"r", CAROL, "Carol", BOB), DORMANT, now=waiting)
+    assert line.text == (
+        "Carol asks to join with an open link. There is no vote until a member answers for the person."
+    )
+
+
 def test_an_own_message_carries_what_its_program_calls_it() -> None:
     (mine,) = told(events.MessageReceived(b"m", ME, Epoch(1), "hello", Instant(1), 0), DORMANT, client_id="a1")
     (other,) = told(events.MessageReceived(b"m", BOB, Epoch(1), "hello", Instant(1), 0), DORMANT, client_id="a1")

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from browsing import IN_A_BROWSER, MILLISECONDS, invite_link, say, sees, street_of, vote_yes
 from demls.api.models import GroupState
-from demls.cli.processes import make_person, node_process, relay_process
-from demls.cli.watch import Watch, following
-from demls.client import Client
-from playwright.async_api import Page, async_playwright, expect
+from demls.cli.watch import Watch
+from playwright.async_api import Page, expect
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-FLAGS = [
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
-]
-MILLISECONDS = 30_000
-
-pytestmark = [
-    pytest.mark.processes,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed; `make test` says how to get it"),
-]
+pytestmark = IN_A_BROWSER
 
 
 @dataclass
@@ -49,48 +27,11 @@ class Town:
 
 @pytest.fixture
 async def town(tmp_path: Path) -> AsyncIterator[Town]:
-    async with AsyncExitStack() as stack:
-        relay = await stack.enter_async_context(relay_process(tmp_path))
-        people = [make_person(name, tmp_path, relay) for name in ("Alice", "Bob", "Carol")]
-        addresses = [await stack.enter_async_context(node_process(person)) for person in people]
-        carol = await stack.enter_async_context(following("Carol", Client.connect(people[2].folder)))
-        playwright = await stack.enter_async_context(async_playwright())
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        stack.push_async_callback(browser.close)
-        complaints: list[str] = []
-        pages = []
-        for address in addresses[:2]:
-            page = await (await browser.new_context()).new_page()
-            page.set_default_timeout(MILLISECONDS)
-            page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            await page.goto(address)
+    async with street_of(tmp_path, "Alice", "Bob", "Carol") as street:
+        pages = [await street.page(name) for name in ("Alice", "Bob")]
+        for page in pages:
             await expect(page.get_by_test_id("welcome")).to_be_visible(timeout=MILLISECONDS)
-            assert "#" not in page.url, "the one-time code stays in the address"
-            pages.append(page)
-        yield Town(pages[0], pages[1], carol, complaints)
-
-
-async def say(page: Page, text: str) -> None:
-    await page.get_by_test_id("composer").fill(text)
-    await page.get_by_test_id("send").click()
-
-
-async def sees(page: Page, testid: str, text: str) -> None:
-    await expect(page.get_by_test_id(testid).filter(has_text=text).first).to_be_visible(timeout=MILLISECONDS)
-
-
-async def vote_yes(page: Page) -> None:
-    await page.get_by_test_id("vote-yes").first.click()
-
-
-async def invite_link(page: Page) -> str:
-    await page.get_by_test_id("invite").click()
-    field = page.get_by_test_id("invite-link")
-    await expect(field).to_have_value(re.compile("^demls:invite:"), timeout=MILLISECONDS)
-    link = await field.input_value()
-    await page.keyboard.press("Escape")
-    return link
+        yield Town(pages[0], pages[1], await street.watch("Carol"), street.complaints)
 
 
 @pytest.mark.parametrize("prefix", ["0x", ""])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from council import GROUP, Council, address, roster
 from demls.protocol import policy as bounds
-from demls.protocol.elections import PREVIOUS_ROUND_WAIT, Elections, is_due
+from demls.protocol.elections import Elections, is_due
 from demls.protocol.events import Reason, Rejected
 from demls.protocol.governance import Item
 from demls.protocol.policy import QUICK
@@ -88,7 +88,7 @@ class Booth(Council):
 
     def opinion(self, item: Item) -> bool | None:
         assert isinstance(item.change, StewardElection)
-        return self.elections.opinion(item, item.change, self.state, self.now)
+        return self.elections.opinion(item.change, self.state)
 
     def next_round(self) -> int | None:
         due = self.elections.next_round(self.state, self.policy)
@@ -244,11 +244,8 @@ def test_a_node_waits_to_hear_how_the_round_before_ended() -> None:
     booth = Booth()
     item = opened(booth, booth.election(1))
     assert booth.opinion(item) is None
-    assert booth.elections.opinion_at(item) == booth.now + PREVIOUS_ROUND_WAIT
-    booth.wait(PREVIOUS_ROUND_WAIT - 1)
-    assert booth.opinion(item) is None
-    booth.wait(1)
-    assert booth.opinion(item) is True
+    booth.wait(100_000)
+    assert booth.opinion(item) is None, "however long it takes"
 
 
 def test_a_node_says_yes_to_the_next_round_as_soon_as_the_one_before_is_rejected() -> None:

@@ -16,7 +16,7 @@ from demls.protocol.credential import Device
 from demls.protocol.events import Joined, JoinRefused, Reason, Rejected, RequestReceived
 from demls.protocol.joining import ASK_AGAIN_FIRST, ASK_AGAIN_MOST, Joining
 from demls.protocol.policy import DAY, HOUR, MINUTE, PRESETS
-from demls.protocol.sync import BUNDLE_DATA
+from demls.protocol.sync import BUNDLE_DATA, build_sync
 from demls.wire.ids import Instant
 from demls.wire.messages import (
     Candidate,
@@ -491,6 +491,46 @@ def test_a_joiner_can_judge_what_a_member_that_lags_behind_has_opened() -> None:
     world.person("bob").online = True
     world.run(10_000)
     assert not world.person("bob").is_member
+
+
+def forged_keys(sync: Sync, key: bytes) -> Sync:
+    """Everybody signed with this key in the epochs before."""
+    electorates = tuple(
+        replace(known, seats=tuple(replace(seat, leaf_key=key) for seat in known.seats)) for known in sync.electorates
+    )
+    return replace(sync, electorates=electorates)
+
+
+OTHER_PAST: dict[str, Callable[[Sync, bytes], Sync]] = {
+    "the keys of past epochs": forged_keys,
+    "the members of past epochs": lambda sync, key: replace(
+        sync, electorates=tuple(replace(known, seats=known.seats[:1]) for known in sync.electorates)
+    ),
+    "an epoch that is still to come": lambda sync, key: replace(
+        sync, electorates=(*sync.electorates, replace(sync.electorate, epoch=sync.epoch + 7))
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_PAST)
+def test_one_leader_cannot_make_up_for_a_joiner(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The members who acknowledge the commit that admits it know better, and the next leader tells the truth."""
+    world = World(10)
+    world.group_of("alice", "bob", policy=PRESETS["day"])
+    world.admit("alice", "carol", "dave")
+    made: list[Sync] = []
+
+    def lie(*told: Any) -> Sync:
+        sync = build_sync(*told)
+        made.append(sync)
+        return OTHER_PAST[case](sync, told[0].roster.seats[0].leaf_key) if len(made) == 1 else sync
+
+    monkeypatch.setattr("demls.protocol.state.build_sync", lie)
+    world.admit("bob", "erin")
+    world.run(60_000)
+    mine, bobs = (world.person(name).records for name in ("erin", "bob"))
+    electorates = {key: raw for key, raw in mine.items() if key.startswith(b"electorate/")}
+    assert electorates.items() <= bobs.items()
 
 
 # --- Contacts -----------------------------------------------------------------------------------------------------

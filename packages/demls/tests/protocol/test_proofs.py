@@ -8,7 +8,7 @@ from demls.protocol.records import Ledger
 from demls.protocol.requests import Requests
 from demls.protocol.step import Step
 from demls.wire.ids import View
-from demls.wire.messages import JoinRequest, Offer, Remove
+from demls.wire.messages import Invite, JoinRequest, Offer, Remove
 from world import World
 
 
@@ -54,11 +54,11 @@ def test_a_request_that_comes_after_its_proposal_opens_no_second_vote_and_uses_u
         )
         packages.append(made.public.encoded)
     asked = [JoinRequest(one, link.token, link.expires, link.issuer, link.signature) for one in packages]
-    requests.proposed(packages[0], world.now)
+    requests.proposed(Invite(packages[0], world.person("alice").address, link.token), world.now)
     step = Step(world.now, state.channel)
-    assert requests.receive(asked[0], state.roster, state.epoch, 0, step) is None
+    assert requests.receive(asked[0], state.roster, state.epoch, 0, frozenset(), step) is None
     assert not requests.waiting
-    assert "used before" in (requests.receive(asked[1], state.roster, state.epoch, 0, step) or "")
+    assert "used before" in (requests.receive(asked[1], state.roster, state.epoch, 0, frozenset(), step) or "")
     assert not requests.waiting
 
 

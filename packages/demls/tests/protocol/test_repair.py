@@ -109,6 +109,20 @@ def test_who_restarts_far_behind_catches_up_although_it_lost_everything(epochs: 
     assert world.person("dave").group.view(world.now).description == str(epoch(world, "alice") - 1)
 
 
+@pytest.mark.parametrize("epochs", [3, 6])
+def test_who_lost_everything_for_a_while_catches_up_without_a_restart(epochs: int, world: World) -> None:
+    """It notices when it says something, or at the latest when it has been silent for long."""
+    world.lose = lambda person, envelope: person.name == "dave"
+    for _ in range(epochs):
+        next_epoch(world, "alice")
+    world.lose = lambda person, envelope: False
+    lose_all_so_far(world, "dave")
+    for _ in range(3):
+        world.do("dave", lambda group: group.send("anybody there?", world.now))
+        world.run(HOUR)
+    assert epoch(world, "dave") == epoch(world, "alice")
+
+
 def test_who_was_removed_meanwhile_learns_it(world: World) -> None:
     world.lose = lambda person, envelope: person.name == "dave"
     world.do("alice", lambda group: group.propose(Remove(address(world, "dave")), world.now))

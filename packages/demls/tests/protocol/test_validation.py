@@ -10,11 +10,12 @@ import pytest
 from demls.protocol import policy as bounds
 from demls.protocol.admission import meaning_of
 from demls.protocol.credential import BINDING_EXTENSION, Device, binding_sentence
-from demls.protocol.electorates import electorate_of
+from demls.protocol.electorates import Electorates, electorate_of
 from demls.protocol.engine import MlsGroup, StagedCommit
 from demls.protocol.governance import Item
 from demls.protocol.group import SUPPORTED_EXTENSIONS
 from demls.protocol.policy import DAY, DAY_POLICY, POLICY_EXTENSION, QUICK
+from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.stewards import StewardList
 from demls.protocol.succession import Carried, follow
@@ -253,7 +254,7 @@ class Bench:
 
     def judged(self, candidate: Candidate, mls: Any = None) -> Finding | None:
         """All checks of a fresh candidate, in their order."""
-        content = read_content(candidate, self.state, mls or self.mls, GroupId(GROUP))
+        content = read_content(candidate, self.state, mls or self.mls, GroupId(GROUP), Electorates(Ledger()))
         if isinstance(content, Finding):
             return content
         return self.judged_content(content)
@@ -273,7 +274,7 @@ class Bench:
         return Altered(self.mls, stage=lambda commit: cast("StagedCommit", Altered(real, **answers)))
 
     def content(self, candidate: Candidate) -> Content:
-        content = read_content(candidate, self.state, self.mls, GroupId(GROUP))
+        content = read_content(candidate, self.state, self.mls, GroupId(GROUP), Electorates(Ledger()))
         assert isinstance(content, Content)
         return content
 
@@ -353,7 +354,9 @@ def with_status(status: ProposalStatus) -> Callable[[Bench], Finding | None]:
 def at_time(chain: int, clock: int = NOW) -> Callable[[Bench], Finding | None]:
     def build(bench: Bench) -> Finding | None:
         bench.now = Instant(clock)
-        content = read_content(bench.candidate(bench.removal, time=chain), bench.state, bench.mls, GroupId(GROUP))
+        content = read_content(
+            bench.candidate(bench.removal, time=chain), bench.state, bench.mls, GroupId(GROUP), Electorates(Ledger())
+        )
         return content if isinstance(content, Finding) else check_time(content, bench.now)
 
     return build

@@ -1,26 +1,28 @@
 """Runs stories that are written as text: commands, and what people are expected to see.
 
-    found alice                     found a group (``found alice day``: under another policy)
+    found alice                     found a group (``found alice day``: under another policy; ``with 3 stewards``)
     admit alice -> bob carol        the whole way of people into the group, everybody voting yes
     link alice as L [for 60s]       an invite link, named
     invite alice -> bob [with L]    bob asks to join through a (new) link of alice
     forge L as M by carol           a link like L that names carol as its issuer
     ban alice -> bob                propose a removal (with the own yes)
     leave bob
+    describe alice as some words    propose another description of the group
     vote alice yes [on ban bob]     on everything open, or on one proposal
     both carol on ban dave          sign a yes and a no; the yes reaches the first half of the members only
     say alice some words
     run 5s                          let time pass
     offline bob | online bob        a node that is switched off; the relay keeps its envelopes
     lose bob                        everything sent to bob from now on is lost (``lose bob 30%``: a part of it)
+    mute alice bob                  their candidates never arrive, all else they say does (``mute nobody``)
     hold alice | release            what alice sends is held back until ``release``
     split a b | c d, heal           two halves of a network
     restart bob
     backup dave                     copy what dave's node has stored
-    catch alice as X                keep alice's offer of a candidate for ``throw X``
+    catch alice as X                keep alice's offer of a candidate (``anybody``: the newest) for ``throw X``
 
 and ``expect`` lines: ``members``, ``epoch``, ``heard``, ``status``, ``work``, ``waiting``, ``told``, ``refused``,
-``backup``.
+``backup``, ``stewards``, ``turn``, ``late``, ``described``.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from demls.protocol.channel import seal
+from demls.protocol.channel import seal, unseal
 from demls.protocol.errors import RequestRefused
 from demls.protocol.events import (
     Event,
@@ -39,6 +41,8 @@ from demls.protocol.events import (
     ProposalWithdrawn,
     Rejected,
     RequestReceived,
+    Settled,
+    StewardsChanged,
     Waiting,
 )
 from demls.protocol.group import Group
@@ -50,6 +54,8 @@ from world import Envelope, Person, World
 
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _VERBS = {ProposalKind.INVITE: "invite", ProposalKind.REMOVE: "ban", ProposalKind.LEAVE: "leave"}
+_VERBS |= {ProposalKind.ELECTION: "election by", ProposalKind.SETTINGS: "settings by"}
+_VERBS |= {ProposalKind.DORMANT: "dormant", ProposalKind.AWAKE: "awake"}
 
 
 def milliseconds(text: str) -> int:
@@ -99,8 +105,11 @@ class Story:
 
     # --- Commands -------------------------------------------------------------------------------------------------
 
-    def do_found(self, name: str, policy: str = "quick") -> None:
-        self.world.found(name, PRESETS[policy])
+    def do_found(self, name: str, *how: str) -> None:
+        policy = PRESETS[how[0] if how and how[0] in PRESETS else "quick"]
+        if "with" in how:
+            policy = replace(policy, stewards_max=int(how[how.index("with") + 1]))
+        self.world.found(name, policy)
 
     def do_admit(self, issuer: str, _: str, *names: str) -> None:
         self.world.admit(issuer, *names)
@@ -123,6 +132,9 @@ class Story:
 
     def do_leave(self, name: str) -> None:
         self._ask(name, lambda group: group.leave(self.world.now))
+
+    def do_describe(self, name: str, _: str, *words: str) -> None:
+        self._ask(name, lambda group: group.change_settings(self.world.now, description=" ".join(words)))
 
     def do_say(self, name: str, *words: str) -> None:
         self._ask(name, lambda group: group.send(" ".join(words), self.world.now))
@@ -159,6 +171,24 @@ class Story:
         lost = int(share.removesuffix("%")) / 100
         self.world.lose = lambda person, envelope: person.name == name and self.world.random.random() < lost
 
+    def do_mute(self, *names: str) -> None:
+        offers: dict[int, bool] = {}
+
+        def is_lost(person: Person, envelope: Envelope) -> bool:
+            if envelope.sender not in names or person.name == envelope.sender:
+                return False
+            if id(envelope) not in offers:
+                insider = Insider(self.world, person.name)
+                opened = (
+                    (unseal(channel, envelope.payload, person.engine) for channel in insider.channels.values())
+                    if person.is_member
+                    else ()
+                )
+                offers[id(envelope)] = any(isinstance(payload, Offer) for payload in opened)
+            return offers[id(envelope)]
+
+        self.world.lose = is_lost
+
     def do_hold(self, name: str) -> None:
         self.world.hold = lambda person, envelope: envelope.sender == name and person.name != name
 
@@ -181,8 +211,10 @@ class Story:
 
     def do_catch(self, name: str, _: str, label: str) -> None:
         """The newest offer that ``name`` made, whoever got it."""
-        offers = [payload for payload in Insider(self.world, name).overheard() if isinstance(payload, Offer)]
-        self.caught[label] = [offer for offer in offers if offer.leader == self.world.person(name).address][-1]
+        listener = self.world.members()[0].name if name == "anybody" else name
+        offers = [payload for payload in Insider(self.world, listener).overheard() if isinstance(payload, Offer)]
+        wanted = {offer.leader for offer in offers} if name == "anybody" else {self.world.person(name).address}
+        self.caught[label] = [offer for offer in offers if offer.leader in wanted][-1]
 
     def do_throw(self, name: str, label: str) -> None:
         """Say the caught offer again: on the channel of its epoch, and on that of today."""
@@ -219,6 +251,34 @@ class Story:
             pairs = tuple(word for person in self.world.members() for word in (person.name, pairs[0]))
         for name, epoch in zip(pairs[::2], pairs[1::2], strict=True):
             assert_same(int(epoch), self.world.person(name).group.view(self.world.now).epoch, f"{name} is in epoch")
+
+    def expect_stewards(self, *names: str) -> None:
+        """The list, as every member that is there has it: ``expect stewards alice bob``."""
+        for person in self._present():
+            seen = person.group.view(self.world.now).stewards
+            assert_same(list(names), list(map(self.world.name_of, seen)), f"{person.name} has the list")
+
+    def expect_turn(self, *names: str) -> None:
+        """The epoch steward, and the backup steward if there is one, as every member that is there sees it."""
+        for person in self._present():
+            view = person.group.view(self.world.now)
+            seen = [self.world.name_of(who) for who in (view.epoch_steward, view.backup_steward) if who is not None]
+            assert_same(list(names), seen, f"{person.name} sees the turn of")
+
+    def expect_late(self, *names: str) -> None:
+        """Who has lost its turn, and leads last for a while."""
+        for person in self._present():
+            seen = [self.world.name_of(member.address) for member in person.group.members() if member.lost_turn]
+            assert_same(sorted(names), sorted(seen), f"{person.name} knows as late")
+
+    def expect_described(self, *words: str) -> None:
+        """How the group is described, as every member that is there has it."""
+        for person in self._present():
+            seen = person.group.view(self.world.now).description
+            assert_same(" ".join(words), seen, f"{person.name} reads")
+
+    def _present(self) -> list[Person]:
+        return [person for person in self.world.members() if person.online]
 
     def expect_heard(self, name: str, *words: str) -> None:
         """All that this person ever read, separated by ``/``."""
@@ -287,6 +347,11 @@ def _sentence(world: World, event: Event) -> str:
             return f"{world.name_of(member)} misbehaved: {what}"
         case Waiting(missing, needed):
             return f"waiting for {' '.join(sorted(map(world.name_of, missing)))}, {needed} needed"
+        case StewardsChanged(stewards=stewards, by_vote=by_vote):
+            how = "elected" if by_vote else "drawn"
+            return f"stewards {how}: {' '.join(map(world.name_of, stewards))}"
+        case Settled(committer=committer):
+            return f"committed by {world.name_of(committer)}"
         case RequestReceived(address=address):
             return f"request of {world.name_of(address)}"
         case Rejected(reason, detail):

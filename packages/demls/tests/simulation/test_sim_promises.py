@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from demls.protocol import commit_round, succession
 from demls.protocol import policy as bounds
 from demls.protocol.candidates import Candidates
 from demls.protocol.chat import Chat
@@ -15,8 +17,12 @@ from demls.protocol.governance import Governance
 from demls.protocol.records import Ledger
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
+from demls.protocol.succession import Carried
 from demls.protocol.validation import Verdict
+from demls.simulation.faults import Faults
 from demls.simulation.run import Outcome, simulate
+from demls.wire.ids import Address
+from demls.wire.messages import Succession
 
 
 def first_broken(seeds: Iterable[int], words: str = "", **how: Any) -> Outcome:
@@ -47,29 +53,51 @@ def test_work_that_nobody_approved_is_no_consent(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_round_that_never_locks_makes_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    locks: Callable[[Round, Step], bool] = Round.can_lock
-    transitions = tuple(t for t in _transitions() if t.guard is not locks)
-    monkeypatch.setattr("demls.simulation.run.Faults.stop", _stop_and(monkeypatch, transitions))
+    stop, locks = Faults.stop, Round.can_lock
+    lame = {phase: tuple(t for t in known if t.guard is not locks) for phase, known in commit_round._FROM.items()}
+
+    def stop_and_break(self: Faults) -> None:
+        """From healing on, nothing is locked."""
+        stop(self)
+        monkeypatch.setattr(commit_round, "_FROM", lame)
+
+    monkeypatch.setattr(Faults, "stop", stop_and_break)
     assert first_broken(range(1, 6), members=4).promise == "P3"
 
 
-def _transitions() -> tuple[Any, ...]:
-    from demls.protocol.commit_round import TRANSITIONS  # noqa: PLC0415 (read when the test runs)
+def test_a_list_that_is_not_drawn_by_the_rule_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def by_name(pool: Iterable[Address], size: int, *_: object) -> tuple[Address, ...]:
+        return tuple(sorted(pool)[:size])
 
-    return TRANSITIONS
+    for module in ("succession", "stewards", "elections"):
+        monkeypatch.setattr(f"demls.protocol.{module}.generate", by_name)
+    assert first_broken(range(1, 6), "drawn by the rule", members=4).promise == "P2"
 
 
-def _stop_and(monkeypatch: pytest.MonkeyPatch, transitions: tuple[Any, ...]) -> Callable[[Any], None]:
-    """From healing on, no round ends."""
-    from demls.simulation.faults import Faults  # noqa: PLC0415
+def test_an_election_that_nobody_voted_for_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    follow = succession.follow
 
-    stop = Faults.stop
+    def elect(commit: Carried, **state: Any) -> Succession:
+        """Whoever commits is the only steward."""
+        listing = follow(commit, **state).stewards
+        new = replace(listing, members=(commit.committer,), since=state["epoch"] + 1)
+        return replace(follow(commit, **state), stewards=new)
 
-    def stop_and_break(self: Faults) -> None:
-        stop(self)
-        monkeypatch.setattr("demls.protocol.commit_round.TRANSITIONS", transitions)
+    monkeypatch.setattr("demls.protocol.candidates.follow", elect)
+    monkeypatch.setattr("demls.protocol.sync.is_genuine", lambda *_: True)
+    assert first_broken(range(1, 6), members=4).promise == "P2"
 
-    return stop_and_break
+
+def test_members_who_differ_about_dormancy_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "demls.protocol.presence.Presence.opinion_dormant", lambda self, member, now, after: bool(after)
+    )
+    monkeypatch.setattr(
+        "demls.protocol.presence.Presence.silent",
+        lambda self, roster, own, now, after: sorted(roster.counted - {own})[:1],
+    )
+    monkeypatch.setattr("demls.simulation.scenario._DOZING", 1.0)
+    assert first_broken(range(1, 9), "votes", members=5).promise == "P2"
 
 
 def test_a_gap_that_is_not_named_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,7 +196,39 @@ def _varint(number: int) -> bytes:
     return bytes([*out, number])
 
 
+POLICY = messages.Policy(
+    "day",
+    messages.Rule(1, False),
+    messages.Rule(1, False),
+    0,
+    1,
+    1,
+    7,
+    messages.Rule(1, False),
+    messages.Rule(1, False),
+    2,
+    0,
+)
+SETTINGS = messages.Settings(bytes(32), "friends", "", POLICY)
+ELECTION = messages.StewardElection((b"s" * 20,), 1, 0, ())
+LISTING = messages.StewardListing((b"s" * 20,), 1, 1, 0, (), ())
+NOTICE = messages.SuccessorNotice(1, b"h" * 32, b"m" * 20, (b"i" * 20,), (b"link",), bytes(64))
+CHARTER = messages.Charter(1, "demls", "friends", "", bytes(32), POLICY)
+SEAT = messages.Seat(b"s" * 20, 0, b"k" * 32, 0)
+
 OUT_OF_BOUNDS = {
+    "an election of nobody": dataclasses.replace(ELECTION, proposed_stewards=()),
+    "an election of 1001 stewards": dataclasses.replace(ELECTION, proposed_stewards=(b"s" * 20,) * 1001),
+    "an election of an address of 19 bytes": dataclasses.replace(ELECTION, proposed_stewards=(b"s" * 19,)),
+    "an election that leaves out 51 members": dataclasses.replace(ELECTION, excluded=(b"s" * 20,) * 51),
+    "a list of 1001 stewards": dataclasses.replace(LISTING, members=(b"s" * 20,) * 1001),
+    "a dormant member of 21 bytes": messages.Dormant(b"m" * 21),
+    "an awake member of nobody": messages.Awake(b""),
+    "a successor for nobody": dataclasses.replace(NOTICE, invited=(), links=()),
+    "an empty link to a successor": dataclasses.replace(NOTICE, links=(b"",)),
+    "a link of 1025 bytes to a successor": dataclasses.replace(NOTICE, links=(b"l" * 1025,)),
+    "a turn lost by an address of 5 bytes": messages.LostTurn(b"short", 1),
+    "a token of 17 bytes": messages.JoinRequest(b"k", b"t" * 17, 1, b"i" * 20, bytes(64)),
     "an id of 31 bytes": Entry(b"p" * 31, b""),
     "an id of 33 bytes": Entry(b"p" * 33, b""),
     "a certificate hash of 33 bytes": Entry(b"p" * 32, b"c" * 33),
@@ -243,6 +275,8 @@ def _fill(value: Any, message: Any) -> None:
         if isinstance(content, tuple) and content and dataclasses.is_dataclass(content[0]):
             for item in content:
                 _fill(item, getattr(message, field.name).add())
+        elif dataclasses.is_dataclass(content):
+            _fill(content, getattr(message, field.name))
         elif isinstance(content, tuple):
             getattr(message, field.name).extend(content)
         else:
@@ -267,6 +301,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "owner": {"owner": b"x" * 20},
     "payload": {"change": ChangeRequest(Remove(b"x" * 20))},
     "kind": {"change": ChangeRequest(Leave())},
+    "another kind of the same fields": {"change": ChangeRequest(messages.Dormant(b"m" * 20))},
+    "yet another kind of the same fields": {"change": ChangeRequest(messages.Awake(b"m" * 20))},
     "creation": {"created_at": 6},
     "duration": {"duration": 31},
 }
@@ -292,3 +328,65 @@ def test_a_statement_signs_all_it_says(field: str) -> None:
     changed = {"head": b"x" * 32, "candidate": b"c" * 32, "choices": b"\x02", "member": b"x" * 20}.get(field, 9)
     assert dataclasses.replace(STATEMENT, **{field: changed}).content(b"g") != STATEMENT.content(b"g")
     assert STATEMENT.content(b"g") != STATEMENT.content(b"other group")
+
+
+SETTINGS_CHANGES: dict[str, dict[str, Any]] = {
+    "base": {"base": b"b" * 32},
+    "name": {"name": "others"},
+    "description": {"description": "of the yard"},
+    "policy": {"policy": dataclasses.replace(POLICY, stewards_max=8)},
+    "a rule": {"policy": dataclasses.replace(POLICY, election=messages.Rule(1, False, 4))},
+    "who decides": {"policy": dataclasses.replace(POLICY, invite=messages.Rule(1, False, 2, 2))},
+}
+
+
+@pytest.mark.parametrize("field", SETTINGS_CHANGES)
+def test_the_id_of_a_settings_proposal_depends_on_all_it_says(field: str) -> None:
+    changed = dataclasses.replace(SETTINGS, **SETTINGS_CHANGES[field])
+    proposals = [dataclasses.replace(PROPOSAL, change=ChangeRequest(settings)) for settings in (SETTINGS, changed)]
+    assert proposals[0].id != proposals[1].id
+
+
+@pytest.mark.parametrize("field", ["proposed_stewards", "election_epoch", "retry_round", "excluded"])
+def test_the_id_of_an_election_depends_on_all_it_says(field: str) -> None:
+    changed = {"proposed_stewards": (b"x" * 20,), "excluded": (b"x" * 20,)}.get(field, 5)
+    other = dataclasses.replace(ELECTION, **{field: changed})
+    proposals = [dataclasses.replace(PROPOSAL, change=ChangeRequest(election)) for election in (ELECTION, other)]
+    assert proposals[0].id != proposals[1].id
+
+
+@pytest.mark.parametrize("field", ["epoch", "head", "member", "invited", "links"])
+def test_a_notice_of_a_successor_signs_all_it_says(field: str) -> None:
+    changed = {"epoch": 2, "head": b"x" * 32, "member": b"x" * 20, "invited": (b"x" * 20,), "links": (b"x",)}[field]
+    assert dataclasses.replace(NOTICE, **{field: changed}).content(b"g") != NOTICE.content(b"g")
+    assert NOTICE.content(b"g") != NOTICE.content(b"other group")
+    assert dataclasses.replace(NOTICE, signature=b"s" * 64).content(b"g") == NOTICE.content(b"g")
+
+
+CHARTER_CHANGES: dict[str, dict[str, Any]] = {
+    "version": {"version": 2},
+    "profile": {"profile": "reference"},
+    "name": {"name": "others"},
+    "description": {"description": "of the yard"},
+    "rendezvous": {"rendezvous": b"r" * 32},
+    "policy": {"policy": dataclasses.replace(POLICY, dormant_after=1)},
+    "predecessor": {"predecessor": (messages.Predecessor(bytes(32), 1, bytes(32), ()),)},
+}
+
+
+@pytest.mark.parametrize("field", CHARTER_CHANGES)
+def test_the_digest_of_a_charter_depends_on_all_it_says(field: str) -> None:
+    assert dataclasses.replace(CHARTER, **CHARTER_CHANGES[field]).digest != CHARTER.digest
+
+
+def test_a_charter_with_two_predecessors_is_refused() -> None:
+    before = messages.Predecessor(bytes(32), 1, bytes(32), ())
+    with pytest.raises(WireError):
+        decode_message(_serialized(dataclasses.replace(CHARTER, predecessor=(before,) * 2)), messages.Charter)
+
+
+def test_an_electorate_of_nobody_is_refused() -> None:
+    sound = messages.Electorate(1, (SEAT,), (), POLICY)
+    assert decode_message(encode_message(sound), messages.Electorate) == sound
+    with pytest.raises(WireError):
+        decode_message(_serialized(dataclasses.replace(sound, seats=())), messages.Electorate)

@@ -116,17 +116,21 @@ const NOUNS: Readonly<Record<RuleKind, string>> = {
 
 /** Only what differs, as the node wants it. */
 export function changeOf(before: Values, after: Values): PolicyChange {
-  const rules = RULE_KINDS.map((kind) => [kind, differing<RuleChange>(before[kind], after[kind])] as const);
-  const numbers = differing<PolicyChange>(before, after, (value) => typeof value === "number");
+  const rules = RULE_KINDS.map((kind): [RuleKind, RuleChange] => [kind, differing(before[kind], after[kind])]);
+  const numbers: PolicyChange = differing(before, after, (value) => typeof value === "number");
   // Not a number differs from itself: half-typed numbers count as changed.
   return { ...numbers, ...Object.fromEntries(rules.filter(([, change]) => Object.keys(change).length > 0)) };
 }
 
-function differing<Change>(before: object, after: object, isMeant: (value: unknown) => boolean = () => true): Change {
-  const old: Readonly<Record<string, unknown>> = { ...before };
+function differing<T extends object>(
+  before: T,
+  after: T,
+  isMeant: (value: unknown) => boolean = () => true,
+): Partial<T> {
+  const names = Object.keys(after) as (keyof T)[];
   return Object.fromEntries(
-    Object.entries(after).filter(([name, value]) => isMeant(value) && value !== old[name]),
-  ) as Change;
+    names.filter((name) => isMeant(after[name]) && after[name] !== before[name]).map((name) => [name, after[name]]),
+  ) as Partial<T>;
 }
 
 /**

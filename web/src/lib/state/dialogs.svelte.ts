@@ -62,12 +62,15 @@ export class Dialogs {
   }
 
   settled(group: string): void {
-    delete this.settings[group];
+    this.settings = without(this.settings, group);
     this.close();
   }
 
   succeeded(group: string): void {
-    delete this.successors[group];
+    this.successors = without(this.successors, group);
     this.close();
   }
 }
+
+const without = <T>(drafts: Readonly<Record<string, T>>, group: string): Record<string, T> =>
+  Object.fromEntries(Object.entries(drafts).filter(([id]) => id !== group));

@@ -507,5 +507,7 @@ function newestOf(groups: readonly GroupSummary[]): Record<string, number> {
 
 const PAGE = Symbol("page");
 
+/** What a component needs that is drawn by itself. */
+export const contextOf = (page: Page): Map<unknown, unknown> => new Map([[PAGE, page]]);
 export const setPage = (page: Page): Page => setContext(PAGE, page);
 export const getPage = (): Page => getContext<Page>(PAGE);

@@ -58,11 +58,9 @@ export const needsMyVote = (proposal: Proposal): boolean =>
 export const isOfOne = (proposal: Proposal): boolean =>
   proposal.kind !== "election" && proposal.kind !== "settings";
 
-/** "tried again for the 2nd time": a vote for this place on the list has failed before. */
-export function retryWords(round: number): string {
-  if (round === 0) return "";
-  return `Tried again, ${round === 1 ? "once" : round === 2 ? "twice" : `${round} times`} so far.`;
-}
+/** The heading of a card; what a change of the settings comes to stands below it, line by line. */
+export const heading = (proposal: Proposal): string =>
+  proposal.kind === "settings" && proposal.differences.length > 0 ? "Change the settings" : proposal.title;
 
 export interface Tally {
   readonly yes: number;

@@ -5,7 +5,7 @@ import { duration, until } from "./durations";
 import { identicon } from "./identicon";
 import { pieces } from "./links";
 import { counted, nameOf, shortAddress } from "./people";
-import { ifNothing, isOfOne, myVote, needsMyVote, retryWords, statusWord, tally } from "./proposals";
+import { heading, ifNothing, isOfOne, myVote, needsMyVote, statusWord, tally } from "./proposals";
 import { isStuck, needsSuccessor, standingOf } from "./standing";
 import { turnsOf } from "./stewards";
 import { peopleOf, supposedlyGone } from "./successor";
@@ -74,13 +74,11 @@ describe("a proposal card", () => {
     expect(myVote({ ...election, status: "rejected" })).toBe("Your node did not vote.");
   });
 
-  test("tells how often it was tried before", () => {
-    expect([0, 1, 2, 3].map(retryWords)).toEqual([
-      "",
-      "Tried again, once so far.",
-      "Tried again, twice so far.",
-      "Tried again, 3 times so far.",
-    ]);
+  test("of settings has its changes below the heading, if they are known", () => {
+    const settings = proposal({ kind: "settings", title: "Change the settings: at most 5 stewards" });
+    const differences = [{ field: "stewards_max", label: "Most stewards", before: "3", after: "5" }];
+    expect(heading(settings)).toBe("Change the settings: at most 5 stewards");
+    expect(heading({ ...settings, differences })).toBe("Change the settings");
   });
 
   test("names one person only where there is one", () => {

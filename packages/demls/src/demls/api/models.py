@@ -339,7 +339,7 @@ class NewSuccessor(Model):
     Name, description and policy are this group's unless given. ``again``: although you have founded one before.
     """
 
-    members: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=10_000)]
+    members: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=5_000)]
     name: GroupName | None = None
     description: Description | None = None
     preset: Preset | None = None

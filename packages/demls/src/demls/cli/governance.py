@@ -55,7 +55,6 @@ def say_group(shown: models.Group) -> None:
         ("Being decided", str(sum(1 for one in shown.proposals if one.status == "open"))),
         *(("Asks to join", f"{one.id[:8]}  {printable(one.sentence)}") for one in shown.requests),
         *(("Successor", printable(one.sentence)) for one in shown.successors),
-        *(("Halted", sentence) for sentence in (shown.halted,) if sentence),
     ]
     table(("", ""), rows)
     if shown.stewards:

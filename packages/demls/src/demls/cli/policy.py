@@ -16,8 +16,8 @@ UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 SHARES = {"half": "more than half", "two-thirds": "two thirds", "three-quarters": "three quarters", "all": "all"}
 HELP = (
     "Change one field; may be given several times. Of each kind (invite, remove, election, settings): "
-    "KIND.duration=2h, KIND.share=half|two-thirds|three-quarters|all, KIND.silence=yes|no, "
-    "KIND.decided-by=members|stewards. Of the group: stewards-min=3, stewards-max=9, batch-window=5s, "
+    "KIND.duration=2h, KIND.share=two-thirds (or half, three-quarters, all), KIND.silence=yes (or no), "
+    "KIND.decided-by=members (or stewards). Of the group: stewards-min=3, stewards-max=9, batch-window=5s, "
     "delivery-time=2s, reelections=2, dormant-after=14d (or never)."
 )
 

@@ -34,9 +34,13 @@ def simulate(
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Processes to use.", show_default="one for each core")] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Print what happened, one line an event.")] = False,
+    without: Annotated[
+        str | None, typer.Option(help="Switch a rule of the core off, to see what breaks.", show_default="none")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run groups in worlds that seeds decide, with faults and bad members; fails if a promise is broken."""
+    from demls.simulation.ablations import ABLATIONS, run_without  # noqa: PLC0415 (commands start faster)
     from demls.simulation.report import report_of, run_seeds  # noqa: PLC0415 (commands start faster)
     from demls.simulation.scenario import MEMBERS_MAX, MEMBERS_MIN  # noqa: PLC0415
 
@@ -47,8 +51,13 @@ def simulate(
         raise _refused(f"There is no engine “{engine}”: say model or real.")
     if jobs is not None and jobs < 1:
         raise _refused("At least one process is needed: say --jobs 1 or more.")
+    if without is not None and without not in ABLATIONS:
+        raise _refused(f"There is no rule “{without}” to switch off: say one of {', '.join(ABLATIONS)}.")
     wanted = range(first, last + 1)
-    outcomes = run_seeds(wanted, members=members, engine=engine, trace=trace, jobs=jobs or os.cpu_count() or 1)
+    if without is None:
+        outcomes = run_seeds(wanted, members=members, engine=engine, trace=trace, jobs=jobs or os.cpu_count() or 1)
+    else:
+        outcomes = run_without(without, wanted, members=members, engine=engine, trace=trace)
     report = report_of(_shown(outcomes, len(wanted)))
     if as_json:
         data = report.as_data()

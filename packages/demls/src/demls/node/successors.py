@@ -8,7 +8,8 @@ Four transactions, in this order:
 4. The intention is forgotten.
 
 After a crash between 2 and 4 the next start says the word with the same invites: once more, if 3 was done, which
-changes nothing for anybody. Until the answer, nothing is confirmed; after it, the founder is told that there is one.
+changes nothing for anybody. Whoever asks again before that gets the group that was begun, not another one; and whoever
+asks again after it is told that there is one.
 """
 
 from __future__ import annotations
@@ -70,8 +71,11 @@ class _Made:
 async def found(home: Home, old: ScopeTask, settings: Agreed, members: Iterable[Address], relay: str) -> str:
     """Found a successor of ``old`` with ``members``, whom it tells; returns its scope. Raises RequestRefused, Refused.
 
-    ``relay``: as invites name it.
+    ``relay``: as invites name it. What was begun before and interrupted is finished instead.
     """
+    begun = await _finish(home, old)
+    if begun is not None:
+        return begun
     named = tuple(members)
     before = await old.call(lambda machine, _: (_as_group(machine).predecessor_of(named), None))
     made = await asyncio.to_thread(_make, home, settings, before, relay)
@@ -86,17 +90,23 @@ async def found(home: Home, old: ScopeTask, settings: Agreed, members: Iterable[
 async def resume(home: Home) -> None:
     """What a crash has interrupted: say the word of every successor that was founded, drop what never was."""
     for scope, old in list(home.scopes.items()):
-        stored = await asyncio.to_thread(home.store.setting, INTENDED + scope)
-        if stored is None:
-            continue
-        intention = msgspec.msgpack.decode(stored, type=Intention)
-        if intention.scope not in home.scopes:
-            await asyncio.to_thread(home.store.set_setting, INTENDED + scope, None)
-            continue
         try:
-            await _announce(home, old, intention.links)
+            await _finish(home, old)
         except (Refused, RequestRefused) as problem:
             log.warning("The successor of %s is not announced: %s", scope[:8], problem)
+
+
+async def _finish(home: Home, old: ScopeTask) -> str | None:
+    """The successor of ``old`` that was founded and not announced yet: it is now."""
+    stored = await asyncio.to_thread(home.store.setting, INTENDED + old.scope)
+    if stored is None:
+        return None
+    intention = msgspec.msgpack.decode(stored, type=Intention)
+    if intention.scope not in home.scopes:
+        await asyncio.to_thread(home.store.set_setting, INTENDED + old.scope, None)
+        return None
+    await _announce(home, old, intention.links)
+    return intention.scope
 
 
 def _make(home: Home, settings: Agreed, before: Predecessor, relay: str) -> _Made:

@@ -78,6 +78,8 @@ class Context:
     before: GroupView | None = None
     changes: Known = field(default_factory=dict)
     client_id: str | None = None
+    is_asked: bool = True
+    """The step is what the person asked for; else what comes of it, the node did by itself."""
 
     def name(self, address: Address) -> str:
         return called(address, self.name_of(address))
@@ -145,9 +147,13 @@ def _tell(event: Event, context: Context) -> list[Told]:
                 else (f"{count} messages of {context.name(sender)} have")
             )
             return [Told("warning", Line(f"{what} not arrived yet; the other members are asked for it."))]
-        case RequestReceived(_, address, name, sponsor):
-            by = "" if sponsor is None else f", invited by {_you_or(sponsor, context)}"
-            return [Told("notice", Line(f"{called(address, name)} asks to join{by}."))]
+        case RequestReceived(request_id, address, name, sponsor):
+            who, by = called(address, name), "" if sponsor is None else f", invited by {_you_or(sponsor, context)}"
+            waiting = context.now.requests if context.now is not None else ()
+            if any(one.request_id == request_id and one.needs_sponsor for one in waiting):
+                text = f"{who} asks to join with an open link. There is no vote until a member answers for the person."
+                return [Told("notice", Line(text))]
+            return [Told("notice", Line(f"{who} asks to join{by}."))]
         case Settled():
             return _settled(event, context)
         case Joined(epoch):
@@ -177,6 +183,9 @@ def _tell_of_governance(event: Event, context: Context) -> list[Told]:
             what = f": {phrases}" if phrases else ""
             return [Told("notice", Line(f"The settings have changed{what} (epoch {epoch}).", epoch=epoch))]
         case SuccessorFounded(founder, name, link):
+            known = context.before.successors if context.before is not None else ()
+            if any((one.founder, one.link) == (founder, link) for one in known):
+                return []  # the same word once more
             text = successor_sentence(founder, name, context.me, context.name_of, is_invited=bool(link))
             return [Told("notice", Line(text))]
         case Halted(epoch, double_signers):
@@ -225,6 +234,9 @@ def _tell_of_proposal(event: Event, context: Context) -> list[Told]:
             return tell(f"{who} {verb} to {context.change(proposal)}.", proposal)
         case VoteRecorded(proposal, voter, yes) if voter == context.me and context.kind(proposal) not in BY_NODES:
             answer = "yes" if yes else "no"
+            if not context.is_asked:
+                text = f"Your node votes to {context.change(proposal)}: {answer}. This was agreed before."
+                return [Told("quiet", Line(text, proposal=proposal))]
             return tell(f"Your vote to {context.change(proposal)}: {answer}. It is final.", proposal)
         case ProposalDecided(proposal, approved, _, reason):
             kind = context.kind(proposal)

@@ -63,6 +63,7 @@ class _Gathered:
     deadline: Instant | None = None
     new: list[tuple[JoiningMachine, Effects]] = field(default_factory=list)
     client_id: str | None = None
+    is_asked: bool = False
 
     def add(self, effects: Effects) -> None:
         self.changes.update((change.key, change.value) for change in effects.changes)
@@ -99,7 +100,7 @@ class Worker:
         """
         if client_id is not None:
             self._sent.check(client_id, text)
-        gathered = _Gathered(deadline=self.deadline, client_id=client_id)
+        gathered = _Gathered(deadline=self.deadline, client_id=client_id, is_asked=True)
         answer, effects = act(self.machine, now)
         if effects is None:
             return answer, None
@@ -163,7 +164,7 @@ class Worker:
         self, gathered: _Gathered, consumed: int, now: Instant, connection: Connection, *, anew: bool = False
     ) -> Outcome:
         new_scopes = self._write_new_scopes(gathered.new)
-        rows = self._rows(gathered.events, now, gathered.client_id)
+        rows = self._rows(gathered, now)
         batch = Batch(
             scope=self.scope,
             changes=[Change(key, value) for key, value in gathered.changes.items()],
@@ -207,7 +208,8 @@ class Worker:
             written.append((joining, effects.deadline))
         return tuple(written)
 
-    def _rows(self, events: list[Event], now: Instant, client_id: str | None) -> list[TimelineRow]:
+    def _rows(self, gathered: _Gathered, now: Instant) -> list[TimelineRow]:
+        events = gathered.events
         if not events:
             return []
         machine = self.machine
@@ -221,7 +223,8 @@ class Worker:
                 now=view,
                 before=self._before,
                 changes=self._changes,
-                client_id=client_id,
+                client_id=gathered.client_id,
+                is_asked=gathered.is_asked,
             )
             return timeline.rows(self.scope, events, context, now)
         return timeline.rows(self.scope, events, _NOBODY, now)

@@ -10,8 +10,13 @@ from dataclasses import replace
 from demls.protocol.continuity import DIGEST_LABEL, make_digest
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
-from demls.wire.ids import Address
+from demls.wire.ids import Address, Duration, Instant
 from demls.wire.messages import Digest
+
+UNHEARD_AFTER = Duration(10_000)
+"""Hearing nobody for so long while it asks, a node asks at the rendezvous too: it may speak where nobody listens."""
+
+LONELY_AFTER = Duration(60_000)
 
 
 class Asking:
@@ -19,12 +24,23 @@ class Asking:
 
     def __init__(self, state: GroupState) -> None:
         self._state = state
+        self._returned_at = Instant(0)
 
     def ask(self, step: Step) -> None:
         """Ask one other member, drawn at random, for what is missing here."""
         other = self._somebody()
-        if other is not None:
-            step.say(self.digest(other))
+        if other is None:
+            return
+        step.say(self.digest(other))
+        if step.now >= max(self._state.heard_at, self._returned_at) + UNHEARD_AFTER:
+            self._returned_at = step.now
+            step.say(self.brief(other), self._state.rendezvous)
+
+    def look_around(self, step: Step) -> None:
+        """Nobody was heard for a while, so this node may be far behind: ask where everybody is."""
+        if step.now >= max(self._state.heard_at, self._returned_at) + LONELY_AFTER:
+            self._returned_at = step.now
+            self.come_back(step)
 
     def _somebody(self) -> Address | None:
         state = self._state
@@ -32,7 +48,7 @@ class Asking:
         return others[int.from_bytes(state.engine.random(8), "big") % len(others)] if others else None
 
     def come_back(self, step: Step) -> None:
-        """After a restart: whoever is ahead shall say so, here or, if this state is long past, at the rendezvous."""
+        """After a restart or a leap: whoever is ahead shall say so, here or, from a state long past, there."""
         state, other = self._state, self._somebody()
         if other is not None:
             step.say(self.digest(other))

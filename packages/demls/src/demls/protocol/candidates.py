@@ -131,10 +131,11 @@ class Candidates:
         return fitting
 
     def _fits(self, work: list[Item]) -> bool:
-        """Does MLS take all of this into one commit of this state?"""
+        """Does MLS take all of this into one commit of this state? The own removal is for others to commit."""
         adds, removes, context = self._proposals_of(work)
+        others = [leaf for leaf in removes if leaf != self._mls.own_leaf]
         try:
-            self._mls.propose_commit(adds=adds, removes=removes, context_extensions=context)
+            self._mls.propose_commit(adds=adds, removes=others, context_extensions=context, force_path=True)
         except InvalidInput:
             return False
         return True
@@ -241,7 +242,9 @@ class Candidates:
         """What a foreign candidate does, or what is wrong with it by itself; judged once."""
         candidate_id = candidate.id
         if candidate_id not in self._found:
-            self._found[candidate_id] = read_content(candidate, self._state, self._mls, self._group_id)
+            self._found[candidate_id] = read_content(
+                candidate, self._state, self._mls, self._group_id, self._governance.electorates
+            )
         return self._found[candidate_id]
 
     def note_votes(self, offer: Offer) -> None:

@@ -107,13 +107,24 @@ class Chat:
         waiting = [since for heard in self._heard.values() for since in heard.missing.values()]
         return Instant(min(waiting) + GAP_PATIENCE) if waiting else None
 
-    def forget(self, member: Address, step: Step) -> None:
-        """A member left or came back: its counters start anew. What is missing of it now will hardly come."""
-        heard = self._heard.pop(member, None)
-        if heard is not None:
-            if heard.missing:
-                _tell_missing(member, sorted(heard.missing), step)
+    def depart(self, member: Address, step: Step) -> None:
+        """A member left: what is missing of it now will hardly come. Late messages of it may still arrive."""
+        heard = self._heard.get(member)
+        if heard is not None and heard.missing:
+            _tell_missing(member, sorted(heard.missing), step)
+            heard.missing.clear()
+            self._ledger.put(b"chat/heard/" + member, heard)
+
+    def forget(self, member: Address) -> None:
+        """A member came anew, or left long ago: its counters start anew."""
+        if self._heard.pop(member, None) is not None:
             self._ledger.delete(b"chat/heard/" + member)
+
+    def retain(self, members: frozenset[Address]) -> None:
+        """Of those who left, only so many are remembered."""
+        former = [address for address in self._heard if address not in members]
+        for address in former[: max(0, len(former) - bounds.FORMER_NAMES_KEPT)]:
+            self.forget(address)
 
 
 def _tell_missing(sender: Address, counters: list[int], step: Step) -> None:

@@ -141,6 +141,7 @@ class Round:
         self._verdicts: dict[CandidateId, Verdict] = {}
         """Of the fresh offers that were judged since ``advance`` began: nothing changes them until it ends."""
         self.is_settled = False
+        self._may_settle = True
 
     # --- Life ---------------------------------------------------------------------------------------------------
 
@@ -194,6 +195,7 @@ class Round:
 
     def _take_offer(self, offer: Offer) -> None:
         view = View(offer.view)
+        self._may_settle = True
         self.offers[view] = offer
         self.candidates[offer.candidate.id] = offer.candidate
         self._host.learn(offer.candidate)
@@ -244,6 +246,7 @@ class Round:
         step.refuse(Reason.LIMIT, "a round statement for a view far away")
 
     def _keep(self, statement: RoundStatement) -> None:
+        self._may_settle = True
         view = View(statement.view)
         views = self._acks if statement.kind == StatementKind.ACK else self._locks
         if view not in views:
@@ -356,7 +359,13 @@ class Round:
         raise AssertionError("a commit round does not come to rest")
 
     def _settle(self, step: Step) -> bool:
-        """q locks of one view for one candidate whose bytes are here."""
+        """q locks of one view for one candidate whose bytes are here.
+
+        Looked for only after a lock or an offer came in; of two members, what settles depends on the work too.
+        """
+        if not self._may_settle and self._roster.n != 2:
+            return False
+        self._may_settle = False
         for view, said in self._locks.items():
             for candidate, count in said.named.items():
                 body = self.candidates.get(candidate)  # there is none of nil

@@ -9,14 +9,14 @@ holds with others.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from demls.protocol import policy as bounds
+from demls.protocol.asking import Asking
 from demls.protocol.errors import RequestRefused
 from demls.protocol.events import Reason
 from demls.protocol.governance import Item
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
+from demls.protocol.validation import State
 from demls.protocol.views import ProposalStatus
 from demls.protocol.wishes import cast_vote, check_change, open_proposal
 from demls.wire.ids import Address, Duration, Instant, ProposalId
@@ -29,14 +29,16 @@ AWAKE_AGAIN = Duration(10 * bounds.MINUTE)
 class Duties:
     """The duties of one node in one group; nothing of it is durable, a restart begins anew."""
 
-    def __init__(self, state: GroupState, ask: Callable[[Step], None]) -> None:
-        """``ask``: compare what is held with another member."""
+    def __init__(self, state: GroupState, asking: Asking) -> None:
         self._state = state
-        self._ask = ask
+        self._ask = asking.ask
+        self._come_back = asking.come_back
+        self._return_at: Instant | None = None
         self._unvoted: set[ProposalId] = set(state.governance.items)
         self._look_at: Instant | None = None
         self._gossip_at: Instant | None = None
         self._pace = Duration(0)
+        self._ranked: tuple[State, int | None] | None = None
         self._held = self._seen = 0
         self._answered: set[ProposalId] = set()
 
@@ -56,28 +58,37 @@ class Duties:
         for proposal_id in sorted(self._unvoted):
             self._vote(proposal_id, step)
         self._gossip(step)
+        if self._return_at is not None and step.now >= self._return_at:
+            self._return_at = None
+            self._come_back(step)
+
+    def caught_up(self, now: Instant) -> None:
+        """A commit that others had settled was merged: there may be more, so ask once more in a moment."""
+        self._return_at = Instant(now + bounds.REPEAT_EVERY)
 
     def deadline(self, now: Instant) -> Instant | None:
         """When something is due by time alone."""
         state = self._state
         after = state.charter.policy.dormant_after
-        times = [state.requests.deadline(), self._election_at(), self._gossip_at, self._awake_at()]
+        times = [state.requests.deadline(), self._election_at(), self._gossip_at, self._awake_at(), self._return_at]
         times.append(state.presence.must_speak_at(state.own, after))
         for proposal_id in self._unvoted:
             item = state.governance.items.get(proposal_id)
-            if item is not None and isinstance(item.change, StewardElection):
-                times.append(state.elections.opinion_at(item))
             if item is not None and isinstance(item.change, Dormant):
                 times.append(_grace_end(item))
-        if self._look_at is None and after:
-            self._look_at = Instant(now + after // bounds.HEARD_GRAIN)
+        if after:  # a settings vote may have made it shorter
+            latest = Instant(now + after // bounds.HEARD_GRAIN)
+            self._look_at = latest if self._look_at is None else min(self._look_at, latest)
         times.append(self._look_at)
         return min((time for time in times if time is not None and time > now), default=None)
 
     def _rank(self) -> int | None:
         """Own place in the order of leaders; None for whoever does not count."""
-        order = self._state.state.leaders
-        return order.index(self._state.own) if self._state.own in self._state.roster.counted else None
+        state = self._state.state
+        if self._ranked is None or self._ranked[0] is not state:
+            is_counted = self._state.own in state.roster.counted
+            self._ranked = state, state.leaders.index(self._state.own) if is_counted else None
+        return self._ranked[1]
 
     def _turn(self, since: int) -> Instant | None:
         """When it is the own turn to open what has been due since then."""
@@ -203,7 +214,7 @@ class Duties:
         state = self._state
         match item.change:
             case StewardElection() as election:
-                return state.elections.opinion(item, election, state.state, now)
+                return state.elections.opinion(election, state.state)
             case Dormant(member_id=member):
                 opinion = state.presence.opinion_dormant(Address(member), now, state.charter.policy.dormant_after)
                 return None if opinion and now < _grace_end(item) else opinion

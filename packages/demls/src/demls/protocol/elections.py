@@ -14,12 +14,10 @@ from demls.protocol.governance import Governance, Item
 from demls.protocol.stewards import StewardList, generate, list_size
 from demls.protocol.validation import State
 from demls.protocol.views import ProposalStatus
-from demls.wire.ids import Address, Duration, Epoch, GroupId, Instant, ProposalId
+from demls.wire.ids import Address, Epoch, GroupId, Instant, ProposalId
 from demls.wire.messages import ENTRIES_MAX, Leave, Policy, Proposal, Remove, StewardElection
 
 _DECIDED = (ProposalStatus.APPROVED, ProposalStatus.COMMITTED, ProposalStatus.WITHDRAWN)
-PREVIOUS_ROUND_WAIT = Duration(2 * bounds.VIEW_TIME_MIN)
-"""So long a node waits to hear how the round before ended, before it votes on the next."""
 
 
 class Elections:
@@ -28,6 +26,7 @@ class Elections:
     def __init__(self, governance: Governance, group_id: GroupId) -> None:
         self._governance = governance
         self._group_id = group_id
+        self._due: tuple[State, bool] | None = None
         self.held: dict[Address, dict[ProposalId, Proposal]] = {}
         """Genuine elections that name removals not known to be decided here; tried again when more is known."""
 
@@ -81,8 +80,8 @@ class Elections:
 
     # --- Voting -------------------------------------------------------------------------------------------------
 
-    def opinion(self, item: Item, election: StewardElection, state: State, now: Instant) -> bool | None:
-        """How the own node votes; None: not yet."""
+    def opinion(self, election: StewardElection, state: State) -> bool | None:
+        """How the own node votes; None: not yet, since it does not know that the round before has failed."""
         before = self._round_before(election)
         if not is_due(state, Epoch(election.election_epoch)):
             return False
@@ -90,12 +89,8 @@ class Elections:
             return False
         if {left.subject for left in self._pending()} & set(map(Address, election.proposed_stewards)):
             return False
-        is_in_turn = election.retry_round == 0 or any(other.status is ProposalStatus.REJECTED for other in before)
-        return True if is_in_turn or now >= item.first_seen + PREVIOUS_ROUND_WAIT else None
-
-    def opinion_at(self, item: Item) -> Instant:
-        """When an opinion that is still open is there."""
-        return Instant(item.first_seen + PREVIOUS_ROUND_WAIT)
+        has_failed = any(other.status is ProposalStatus.REJECTED for other in before)
+        return True if election.retry_round == 0 or has_failed else None
 
     def _round_before(self, election: StewardElection) -> list[Item]:
         return [
@@ -108,7 +103,7 @@ class Elections:
 
     def all(self) -> list[Item]:
         """Every election that is known."""
-        return [item for item in self._governance.items.values() if isinstance(item.change, StewardElection)]
+        return list(self._governance.elections.values())
 
     def _pending(self) -> list[Item]:
         """Removals and leaves that are decided and not yet committed."""
@@ -118,17 +113,28 @@ class Elections:
 
     def next_round(self, state: State, policy: Policy) -> tuple[int, Instant] | None:
         """(retry round, from when on) of the election that the present state needs; None if it needs none now."""
-        if not is_due(state, state.epoch):
+        if self._due is None or self._due[0] is not state:
+            self._due = state, is_due(state, state.epoch)
+        if not self._due[1]:
             return None
-        mine = self.all()
-        if any(item.status in (ProposalStatus.OPEN, ProposalStatus.APPROVED) for item in mine):
-            return None
-        failed = [item for item in mine if item.proposal.epoch == state.epoch and item.ended_at is not None]
-        rounds = [item.change.retry_round for item in failed if isinstance(item.change, StewardElection)]
-        retry_round = max(rounds, default=-1) + 1
-        if retry_round > policy.reelections_max:
-            return None
-        return retry_round, max((item.ended_at or Instant(0) for item in failed), default=Instant(0))
+        by_round: dict[int, list[Item]] = {}
+        for item in self.all():
+            election = item.change
+            assert isinstance(election, StewardElection)
+            if election.election_epoch == state.epoch:
+                by_round.setdefault(election.retry_round, []).append(item)
+            elif item.status in (ProposalStatus.OPEN, ProposalStatus.APPROVED):
+                return None
+        since = Instant(0)
+        for retry_round in range(policy.reelections_max + 1):
+            tried = by_round.get(retry_round, [])
+            if any(item.status in (ProposalStatus.OPEN, ProposalStatus.APPROVED) for item in tried):
+                return None
+            ended = [item.ended_at for item in tried if item.status is ProposalStatus.REJECTED and item.ended_at]
+            if not ended:
+                return retry_round, since
+            since = Instant(max(ended))
+        return None
 
     def propose(self, state: State, retry_round: int) -> StewardElection | None:
         """The only valid list for this state and round; None if there is none."""

@@ -144,7 +144,9 @@ class SuccessorFounded(Event):
 
 @dataclass(frozen=True, slots=True)
 class Halted(Event):
-    """Two different commits of one epoch have a certificate: the members named signed both.
+    """Two different commits of one epoch have a certificate: more than a third of the members have signed twice.
+
+    ``double_signers``: those whom the two certificates prove by themselves, which they do if they are of one view.
 
     Governance rests in this group; people talk on and decide who founds it anew.
     """

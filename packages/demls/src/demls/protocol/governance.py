@@ -152,6 +152,9 @@ class Governance:
         self._roster = Roster.empty()
         self._epoch = Epoch(0)
         self.items: dict[ProposalId, Item] = {}
+        self._going: dict[ProposalId, Item] = {}
+        self.elections: dict[ProposalId, Item] = {}
+        """The steward elections among them."""
         self.changes = 0
         """How often anything has changed here, to notice that it has."""
         self._fresh: set[ProposalId] = set()
@@ -179,6 +182,7 @@ class Governance:
             item.ended_at = None if record.ended_at is None else Instant(record.ended_at)
             item.approved_since = None if record.approved_since is None else Instant(record.approved_since)
             self.items[item.proposal_id] = item
+            self._track(item)
         for _, raw in self._ledger.bytes_under(b"vote/"):
             vote = SignedVote.decode(raw)
             item = self.items.get(ProposalId(vote.proposal_id))
@@ -405,8 +409,7 @@ class Governance:
 
     def deadline(self) -> Instant | None:
         """When ``tick`` has something to judge."""
-        going = (item for item in self.items.values() if item.status in _GOING)
-        free = [item for item in going if item.proposal_id not in self.locked]
+        free = [item for item in self._going.values() if item.proposal_id not in self.locked]
         times = [item.deadline for item in free if item.status is ProposalStatus.OPEN]
         times += [item.meaning.expires for item in free if item.meaning.expires]
         return min(times, default=None)
@@ -417,17 +420,17 @@ class Governance:
 
     def has_work(self) -> bool:
         """Is anything approved?"""
-        return any(item.status is ProposalStatus.APPROVED for item in self.items.values())
+        return any(item.status is ProposalStatus.APPROVED for item in self._going.values())
 
     def is_deciding(self) -> bool:
         """Is anything open?"""
-        return any(item.status is ProposalStatus.OPEN for item in self.items.values())
+        return any(item.status is ProposalStatus.OPEN for item in self._going.values())
 
     def approved(self) -> list[Item]:
         """Approved work in canonical order; of several with one effect only the lowest."""
         seen: set[tuple[str, bytes]] = set()
         work = []
-        for item in sorted((i for i in self.items.values() if i.status is ProposalStatus.APPROVED), key=Item.order):
+        for item in sorted((i for i in self._going.values() if i.status is ProposalStatus.APPROVED), key=Item.order):
             if item.effect not in seen:
                 seen.add(item.effect)
                 work.append(item)
@@ -530,11 +533,22 @@ class Governance:
             self.electorates.forget(Epoch(epoch))
             for item in ended[epoch]:
                 del self.items[item.proposal_id]
+                self.elections.pop(item.proposal_id, None)
                 self._ledger.delete(b"proposal/" + item.proposal_id)
                 self._ledger.delete_all(b"vote/" + item.proposal_id)
 
+    def _track(self, item: Item) -> None:
+        """Keep the indexes in line with the item's status."""
+        if item.status in _GOING:
+            self._going[item.proposal_id] = item
+        else:
+            self._going.pop(item.proposal_id, None)
+        if isinstance(item.change, StewardElection):
+            self.elections[item.proposal_id] = item
+
     def _save(self, item: Item) -> None:
         self.changes += 1
+        self._track(item)
         self._ledger.put(
             b"proposal/" + item.proposal_id,
             ProposalRecord(
@@ -557,7 +571,7 @@ class Governance:
 
     def in_flight(self) -> Iterator[Item]:
         """Open and approved work, in canonical order."""
-        yield from sorted((item for item in self.items.values() if item.status in _GOING), key=Item.order)
+        yield from sorted(self._going.values(), key=Item.order)
 
 
 def _vote_key(vote: SignedVote) -> bytes:

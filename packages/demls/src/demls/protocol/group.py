@@ -96,8 +96,8 @@ class Group:
         self._waiting: tuple[Address, ...] = ()
         if state is not None:
             self._asking = Asking(state)
-            self._inbound = Inbound(state, self._asking)
-            self._duties = Duties(state, self._asking.ask)
+            self._duties = Duties(state, self._asking)
+            self._inbound = Inbound(state, self._asking, self._duties.caught_up)
 
     # --- Beginning ----------------------------------------------------------------------------------------------
 
@@ -215,7 +215,7 @@ class Group:
         """Where to listen now: the rendezvous and the channels of the newest epochs. Ask again after each call."""
         if self._state is None:
             return frozenset()
-        return frozenset(channel.topic for channel in (self._state.rendezvous, *self._state.heard_channels()))
+        return frozenset(self._state.listening())
 
     def view(self, now: Instant) -> GroupView:  # noqa: ARG002 - what is shown may come to depend on the time
         """Everything people see at a glance. O(members + proposals)."""
@@ -314,6 +314,7 @@ class Group:
         message = state.mls.encrypt(plaintext)
         state.mls_changed = True
         step.say(PrivateMessage(message))
+        self._asking.look_around(step)
         return self._finish(step)
 
     def leave(self, now: Instant) -> Effects:

@@ -5,6 +5,8 @@ Nothing here raises; what is not acceptable is refused, with a reason, and chang
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from demls_consensus import SignedVote
 
 from demls.protocol import policy as bounds
@@ -42,21 +44,20 @@ STRAGGLER_HELPERS = 3
 class Inbound:
     """The messages of one group, in the order in which they arrive."""
 
-    def __init__(self, state: GroupState, asking: Asking) -> None:
+    def __init__(self, state: GroupState, asking: Asking, caught_up: Callable[[Instant], None]) -> None:
+        """``caught_up``: called when a commit that others had settled was merged."""
         self._state = state
         self._asking = asking
+        self._caught_up = caught_up
         self._asked_back_at = Instant(0)
         self._answered: dict[Address, Instant] = {}
 
     def open(self, topic: Topic, payload: bytes) -> tuple[Channel, Payload] | None:
-        state = self._state
-        if len(payload) > bounds.ENVELOPE_BYTES_MAX:
+        channel = self._state.listening().get(topic)
+        if channel is None or len(payload) > bounds.ENVELOPE_BYTES_MAX:
             return None
-        for channel in (state.rendezvous, *state.heard_channels()):
-            if channel.topic == topic:
-                message = unseal(channel, payload, state.engine)
-                return None if message is None else (channel, message)
-        return None
+        message = unseal(channel, payload, self._state.engine)
+        return None if message is None else (channel, message)
 
     def dispatch(self, channel: Channel, message: Payload, step: Step) -> None:
         state = self._state
@@ -82,7 +83,10 @@ class Inbound:
             case RoundStatement():
                 self._receive_statement(message, step)
             case SettledCommit():
+                before = state.epoch
                 state.receive_settled(message, step)
+                if state.epoch > before:
+                    self._caught_up(step.now)
             case Digest():
                 self._receive_digest(channel, message, step)
             case PrivateMessage():
@@ -95,7 +99,7 @@ class Inbound:
     def _note_request(self, proposal: Proposal, step: Step) -> None:
         change = proposal.change.payload
         if isinstance(change, Invite):
-            self._state.requests.proposed(change.key_package_bytes, step.now)
+            self._state.requests.proposed(change, step.now)
 
     def _receive_statement(self, statement: RoundStatement, step: Step) -> None:
         state = self._state
@@ -210,7 +214,8 @@ class Inbound:
         if state.welcomes.again(request.key_package_bytes, step) or state.own not in state.state.leaders:
             return
         rank = state.state.leaders.index(state.own)
-        sentence = state.requests.receive(request, state.roster, state.epoch, rank, step)
+        agreed = frozenset(Address(founder) for before in state.charter.predecessor for founder in before.founders)
+        sentence = state.requests.receive(request, state.roster, state.epoch, rank, agreed, step)
         if sentence is not None and rank == 0:
             answer_request(state, request.key_package_bytes, sentence, step)
 

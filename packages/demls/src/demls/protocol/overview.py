@@ -93,8 +93,9 @@ def group_view(state: GroupState, waiting: tuple[Address, ...]) -> GroupView:
 
 def _successor_view(state: GroupState, notice: SuccessorNotice) -> SuccessorView:
     link = state.successors.link_for(notice, state.own)
-    name, text = (link.group_name, invite_text(link)) if link is not None else ("", "")
-    return SuccessorView(Address(notice.member), name, text)
+    return SuccessorView(
+        Address(notice.member), state.successors.name_of(notice), invite_text(link) if link is not None else ""
+    )
 
 
 def _proposal_view(state: GroupState, item: Item) -> ProposalView:

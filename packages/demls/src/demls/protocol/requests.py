@@ -21,6 +21,8 @@ from demls.wire.messages import Invite, JoinRequest, UsedToken, digest, invite_c
 
 INVITE_LABEL = "demls invite"
 TOKEN_BYTES = 16
+_NOBODY = bytes(20)
+"""Issuer of what came without a token."""
 POSTPONED = Duration(10_000)
 
 
@@ -53,16 +55,18 @@ class Requests:
         """token: (request, issuer, when it expires)"""
         self._proposed: dict[bytes, Instant] = {key: Instant(at) for key, at in ledger.under(b"proposed/", int)}
 
-    def receive(self, request: JoinRequest, roster: Roster, epoch: Epoch, rank: int, step: Step) -> str | None:
-        """A request from the rendezvous topic. ``rank``: own place among the leaders.
+    def receive(
+        self, request: JoinRequest, roster: Roster, epoch: Epoch, rank: int, agreed: frozenset[Address], step: Step
+    ) -> str | None:
+        """A request from the rendezvous topic. ``rank``: own place among the leaders; ``agreed``: named by the charter.
 
         Returns a sentence for the requester if it can never succeed, None otherwise.
         """
         refusal = self._refusal(request, roster, step.now)
-        if refusal is not None:
+        if refusal is not None and not (refusal[0] is Reason.LIMIT and self._names(request) in agreed):
             reason, sentence = refusal
             step.refuse(reason, sentence)
-            return sentence if reason is Reason.STALE else None
+            return sentence if reason in (Reason.STALE, Reason.LIMIT) else None
         try:
             package = self._engine.parse_key_package(request.key_package_bytes)
             credential = check_leaf(package.credential, package.signature_key, package.extensions, step.now)
@@ -73,7 +77,7 @@ class Requests:
             step.refuse(Reason.STALE, "a request by somebody who is a member")
             return None
         request_id = digest(b"demls request 1", request.key_package_bytes)
-        if request_id in self.waiting or request.token in self._used:
+        if request_id in self.waiting or (request.token or request_id[:TOKEN_BYTES]) in self._used:
             return None
         if request_id in self._proposed:
             self._use(request, request_id)
@@ -99,6 +103,15 @@ class Requests:
         step.tell(RequestReceived(request_id, Address(kept.address), kept.name, Address(kept.issuer)))
         return None
 
+    def _names(self, request: JoinRequest) -> Address | None:
+        """Whom the key package names."""
+        try:
+            return Address(
+                parse_credential(self._engine.parse_key_package(request.key_package_bytes).credential).address
+            )
+        except (EngineError, CredentialRefused):
+            return None
+
     def _refusal(self, request: JoinRequest, roster: Roster, now: Instant) -> tuple[Reason, str] | None:
         if len(request.token) not in (0, TOKEN_BYTES):
             return Reason.INVALID, "a token of another length"
@@ -118,7 +131,7 @@ class Requests:
         if used is None and sum(1 for _, by, _ in self._used.values() if by == request.issuer) >= (
             bounds.INVITES_PER_MEMBER_MAX
         ):
-            return Reason.LIMIT, "too many used invite links of one member"
+            return Reason.LIMIT, "The member who made this invite link has invited too many people lately; ask another."
         return None
 
     def _use(self, request: JoinRequest, request_id: bytes) -> None:
@@ -155,9 +168,16 @@ class Requests:
             self._ledger.delete(b"request/" + request_id)
         return kept
 
-    def proposed(self, key_package: bytes, now: Instant) -> None:
-        """A proposal for this key package is (or was) there: nobody opens another, whenever the request comes."""
-        request_id = digest(b"demls request 1", key_package)
+    def proposed(self, invite: Invite, now: Instant) -> None:
+        """A proposal for this key package is (or was) there: nobody opens another, whenever the request comes.
+
+        What came without a token is remembered as used up too, so that joiners do not bring it up again.
+        """
+        request_id = digest(b"demls request 1", invite.key_package_bytes)
+        if not invite.token:
+            key = request_id[:TOKEN_BYTES]
+            self._used[key] = (request_id, _NOBODY, now + bounds.INVITE_LIFETIME_MAX)
+            self._ledger.put(b"token/" + key, self._used[key])
         self.drop(request_id)
         self._proposed[request_id] = now
         self._ledger.put(b"proposed/" + request_id, now)
@@ -195,7 +215,7 @@ class Requests:
             if kept.address in roster.addresses or is_old:
                 self.drop(request_id)
         for token, (_, issuer, expires) in list(self._used.items()):
-            if issuer not in roster.addresses or expires <= now:
+            if (issuer != _NOBODY and issuer not in roster.addresses) or expires <= now:
                 del self._used[token]
                 self._ledger.delete(b"token/" + token)
 

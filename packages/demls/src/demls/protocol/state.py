@@ -37,7 +37,19 @@ from demls.protocol.sync import build_sync, seal_bundle
 from demls.protocol.validation import State
 from demls.protocol.views import GroupStatus
 from demls.protocol.welcomes import WELCOMERS_MAX, Welcomes
-from demls.wire.ids import Address, CandidateId, Duration, Epoch, GroupId, Head, Instant, LeafKey, ProposalId, View
+from demls.wire.ids import (
+    Address,
+    CandidateId,
+    Duration,
+    Epoch,
+    GroupId,
+    Head,
+    Instant,
+    LeafKey,
+    ProposalId,
+    Topic,
+    View,
+)
 from demls.wire.messages import (
     Awake,
     Candidate,
@@ -140,6 +152,9 @@ class GroupState:
         former = ledger.find(b"former", dict[bytes, str]) or {}
         self.former_names = {Address(address): name for address, name in former.items()}
         self.is_halted = False
+        self._listening: tuple[State, dict[Topic, Channel]] | None = None
+        self.heard_at = Instant(0)
+        """When another member was last heard in the present state."""
         self.roster: Roster
         self.state: State
         self.candidates: Candidates
@@ -390,6 +405,11 @@ class GroupState:
     def settle(self, candidate: Candidate, view: View, locks: tuple[RoundStatement, ...], step: Step) -> None:
         """Merge the certified candidate and begin the next state."""
         certificate = locks[: self.quorum(candidate.id)]
+        proposals = {proposal.id: proposal for proposal in self.candidates.carry(candidate.id)[1]}
+        for offer in self.round.offers.values():
+            if offer.candidate.id == candidate.id:
+                proposals |= {proposal.id: proposal for proposal in offer.proposals}
+        carried = (proposals.get(ProposalId(entry.proposal_id)) for entry in self.candidates.entries(candidate.id))
         self._settle(
             SettledCommit(
                 self.epoch,
@@ -397,7 +417,7 @@ class GroupState:
                 candidate,
                 view,
                 certificate,
-                self.candidates.carry(candidate.id)[1],
+                tuple(proposal for proposal in carried if proposal is not None),
             ),
             step,
         )
@@ -434,6 +454,8 @@ class GroupState:
             step.refuse(Reason.FORGED, "another commit of a past epoch, without its certificate")
             return
         both = {lock.member for lock in known.locks} & {lock.member for lock in settled.locks}
+        if known.view != settled.view:
+            both = set()  # to lock another candidate in a later view is no crime by itself
         self.is_halted = True
         self.save()
         step.tell(Halted(Epoch(settled.epoch), tuple(Address(member) for member in sorted(both))))
@@ -500,9 +522,13 @@ class GroupState:
         self.governance.settle(entries, roster, self.state.electorate, step)
         self._reopen_requests(step)
         self.requests.settle(roster, self.epoch, step.now)
+        for member in left:
+            self.chat.depart(member, step)
+        for member in joined:
+            self.chat.forget(member)
         for member in (*left, *joined):
-            self.chat.forget(member, step)
             self._remember(before, member)
+        self.chat.retain(roster.addresses)
         step.tell(Settled(self.epoch, candidate.id, committer, joined, left, tuple(entries), view))
         if self.state.stewards.since != stewards_before.since:
             by_vote = any(isinstance(change, StewardElection) for change in changes)
@@ -559,6 +585,13 @@ class GroupState:
             message = seal_bundle(self.mls, settled, self.engine)
             self.welcomes.add(message, added, order.index(self.own), self.round.base_time, step)
 
+    def listening(self) -> dict[Topic, Channel]:
+        """Where this member listens now, by topic."""
+        if self._listening is None or self._listening[0] is not self.state:
+            channels = (self.rendezvous, *self.heard_channels())
+            self._listening = self.state, {channel.topic: channel for channel in channels}
+        return self._listening[1]
+
     def heard_channels(self) -> list[Channel]:
         """Those of the newest epochs; older ones are kept only to answer on them."""
         oldest = self.epoch - bounds.CHANNELS_KEPT
@@ -574,6 +607,7 @@ class GroupState:
     def heard(self, member: Address, now: Instant) -> None:
         """A member said something that it has signed."""
         self.welcomes.heard(member)
+        self.heard_at = now
         self.presence.note(member, self.roster, now, self.charter.policy.dormant_after)
 
     def former_owner(self, leaf: int, epoch: Epoch) -> Address | None:

@@ -89,6 +89,14 @@ class Successors:
                     return None
         return None
 
+    @staticmethod
+    def name_of(notice: SuccessorNotice) -> str:
+        """What the group is called, as its founder's first invite says; empty if that cannot be read."""
+        try:
+            return decode_message(notice.links[0], InviteLink).group_name
+        except WireError:
+            return ""
+
     def repeat(self, step: Step, channel: Channel | None = None) -> None:
         """Somebody asks what it has missed: say the notices again, now and then."""
         if self.known and step.now >= self._repeated_at + bounds.REPEAT_EVERY:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from demls.protocol import policy as bounds
 from demls.protocol.checks import Check, Verdict
 from demls.protocol.credential import CredentialRefused, check_leaf
-from demls.protocol.electorates import Electorate
+from demls.protocol.electorates import Electorate, Electorates
 from demls.protocol.engine import EngineError, MlsGroup, StagedCommit
 from demls.protocol.governance import Item
 from demls.protocol.roster import Roster, Seat
@@ -77,8 +77,10 @@ class Content:
     sync: Sync | None
 
 
-def read_content(candidate: Candidate, state: State, mls: MlsGroup, group_id: GroupId) -> Content | Finding:
-    """Checks V01 to V08, on a copy of the state: they need nothing but the candidate."""
+def read_content(
+    candidate: Candidate, state: State, mls: MlsGroup, group_id: GroupId, electorates: Electorates
+) -> Content | Finding:
+    """Checks V01 to V08, on a copy of the state: they need nothing but the candidate and the chain."""
     try:
         staged = mls.stage(candidate.commit)
     except EngineError as problem:
@@ -108,7 +110,7 @@ def read_content(candidate: Candidate, state: State, mls: MlsGroup, group_id: Gr
         return _invalid(Check.NOT_ITSELF, "the committer removes itself")
     if staged.has_path and not _keeps_identity(staged, seat):
         return _invalid(Check.PATH, "its path changes who the committer is")
-    return _read_welcome(candidate, state, staged, committer, context, group_id)
+    return _read_welcome(candidate, state, staged, committer, context, group_id, electorates)
 
 
 def _keeps_identity(staged: StagedCommit, seat: Seat) -> bool:
@@ -130,6 +132,7 @@ def _read_welcome(
     committer: Address,
     context: CommitContext,
     group_id: GroupId,
+    electorates: Electorates,
 ) -> Content | Finding:
     present = {bool(candidate.welcome), len(candidate.joiner_key) == bounds.JOINER_KEY_BYTES, bool(candidate.sync)}
     if present != {bool(staged.adds)}:
@@ -143,6 +146,13 @@ def _read_welcome(
         stated = (sync.group_id, sync.epoch, sync.head, sync.time, sync.electorate)
         if stated != (group_id, state.epoch, state.head, context.time, state.electorate.message()):
             return _invalid(Check.WELCOME, "its sync states another state")
+        epochs = [electorate.epoch for electorate in sync.electorates]
+        if epochs != sorted(set(epochs)) or max(epochs, default=-1) >= state.epoch:
+            return _invalid(Check.WELCOME, "its sync states epochs that are not past, or out of order")
+        for electorate in sync.electorates:
+            known = electorates.get(electorate.epoch)
+            if known is not None and known.message() != electorate:
+                return _invalid(Check.WELCOME, "its sync states another past than was")
     return Content(committer, View(context.view), Instant(context.time), context.entries, staged, sync)
 
 

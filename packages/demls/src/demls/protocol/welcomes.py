@@ -1,7 +1,7 @@
 """Who sends a joiner its welcome, and what if it does not arrive?
 
-The committer sends it as soon as the commit is settled; the next members in order do if the joiner is not heard, and
-whoever holds one sends it again when the joiner asks again.
+The committer sends it as soon as the commit is settled; the next members in order do if the joiner is not heard.
+Whoever holds one repeats it, ever more rarely, until the joiner is heard, and at once when the joiner asks again.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from demls.wire.messages import WelcomeBundle, decode_message, encode_message
 WELCOMERS_MAX = 8
 """So many members hold a welcome for the case that those before them do not deliver it."""
 
+REPEAT_FIRST = Duration(10 * bounds.SECOND)
+REPEAT_MOST = Duration(10 * bounds.MINUTE)
+
 
 @dataclass(frozen=True, slots=True)
 class PendingWelcome:
-    """A welcome that the own member publishes at ``send_at`` unless the joiner is heard before.
-
-    ``send_at`` None: it was sent, and is kept in case the joiner asks again.
-    """
+    """A welcome that the own member publishes at ``send_at`` unless the joiner is heard before; ``sent``: how often."""
 
     address: bytes
     key_package: bytes
     message: bytes
-    send_at: int | None
+    send_at: int
     since: int
+    sent: int
 
 
 class Welcomes:
@@ -54,10 +55,11 @@ class Welcomes:
         """Welcome those whom a settled commit has added; ``rank``: own place, 0 is the committer."""
         encoded = encode_message(message)
         for address, key_package in added:
+            pending = PendingWelcome(address, key_package, encoded, step.now + rank * base_time, step.now, 0)
             if rank == 0:
-                step.say(message, joiner_channel(key_package))
-            send_at = step.now + rank * base_time if rank else None
-            self._keep(PendingWelcome(address, key_package, encoded, send_at, step.now))
+                self._send(pending, step)
+            else:
+                self._keep(pending)
 
     def _keep(self, pending: PendingWelcome) -> None:
         self._pending[pending.address] = pending
@@ -68,12 +70,13 @@ class Welcomes:
         for address, pending in list(self._pending.items()):
             if step.now > pending.since + bounds.WELCOME_LIFETIME:
                 self.heard(Address(address))
-            elif pending.send_at is not None and pending.send_at <= step.now:
+            elif pending.send_at <= step.now:
                 self._send(pending, step)
 
     def _send(self, pending: PendingWelcome, step: Step) -> None:
         step.say(decode_message(pending.message, WelcomeBundle), joiner_channel(pending.key_package))
-        self._keep(replace(pending, send_at=None))
+        pause = min(REPEAT_MOST, REPEAT_FIRST * 2 ** min(pending.sent, 16))
+        self._keep(replace(pending, send_at=step.now + pause, sent=pending.sent + 1))
 
     def again(self, key_package: bytes, step: Step) -> bool:
         """A joiner that was admitted asks again: its welcome got lost. Says whether there is one for it."""
@@ -93,5 +96,5 @@ class Welcomes:
             self._ledger.delete(b"welcome/" + member)
 
     def deadline(self) -> Instant | None:
-        times = (Instant(pending.send_at) for pending in self._pending.values() if pending.send_at is not None)
+        times = (Instant(pending.send_at) for pending in self._pending.values())
         return min(times, default=None)

@@ -98,7 +98,7 @@ def open_proposal(change: Change, state: GroupState, step: Step) -> Item | None:
     if item is not None:
         step.say(proposal)
         if isinstance(change, Invite):
-            state.requests.proposed(change.key_package_bytes, step.now)
+            state.requests.proposed(change, step.now)
     return item
 
 

@@ -21,7 +21,7 @@ from demls.protocol.state import GroupState
 from demls.protocol.step import Step
 from demls.simulation.nodes import Node
 from demls.simulation.world import World
-from demls.wire.ids import CandidateId, Epoch, View
+from demls.wire.ids import Address, CandidateId, Epoch, ProposalId, View
 from demls.wire.messages import (
     Candidate,
     Offer,
@@ -52,6 +52,8 @@ class Mind:
         self.node = node
         self.names = names
         self.dice: Random = world.dice(f"mind {node.name}")
+        self.both_ways: set[tuple[ProposalId, Address]] = set()
+        """On what it has signed a yes and a no."""
         self._others: dict[tuple[bytes, int], Offer] = {}
 
     @property
@@ -147,6 +149,7 @@ def _vote_both_ways(mind: Mind, payload: Payload) -> list[Parcel] | None:
     other = SignedVote.cast(
         vote.proposal_id, vote.voter, choice, mind.world.clock.now, lambda content: mind.sign(VOTE_LABEL, content)
     )
+    mind.both_ways.add((ProposalId(vote.proposal_id), mind.node.address))
     one, two = mind.halves()
     return [Parcel(payload, one), Parcel(Vote(other.encode()), two)]
 
@@ -219,10 +222,14 @@ class Sabotage:
         dice = world.dice("adversaries")
         cast = dice.sample(list(world.nodes.values())[: world.scenario.members], world.scenario.adversaries)
         self.minds = {node.name: Mind(world, node, dice.choice(_MIXTURES)) for node in cast}
+        self.both_ways: set[tuple[ProposalId, Address]] = set()
+        for mind in self.minds.values():
+            mind.both_ways = self.both_ways
         for node in cast:
             node.is_adversary = True
         if cast:
             world.sabotage = self.replace
+            world.is_bad = self.may_act
 
     def is_silent(self, node: Node) -> bool:
         mind = self.minds.get(node.name)

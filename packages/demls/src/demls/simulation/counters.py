@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from demls.protocol import policy as bounds
 from demls.protocol.effects import Effects
 from demls.protocol.events import Joined, Settled
 from demls.simulation.inside import Machine
@@ -20,13 +21,18 @@ NAMES = (
     "catch-up",
     "dead steward list",
     "joiner during a round",
+    "election",
+    "re-election",
+    "settings changed",
+    "member dormant",
+    "member awake",
+    "open request admitted",
+    "return from far behind",
     "adversary acts",
     "crashes",
     "partitions",
-    "stranded members",
     "ghost members",
     "halted groups",
-    "gaps forgotten",
     "chat messages",
 )
 
@@ -42,6 +48,8 @@ class Counters(Watcher):
         self._again: dict[tuple[bytes, int], bytes] = {}
         """Certified offers that nobody has acked yet: (head, view) to candidate."""
         self._settled: set[int] = set()
+        self._far: set[tuple[str, int]] = set()
+        """Who is catching up with more epochs than channels are read."""
 
     def stepped(self, node: Node, effects: Effects, cause: Envelope | None) -> None:
         state = node.state
@@ -59,12 +67,13 @@ class Counters(Watcher):
         for event in effects.events:
             if isinstance(event, Settled):
                 self._note_settled(node, event, cause)
-            elif isinstance(event, Joined) and any(
-                other.state is not None and other.state.round.is_open
-                for other in self._world.nodes.values()
-                if other is not node
-            ):
-                self.count["joiner during a round"] += 1
+            elif isinstance(event, Joined):
+                self.count["joiner during a round"] += self._is_round_elsewhere(node)
+                self.count["open request admitted"] += node.is_open_guest
+
+    def _is_round_elsewhere(self, node: Node) -> bool:
+        others = (other for other in self._world.nodes.values() if other is not node)
+        return any(other.state is not None and other.state.round.is_open for other in others)
 
     def _note_settled(self, node: Node, event: Settled, cause: Envelope | None) -> None:
         if cause is not None:
@@ -72,15 +81,30 @@ class Counters(Watcher):
             body = open_body(channel, cause.payload, node.engine) if channel is not None else None
             if body is not None and body.startswith(SETTLED):
                 self.count["catch-up"] += 1
+                newest = self._agreement.newest
+                if newest is not None and event.epoch < newest.epoch - bounds.CHANNELS_KEPT:
+                    self._far.add((node.name, node.life))
+        newest = self._agreement.newest
+        if newest is not None and event.epoch == newest.epoch and (node.name, node.life) in self._far:
+            self._far.discard((node.name, node.life))
+            self.count["return from far behind"] += 1
         if event.epoch in self._settled:
             return
         self._settled.add(int(event.epoch))
         self.count["epochs"] += 1
         before = self._agreement.epochs.get(event.epoch - 1)  # type: ignore[call-overload]
+        after = self._agreement.epochs.get(event.epoch)
+        if before is not None and after is not None:
+            is_elected = after.stewards.since == after.epoch and after.stewards.election_epoch < after.epoch
+            self.count["election"] += is_elected
+            self.count["re-election"] += is_elected and after.stewards.retry_round > 0
+            self.count["settings changed"] += before.charter != after.charter
+            self.count["member dormant"] += len(after.dormant - before.dormant)
+            self.count["member awake"] += len((before.dormant - after.dormant) & after.since.keys())
         if (
             before is not None
-            and event.committer not in before.stewards
-            and all(self._is_away(address) for address in before.stewards)
+            and event.committer not in before.stewards.members
+            and all(self._is_away(address) for address in before.stewards.members)
         ):
             self.count["dead steward list"] += 1
 

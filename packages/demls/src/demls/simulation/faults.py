@@ -1,9 +1,11 @@
-"""What goes wrong, and when? Cuts of the network, crashes in the middle of steps, stewards that are all away."""
+"""What goes wrong, and when? Cuts of the network, crashes in the middle of steps, stewards that are all away, nodes
+that are off for several epochs, leaders that die and cuts that come when a candidate has just been acknowledged."""
 
 from __future__ import annotations
 
 from random import Random
 
+from demls.protocol.commit_round import Phase
 from demls.protocol.effects import Effects
 from demls.simulation.nodes import Node
 from demls.simulation.world import CrashPoint, World, never
@@ -19,6 +21,8 @@ class Faults:
         self.world = world
         self.is_over = False
         self.cuts = 0
+        self.strikes = 0
+        self._struck: set[tuple[str, bytes, int]] = set()
         self._dice: Random = world.dice("faults")
         size = world.scenario.members
         self._longest = 45_000 if size <= 8 else 20_000
@@ -32,6 +36,8 @@ class Faults:
             world.clock.after(self._pause(), self._cut)
         if scenario.blackouts:
             world.clock.after(self._pause(), self._black_out)
+        if scenario.naps:
+            world.clock.after(self._pause(), self._put_to_sleep)
 
     def stop(self) -> None:
         """Nothing goes wrong any more; who is down comes back by itself."""
@@ -49,6 +55,8 @@ class Faults:
     # --- Crashes ------------------------------------------------------------------------------------------------
 
     def _crash_point(self, node: Node, effects: Effects) -> CrashPoint | None:
+        if self.world.scenario.strikes and effects.outbound:
+            self._strike(node)
         if not effects.changes or self._dice.random() >= self.world.scenario.crashes or not node.is_member:
             return None
         return self._dice.choice(_POINTS)
@@ -66,6 +74,40 @@ class Faults:
         for address in state.state.stewards.members:
             self.world.kill(self.world.node_of(address), None, down)
 
+    def _strike(self, node: Node) -> None:
+        """A candidate has just been acknowledged here: the worst time for its leader to die, or for a cut."""
+        state = node.state
+        if state is None or state.round.at.phase is not Phase.ACKED or state.round.at.view not in state.round.offers:
+            return
+        place = node.name, bytes(state.state.head), state.round.at.view
+        if place in self._struck:
+            return
+        self._struck.add(place)
+        if self._dice.random() >= self.world.scenario.strikes:
+            return
+        self.strikes += 1
+        leader = self.world.node_of(state.round.leader(state.round.at.view))
+        if self._dice.random() < 0.5:
+            down = self._dice.randint(4_000, self._longest)
+            self.world.clock.after(self._dice.randint(0, 60), lambda: self.world.kill(leader, None, down))
+        else:
+            names = sorted(other.name for other in self.world.nodes.values() if other.is_member)
+            self._dice.shuffle(names)
+            self._cut_off("strike", frozenset(names[: len(names) // 2]), self._dice.randint(4_000, 15_000))
+
+    def _put_to_sleep(self) -> None:
+        """One node is off for several epochs, if the others can do without it."""
+        if self.is_over:
+            return
+        self.world.clock.after(2 * self._pause(), self._put_to_sleep)
+        newest = self.world.newest()
+        state = newest.state if newest is not None else None
+        if state is None:
+            return
+        members = [self.world.node_of(address) for address in sorted(state.roster.addresses)]
+        if sum(1 for node in members if not node.is_up) < state.roster.n - state.roster.q:
+            self.world.kill(self._dice.choice(members), None, self._dice.randint(40_000, 180_000))
+
     # --- Cuts ---------------------------------------------------------------------------------------------------
 
     def _cut(self) -> None:
@@ -76,7 +118,13 @@ class Faults:
         kind = self._dice.choice(("halves", "one", "one-way", "flapping"))
         size = 1 if kind == "one" else max(1, len(names) // 2)
         side = frozenset(names[:size])
-        clock, length = self.world.clock, self._dice.randint(3_000, self._longest)
+        length = self._dice.randint(3_000, self._longest)
+        self._cut_off(kind, side, length)
+        self.world.clock.after(length + self._pause(), self._cut)
+
+    def _cut_off(self, kind: str, side: frozenset[str], length: int) -> None:
+        """Cut one side from the other for so long."""
+        clock = self.world.clock
 
         def is_cut(sender: str, receiver: str) -> bool:
             if kind == "flapping" and clock.now // _FLAP % 2:
@@ -96,4 +144,3 @@ class Faults:
         self._note(f"the network is cut ({kind}): {' '.join(sorted(side))} from the others, for {length // 1000} s")
         self.world.network.cuts.append(is_cut)
         clock.after(length, end)
-        clock.after(length + self._pause(), self._cut)

@@ -40,6 +40,8 @@ class Node:
     """What its own envelopes are opened with."""
     said: set[int] = field(default_factory=set)
     """Hashes of the governing messages that it has said already, so that repeats are not read again."""
+    is_open_guest: bool = False
+    """Did it ask last by a link that is open to anybody?"""
     is_up: bool = True
     is_adversary: bool = False
     """Cast as one; in groups where it would be one too many it behaves."""

@@ -1,4 +1,5 @@
-"""What do people do? They talk, invite, ask to join, propose removals, leave, come back, and vote or stay silent.
+"""What do people do? They talk, invite, sponsor, ask to join, propose removals and other settings, leave, come back,
+and vote or stay silent.
 
 ``ACTS`` is the list of acts: a new kind of request is one more line. What people did is kept as the truth that the
 promises are compared with.
@@ -7,20 +8,24 @@ promises are compared with.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from demls.protocol.effects import Effects
 from demls.protocol.errors import RequestRefused
-from demls.protocol.events import Event, Joined, ProposalOpened
+from demls.protocol.events import Event, Joined, ProposalOpened, RequestReceived
 from demls.protocol.governance import Item
 from demls.protocol.joining import Joining
 from demls.protocol.policy import HOUR, MINUTE, SECOND
 from demls.protocol.views import ProposalStatus
 from demls.simulation.nodes import Node
 from demls.simulation.world import Watcher, World
-from demls.wire.ids import Address, ProposalId
-from demls.wire.messages import Remove
+from demls.wire.ids import Address, Epoch, ProposalId
+from demls.wire.messages import Deciders, Invite, Policy, Remove, Settings
+
+_BOREDOM = 1_500
+_BY_PEOPLE = (Invite, Remove, Settings)
+"""Changes on which people vote; on the others their nodes do."""
 
 _LOOKS_AGAIN = 7 * SECOND
 """A person whose node is down looks again after so long."""
@@ -31,11 +36,13 @@ class Truth:
     """What people really did."""
 
     votes: dict[ProposalId, dict[Address, bool]] = field(default_factory=dict)
-    removals: set[tuple[Address, Address]] = field(default_factory=set)
-    """Who proposed to remove whom, which is a YES."""
+    proposed: set[tuple[type, Address, Address]] = field(default_factory=set)
+    """What was proposed, by whom, about whom: that is a YES."""
     leaves: set[Address] = field(default_factory=set)
     """Who wants to be gone, until it comes back."""
     asked: set[Address] = field(default_factory=set)
+    admitted: dict[Address, Epoch] = field(default_factory=dict)
+    """Whose wish to be in was fulfilled, and when; until it asks anew."""
     talks: int = 0
 
 
@@ -62,8 +69,6 @@ class People(Watcher):
         """Does everybody vote yes at once? So groups begin."""
         self._dice: Random = world.dice("people")
         self._moods: dict[ProposalId, float] = {}
-        self._links: list[tuple[Address, Node]] = []
-        """Who gave a link to whom; a careful person stays until the guest is in or refused."""
 
     # --- A life -------------------------------------------------------------------------------------------------
 
@@ -75,9 +80,15 @@ class People(Watcher):
             if self.is_resting:
                 return
             self._act()
-            world.clock.after(int(self._dice.expovariate(1 / world.scenario.pace)), act)
+            pause = int(self._dice.expovariate(1 / world.scenario.pace))
+            world.clock.after(pause if self._is_busy() else min(pause, _BOREDOM), act)
 
         act()
+
+    def _is_busy(self) -> bool:
+        """Is anything being decided? If not, people do something sooner."""
+        newest = self.world.newest()
+        return newest is not None and newest.state is not None and any(newest.state.governance.in_flight())
 
     def _act(self) -> None:
         members = self.world.members()
@@ -102,6 +113,11 @@ class People(Watcher):
             self.world.clock.after(pause, lambda: self._decide(node, event.proposal_id))
         elif isinstance(event, Joined):
             self.truth.leaves.discard(node.address)
+            self.truth.admitted[node.address] = event.epoch
+        elif isinstance(event, RequestReceived):
+            pause = self._dice.randint(500, 8_000)
+            if self._dice.random() < (0.9 if event.sponsor == node.address else 0.1):
+                self.world.clock.after(pause, lambda: self._sponsor(node, event.request_id))
 
     # --- Voting -------------------------------------------------------------------------------------------------
 
@@ -114,7 +130,7 @@ class People(Watcher):
         if state is None:
             return
         item = state.governance.items.get(proposal_id)
-        if item is None or not item.needs_votes or item.status is not ProposalStatus.OPEN:
+        if item is None or not isinstance(item.change, _BY_PEOPLE) or item.status is not ProposalStatus.OPEN:
             return
         if self.is_eager:
             yes = True
@@ -150,6 +166,8 @@ class People(Watcher):
         for node in self.world.members():
             state = node.state
             for item in list(state.governance.items.values()) if state is not None else []:
+                if not isinstance(item.change, _BY_PEOPLE):
+                    continue
                 if item.status is ProposalStatus.OPEN and self._dice.random() < 0.8:
                     self.vote(node, item.proposal_id, yes=self._dice.random() < self._moods.get(item.proposal_id, 0.9))
                 if not node.is_up:
@@ -183,11 +201,6 @@ class People(Watcher):
         about = (item for item in state.governance.items.values() if item.subject == guest.address)
         return any(item.ended_at is None or _may_come_back(item) for item in about)
 
-    def _is_careful(self, address: bytes) -> bool:
-        """Is a guest of this member still on the way in, and does the member (or who would remove it) wait for that?"""
-        waits = any(host == address and guest.group is None and not guest.is_out for host, guest in self._links)
-        return waits and self._dice.random() < 0.99
-
     # --- Acts ---------------------------------------------------------------------------------------------------
 
     def talk(self, node: Node) -> bool:
@@ -198,21 +211,21 @@ class People(Watcher):
     def invite(self, node: Node) -> bool:
         """Give a link to somebody outside, who asks with it a little later."""
         outside = [other for other in self.world.nodes.values() if self.is_free(other)]
-        state = node.state
-        assert state is not None
-        is_going = any(item.effect == ("remove", bytes(node.address)) for item in state.governance.in_flight())
-        if not outside or (is_going and self._dice.random() < 0.99):
+        if not outside:
             return False
         guest = self._dice.choice(outside)
-        link = self.world.link(node, self._dice.choice((10 * MINUTE, HOUR)))
+        is_open = self._dice.random() < 0.25
+        link = self.world.link(node, self._dice.choice((10 * MINUTE, HOUR)), is_open=is_open)
         if link is None:
             return False
 
         def ask() -> None:
             if self.is_free(guest):
-                self._links = [known for known in self._links if known[1] is not guest] + [(node.address, guest)]
                 self.truth.asked.add(guest.address)
-                self._note(guest, f"asks to join with a link by {node.name}")
+                self.truth.admitted.pop(guest.address, None)
+                kind = "an open link" if is_open else "a link"
+                self._note(guest, f"asks to join with {kind} by {node.name}")
+                guest.is_open_guest = is_open
                 try:
                     self.world.ask(guest, link)
                 except RequestRefused:
@@ -221,22 +234,61 @@ class People(Watcher):
         self.world.clock.after(self._dice.randint(100, 3_000), ask)
         return True
 
+    def _sponsor(self, node: Node, request_id: bytes) -> None:
+        """Answer for somebody who came by an open link."""
+        state = node.state
+        request = state.requests.waiting.get(request_id) if state is not None and node.is_up else None
+        if request is None or request.token:
+            return
+        self.truth.proposed.add((Invite, node.address, Address(request.address)))
+        self._note(node, f"sponsors {self.world.name_of(request.address)}")
+        try:
+            self.world.do(node, lambda group: group.sponsor(request_id, self.world.clock.now))
+        except RequestRefused as problem:
+            self._note(node, f"cannot: {problem}")
+
     def remove(self, node: Node) -> bool:
         others = [member for member in (node.group.members() if node.group else ()) if not member.is_self]
         if not others:
             return False
         subject = self._dice.choice(others).address
-        if self._is_careful(subject):
-            return False
-        self.truth.removals.add((node.address, subject))
+        self.truth.proposed.add((Remove, node.address, subject))
         return self.world.do(node, lambda group: group.propose(Remove(subject), self.world.clock.now)) is not None
 
     def leave(self, node: Node) -> bool:
-        if self._is_careful(node.address):
-            return False
         self.truth.leaves.add(node.address)
         self._note(node, "wants to leave")
         return self.world.do(node, lambda group: group.leave(self.world.clock.now)) is not None
+
+    def change_settings(self, node: Node) -> bool:
+        """Another name, other bounds of the steward list, other durations."""
+        state = node.state
+        assert state is not None
+        name, policy = state.charter.name, state.charter.policy
+        if self._dice.random() < 0.3:
+            name = f"friends {self._dice.randint(1, 1_000_000)}"
+        else:
+            policy = self._other_policy(policy)
+        self.truth.proposed.add((Settings, node.address, node.address))
+        now = self.world.clock.now
+        return self.world.do(node, lambda group: group.change_settings(now, name=name, policy=policy)) is not None
+
+    def _other_policy(self, policy: Policy) -> Policy:
+        dice = self._dice
+        is_council = Deciders.STEWARDS in (policy.invite.decided_by, policy.remove.decided_by)
+        if dice.random() < 0.5 and not is_council:
+            most = dice.choice((1, 2, 3, 4, 7))
+            return replace(policy, stewards_min=dice.randint(1, most), stewards_max=most)
+        duration = dice.choice((8, 20, 30)) * SECOND
+        return replace(
+            policy,
+            invite=replace(policy.invite, duration=duration),
+            remove=replace(policy.remove, duration=duration),
+            election=replace(policy.election, duration=dice.choice((10, 30)) * SECOND),
+            batch_window=dice.choice((0, 300, 2_000)),
+            delivery_time=dice.choice((policy.delivery_time, 1_000, 3_000)),
+            reelections_max=dice.randint(0, 3),
+        )
 
 
 def _may_come_back(item: Item) -> bool:
@@ -261,4 +313,5 @@ ACTS: tuple[Act, ...] = (
     Act("invite", _needs_people, People.invite),
     Act("remove", _has_enough, People.remove),
     Act("leave", _may_shrink, People.leave),
+    Act("change settings", lambda inside, wanted: 0.5, People.change_settings),  # noqa: ARG005
 )

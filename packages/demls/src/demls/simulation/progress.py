@@ -1,16 +1,17 @@
 """Did the work get done, and was every message read or missed by name? P3 progress and P4 nothing lost.
 
-Known limits, as the protocol's description names them: without two thirds there is no commit; a joiner whose welcome
-got lost asks again ever more rarely; a member who missed more epochs than channels are kept (``CHANNELS_KEPT``), on a
-network without history, cannot be heard by the others; and a message after which its sender said nothing more, or
-before which a reader had heard nothing of the sender, leaves no gap.
+Known limits, as the protocol's description names them: without two thirds there is no commit; and a message after which
+its sender said nothing more, or before which a reader had heard nothing of the sender, leaves no gap.
 """
 
 from __future__ import annotations
 
+from demls_consensus import quorum
+
 from demls.protocol import policy as bounds
 from demls.protocol.effects import Effects
-from demls.protocol.events import MessageReceived, MessagesMissing, ProposalDecided, ProposalWithdrawn, Rejected
+from demls.protocol.events import MessageReceived, MessagesMissing, ProposalDecided, ProposalWithdrawn
+from demls.protocol.joining import ASK_AGAIN_MOST, Joining
 from demls.protocol.views import ProposalStatus
 from demls.simulation.inside import Seen
 from demls.simulation.network import Envelope
@@ -19,7 +20,6 @@ from demls.simulation.promises import Agreement
 from demls.simulation.world import Broken, Watcher, World
 from demls.wire.ids import Address, Instant, ProposalId
 
-_NO_ISSUER = "a welcome by people of whom none made the invite link"
 _ENDED = (ProposalStatus.COMMITTED, ProposalStatus.WITHDRAWN, ProposalStatus.REJECTED)
 """Rejected: silence was taken for consent, and a late NO came in before the commit."""
 
@@ -31,12 +31,15 @@ class Progress(Watcher):
         self.world = world
         self._agreement = agreement
         self.healed_at: Instant | None = None
-        self.stranded: frozenset[str] = frozenset()
+        self.vanished: set[str] = set()
+        """Nodes that were switched off for good, or for long: nobody waits for them."""
         self.longest = 0
         """The longest that approved work has waited on the whole network, in ms."""
-        self._turned_away: set[tuple[str, int]] = set()
+        self.tightest = 0.0
+        """The largest share of its bound that approved work has waited."""
         self._first: dict[ProposalId, Instant] = {}
         self._whole_since: Instant | None = None
+        self._apart_since: Instant | None = None
         self._approved: dict[tuple[str, int], set[ProposalId]] = {}
 
     def stepped(self, node: Node, effects: Effects, cause: Envelope | None) -> None:  # noqa: ARG002 - one form
@@ -47,67 +50,80 @@ class Progress(Watcher):
                 self._approved.setdefault((node.name, node.life), set()).add(event.proposal_id)
             elif isinstance(event, ProposalWithdrawn) and not event.reason:
                 raise Broken("P4", f"{node.name} is told of a withdrawal without a reason")
-            elif isinstance(event, Rejected) and event.detail == _NO_ISSUER:
-                self._turned_away.add((node.name, node.life))
+
+    # --- The bound ----------------------------------------------------------------------------------------------
 
     def bound(self) -> int:
-        """One view for each bad leader, some more for those in which members meet, each of the longest length twice."""
-        policy = self.world.scenario.policy
-        longest_view = 6 * max(bounds.VIEW_TIME_MIN, 2 * policy.delivery_time)
+        """How long approved work may wait: until the round that is open, and one more, has passed all bad leaders.
+
+        A view lasts at most twice its time: for the offer, and half of it each for acks and locks. In the first one
+        members may still be on their way to each other. What was approved for less than ``PATIENCE_VIEWS`` may be left
+        out of a commit, so it may have to wait for the next.
+        """
         newest = self._agreement.newest
-        faults = (len(newest.roster) - 1) // 3 if newest is not None else 0
-        return policy.batch_window + 2 * longest_view * (faults + 3) + 30_000
+        if newest is None:
+            return 0
+        policy = newest.charter.policy
+        base = max(bounds.VIEW_TIME_MIN, 2 * policy.delivery_time)
+        repair = 2 * bounds.REPEAT_EVERY + 2 * policy.delivery_time
+        bad = len(newest.counted) - len(self._owed(newest))
+        now = max((node.state.round.at.view for node in self._here(newest) if node.state is not None), default=0)
+        views = [*range(now, now + bad + 2), *range(bad + 1)]
+        lengths = (2 * base * min(10 + 4 * view, 60) // 10 + repair for view in views)
+        return sum(lengths) + 2 * policy.batch_window + bounds.PATIENCE_VIEWS * base
 
     def heal(self) -> None:
         """From now on progress is demanded."""
         self.healed_at = self.world.clock.now
-        newest = self._agreement.newest
-        if newest is None or self.world.scenario.has_history:
-            return
-        self.stranded = frozenset(
-            node.name
-            for node in self.world.honest()
-            if node.state is not None and node.state.epoch < newest.epoch - bounds.CHANNELS_KEPT
-        )
+
+    # --- Who is there -------------------------------------------------------------------------------------------
 
     def is_excused(self, node: Node) -> bool:
-        """Is it further behind than the others can hear, since before the network was whole; or is it a ghost?"""
-        return node.name in self.stranded or self.is_ghost(node)
+        """Is there nobody to be waited for in this member's place?"""
+        return node.name in self.vanished or self.is_ghost(node)
 
     def is_ghost(self, node: Node) -> bool:
-        """Admitted, but nobody comes in.
-
-        The welcome was turned away since the maker of the invite link had gone, or the leaf is that of an earlier
-        request, which had been refused and was approved after all when electors left.
-        """
+        """Admitted with the leaf of an earlier device, which the person has thrown away to ask anew."""
         newest = self.world.newest()
         seat = newest.state.roster.seat(node.address) if newest is not None and newest.state is not None else None
-        if seat is None or node.is_member or not node.is_up:
-            return False
-        return seat.leaf_key != node.leaf_key or (node.name, node.life) in self._turned_away
+        return seat is not None and not node.is_member and node.is_up and seat.leaf_key != node.leaf_key
+
+    def _owed(self, newest: Seen) -> list[Node]:
+        """Counted members who are honest and can be expected to take part."""
+        nodes = (self.world.node_of(address) for address in newest.counted)
+        return [node for node in nodes if not self.world.is_bad(node) and not self.is_excused(node)]
+
+    def _here(self, newest: Seen) -> list[Node]:
+        nodes = (self.world.node_of(address) for address in newest.counted)
+        there = (node for node in nodes if node.is_up and not self.world.is_bad(node))
+        return [node for node in there if node.state is not None and node.state.epoch == newest.epoch]
+
+    def can_progress(self) -> bool:
+        """Are two thirds of the newest epoch honest, and not lost for good?"""
+        newest = self._agreement.newest
+        return newest is not None and len(self._owed(newest)) >= quorum(len(newest.counted))
 
     def has_quorum(self) -> bool:
         """Are two thirds of the newest epoch there, honest and in it?"""
         newest = self._agreement.newest
-        return newest is not None and 3 * len(self._here(newest)) >= 2 * len(newest.roster)
+        return newest is not None and len(self._here(newest)) >= quorum(len(newest.counted))
 
-    def _here(self, newest: Seen) -> list[Node]:
-        nodes = (self.world.node_of(address) for address, _, _ in newest.roster)
-        return [
-            node
-            for node in nodes
-            if not node.is_adversary and node.is_up and node.state is not None and node.state.epoch == newest.epoch
-        ]
+    # --- Watching -----------------------------------------------------------------------------------------------
 
     def watch(self) -> None:
         """Look at the approved work of all honest members; to be called now and then."""
         newest, now = self._agreement.newest, self.world.clock.now
-        if newest is None or self.healed_at is None:
+        if newest is None or self.healed_at is None or self.world.newest() is None:
             return
         here = self._here(newest)
-        if 3 * len(here) < 2 * len(newest.roster):
+        if len(here) < quorum(len(newest.counted)):
             self._whole_since = None
+            self._apart_since = None if self.is_welcome_missing() else self._apart_since or now
+            late = now - (self._apart_since or now)
+            if self.can_progress() and late > self.bound():
+                raise Broken("P3", f"q could be in epoch {newest.epoch} since {late} ms, and are not")
             return
+        self._apart_since = None
         self._whole_since = self._whole_since or now
         waiting: dict[ProposalId, Node] = {}
         for node in here:
@@ -118,10 +134,23 @@ class Progress(Watcher):
         for proposal_id, node in waiting.items():
             since = max(self._first.setdefault(proposal_id, now), self._whole_since)
             self.longest = max(self.longest, now - since)
+            self.tightest = max(self.tightest, (now - since) / self.bound())
             if now - since > self.bound():
                 raise Broken(
                     "P3", f"{proposal_id.hex()[:6]} is approved at {node.name} and not committed for {now - since} ms"
                 )
+
+    def is_welcome_missing(self) -> bool:
+        """Has a newcomer not asked for its lost welcome since the network is whole? It does so ever more rarely."""
+        healed_at, newest = self.healed_at or 0, self._agreement.newest
+        if newest is None:
+            return False
+        joining = [node.machine for node in self._owed(newest) if isinstance(node.machine, Joining)]
+        return any(it.group is None and it.asked_at < healed_at and self._waited(it) for it in joining)
+
+    def _waited(self, joining: Joining) -> bool:
+        """Is it still within the longest pause between two requests?"""
+        return self.world.clock.now < max(joining.asked_at, self.healed_at or 0) + ASK_AGAIN_MOST
 
     def is_quiet(self) -> bool:
         """Is nothing open, nothing approved, and nobody in a round or on the way in?"""
@@ -133,13 +162,14 @@ class Progress(Watcher):
                 continue
             if newest is None or node.address not in members:
                 continue
-            if state is None or state.round.is_open or state.governance.in_flight() or state.requests.waiting:
+            asking = () if state is None else (it for it in state.requests.waiting.values() if it.token)
+            if state is None or state.round.is_open or any(state.governance.in_flight()) or any(asking):
                 return False
         return True
 
     def ended(self) -> None:
         """P4: everything that was ever approved has ended, one way or the other, where there is a quorum for it."""
-        if not self.has_quorum():
+        if not self.can_progress():
             return
         for node in self.world.honest():
             state, newest = node.state, self._agreement.newest
@@ -163,8 +193,6 @@ class Reading(Watcher):
     def __init__(self, world: World) -> None:
         self.world = world
         self.messages = 0
-        self.forgotten = 0
-        """Readers who were never told of a gap, because the sender left before it was named: a known weakness."""
         self._sent: dict[_Person, dict[int, bytes]] = {}
         self._read: dict[_Person, dict[_Person, set[int]]] = {}
         self._missed: dict[tuple[_Person, Address], list[tuple[int, int]]] = {}
@@ -191,18 +219,13 @@ class Reading(Watcher):
         read.add(event.counter)
 
     def check(self) -> None:
+        """Of those who are in and of those who have left."""
         for node in self.world.honest():
-            if node.state is None:
+            if node.state is None or not node.is_up:
                 continue
             reader = node.name, node.life
             for sender, read in self._read.get(reader, {}).items():
-                writer = self.world.nodes[sender[0]]
-                if writer.is_adversary:
-                    continue
-                if not writer.is_member or writer.life != sender[1]:
-                    self.forgotten += self._gaps(reader, sender, read) > 0
-                    continue
-                if self._gaps(reader, sender, read):
+                if not self.world.nodes[sender[0]].is_adversary and self._gaps(reader, sender, read):
                     raise Broken("P4", f"{node.name} does not know that it misses a message of {sender[0]}")
 
     def _gaps(self, reader: _Person, sender: _Person, read: set[int]) -> int:

@@ -1,24 +1,20 @@
-"""Was a promise broken? P1 agreement, P2 consent, P5 durability and P7 accountability, checked at every step.
+"""Was a promise broken? P1 agreement, P5 durability and P7 accountability, checked at every step.
 
-Only what honest members see counts. The ground truth is what the simulated people did (``people.Truth``).
+Only what honest members see counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-
-from demls_consensus import quorum
 
 from demls.protocol.effects import Effects
-from demls.protocol.events import Joined, Misbehaved, ProposalOpened, Settled
-from demls.protocol.views import ProposalKind
+from demls.protocol.events import Halted, Joined, Misbehaved, Settled
 from demls.simulation.inside import Machine, Seen, group_of, seen_by
 from demls.simulation.network import Envelope
 from demls.simulation.nodes import Node
 from demls.simulation.people import Truth
 from demls.simulation.world import Broken, CrashPoint, Watcher, World
-from demls.wire.ids import Address, Epoch, Instant, ProposalId
+from demls.wire.ids import Epoch, Instant
 from demls.wire.messages import Payload, RoundStatement, Vote
 
 
@@ -66,95 +62,6 @@ class Agreement(Watcher):
                 raise Broken("P1", f"{node.name} is in epoch {epoch}, the others are in {newest.epoch}")
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What was opened for decision: by whom, in which epoch, and what silence means at its deadline."""
-
-    kind: ProposalKind
-    subject: Address
-    owner: Address
-    epoch: Epoch
-    deadline: Instant
-    silence_is_yes: bool
-
-
-class Consent(Watcher):
-    """P2: nobody joins or leaves without a decision of those who decide, or the own wish."""
-
-    def __init__(self, world: World, truth: Truth) -> None:
-        self.world = world
-        self._truth = truth
-        self._cases: dict[ProposalId, Case] = {}
-        self._checked: set[Epoch] = set()
-        self._rosters: dict[Epoch, dict[Address, int]] = {}
-        """Of every epoch, also of those that were passed in the middle of a step: who was in, since when."""
-
-    def stepped(self, node: Node, effects: Effects, cause: Envelope | None) -> None:  # noqa: ARG002 - one form
-        for event in effects.events:
-            if isinstance(event, ProposalOpened) and event.proposal_id not in self._cases and node.state is not None:
-                self._cases[event.proposal_id] = self._case(node, event.proposal_id)
-            elif isinstance(event, Settled) and not node.is_adversary and event.epoch not in self._checked:
-                self._checked.add(event.epoch)
-                before = self._rosters.get(Epoch(event.epoch - 1), {})
-                stayed = {address: since for address, since in before.items() if address not in event.left}
-                self._rosters[event.epoch] = stayed | dict.fromkeys(event.joined, int(event.epoch))
-                self._check(event)
-            elif isinstance(event, Joined) and event.epoch not in self._rosters and node.state is not None:
-                self._rosters[event.epoch] = {seat.address: int(seat.since) for seat in node.state.roster.seats}
-
-    def _case(self, node: Node, proposal_id: ProposalId) -> Case:
-        """What the proposal's card says, and the epoch in which it was opened."""
-        group, state = node.group, node.state
-        assert group is not None
-        assert state is not None
-        cards = group.view(self.world.clock.now).proposals
-        card = next(card for card in cards if card.proposal_id == proposal_id)
-        epoch = Epoch(state.governance.items[proposal_id].proposal.epoch)
-        return Case(card.kind, card.subject, card.owner, epoch, card.deadline, card.silence_is_yes)
-
-    def _check(self, event: Settled) -> None:
-        name_of = self.world.name_of
-        cases = [self._cases[proposal_id] for proposal_id in event.carried if proposal_id in self._cases]
-        if len(cases) < len(event.carried):
-            raise Broken("P2", f"epoch {event.epoch} carries what nobody opened")
-        joined = {case.subject for case in cases if case.kind is ProposalKind.INVITE}
-        left = {case.subject for case in cases if case.kind in (ProposalKind.REMOVE, ProposalKind.LEAVE)}
-        if (set(event.joined), set(event.left)) != (joined, left):
-            raise Broken("P2", f"epoch {event.epoch} admits or removes others than it says")
-        for proposal_id, case in zip(event.carried, cases, strict=True):
-            what = f"{case.kind.value} {name_of(case.subject)} ({proposal_id.hex()[:6]})"
-            if case.kind is ProposalKind.LEAVE:
-                if case.subject not in self._truth.leaves or case.owner != case.subject:
-                    raise Broken("P2", f"{name_of(case.subject)} never wished to leave")
-                continue
-            if case.kind is ProposalKind.INVITE and case.subject not in self._truth.asked:
-                raise Broken("P2", f"{name_of(case.subject)} never asked to join")
-            if not self._is_consented(proposal_id, case, Epoch(event.epoch - 1)):
-                raise Broken("P2", f"epoch {event.epoch} carries {what} without consent")
-
-    def _is_consented(self, proposal_id: ProposalId, case: Case, before: Epoch) -> bool:
-        """Enough YES of the electorate as it was at some time since; or silence, where it counts, and its end.
-
-        Adversaries count as YES. A late NO may not have been heard: a certificate of q members stands for what was
-        known to them, so silence is refuted only by more NO than any two such sets leave room for.
-        """
-        votes = dict(self._truth.votes.get(proposal_id, {}))
-        if (case.owner, case.subject) in self._truth.removals:
-            votes.setdefault(case.owner, True)
-        for epoch in range(case.epoch, before + 1):
-            roster = self._rosters.get(Epoch(epoch), {})
-            voters = [address for address, since in roster.items() if since <= case.epoch]
-            bad = sum(1 for voter in voters if self.world.node_of(voter).is_adversary)
-            honest = [votes.get(voter) for voter in voters if not self.world.node_of(voter).is_adversary]
-            n, q = len(voters), quorum(len(voters)) if voters else 0
-            if n and bad + honest.count(True) >= q:
-                return True
-            is_due = case.silence_is_yes and n > 2 and self.world.clock.now >= case.deadline
-            if is_due and honest.count(False) <= 2 * (n - q):
-                return True
-        return False
-
-
 class Durable(Watcher):
     """P5: what was written is there after a crash, and nobody honest says two things. P7: nobody honest is accused."""
 
@@ -185,6 +92,8 @@ class Durable(Watcher):
         for event in effects.events:
             if isinstance(event, Misbehaved) and not self.world.node_of(event.member).is_adversary:
                 raise Broken("P7", f"{node.name} accuses {self.world.name_of(event.member)}: {event.what}")
+            if isinstance(event, Halted):
+                raise Broken("P1", f"{node.name} sees two certificates of epoch {event.epoch}, and halts")
 
     def killed(self, node: Node, machine: Machine, point: CrashPoint | None) -> None:
         if point is not CrashPoint.BEFORE and not node.is_adversary:

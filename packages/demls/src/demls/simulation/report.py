@@ -62,6 +62,7 @@ class Report:
             "broken": [asdict(outcome) for outcome in self.broken],
             "counters": {row.name: {"total": row.total, "seeds": row.seeds} for row in self.rows()},
             "slowest_commit_s": max((outcome.slowest_commit for outcome in self.outcomes), default=0.0),
+            "share_of_bound": max((outcome.share_of_bound for outcome in self.outcomes), default=0.0),
             "seconds_by_members": {
                 str(size): {"seeds": seeds, "seconds": round(seconds, 3)}
                 for size, (seeds, seconds) in self.pace().items()

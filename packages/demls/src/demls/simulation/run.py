@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from dataclasses import dataclass
+
+from demls_consensus import quorum
 
 from demls.protocol.errors import RequestRefused
 from demls.protocol.policy import DAY, HOUR, MINUTE, SECOND
 from demls.simulation.adversaries import Sabotage
 from demls.simulation.clock import START
+from demls.simulation.consent import Consent
 from demls.simulation.counters import Counters
 from demls.simulation.faults import Faults
 from demls.simulation.nodes import Node
 from demls.simulation.people import People
 from demls.simulation.progress import Progress, Reading
-from demls.simulation.promises import Agreement, Consent, Durable
+from demls.simulation.promises import Agreement, Durable
 from demls.simulation.scenario import CALM, Scenario
 from demls.simulation.story import Story
 from demls.simulation.world import NAMES, Broken, World
@@ -24,6 +28,8 @@ _FOUNDING_MOST = 3 * MINUTE
 _FAULTS_MOST = 12 * MINUTE
 _HEALED_MOST = 15 * MINUTE
 _LOOK_EVERY = 2 * SECOND
+_FOR_GOOD = 1 << 40
+"""Longer than any seed lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,8 @@ class Outcome:
     counts: dict[str, int]
     slowest_commit: float
     """The longest that approved work waited on the whole network, virtual."""
+    share_of_bound: float
+    """The largest share of its bound (``Progress.bound``) that approved work waited."""
     lived: float
     """Virtual time."""
     took: float
@@ -57,12 +65,18 @@ def simulate(seed: int, *, members: int | None = None, engine: str | None = None
     life = Life(scenario, trace=trace)
     began = time.process_time()
     promise = detail = ""
+    is_collecting = gc.isenabled()
+    gc.disable()  # a seed makes few cycles, and they go with its world
     try:
         life.run()
     except Broken as broken:
         promise, detail = broken.promise, broken.detail
         if not trace:
             return simulate(seed, members=members, engine=engine, trace=True)
+    finally:
+        if is_collecting:
+            gc.enable()
+            gc.collect()
     return Outcome(
         seed,
         scenario.engine,
@@ -72,6 +86,7 @@ def simulate(seed: int, *, members: int | None = None, engine: str | None = None
         detail,
         life.counts(),
         life.progress.longest / 1000,
+        life.progress.tightest,
         (life.world.clock.now - START) / 1000,
         time.process_time() - began,
         life.world.network.delivered,
@@ -91,7 +106,7 @@ class Life:
         self.faults = Faults(world)
         self.sabotage = Sabotage(world)
         self.agreement = Agreement(world)
-        self.consent = Consent(world, self.people.truth)
+        self.consent = Consent(world, self.people.truth, self.agreement, self.sabotage.both_ways)
         self.durable = Durable(world, self.people.truth)
         self.progress = Progress(world, self.agreement)
         self.reading = Reading(world)
@@ -107,16 +122,16 @@ class Life:
         self._found()
         self._suffer()
         self._heal()
+        if self.world.scenario.dozes:
+            self._doze()
         self._rest()
 
     def counts(self) -> dict[str, int]:
         counts = dict(self.counters.count)
         counts["adversary acts"] = self.sabotage.acts
         counts["partitions"] = self.faults.cuts
-        counts["stranded members"] = len(self.progress.stranded)
         counts["ghost members"] = sum(1 for node in self.world.nodes.values() if self.progress.is_ghost(node))
-        counts["halted groups"] = int(not self.progress.has_quorum())
-        counts["gaps forgotten"] = self.reading.forgotten
+        counts["halted groups"] = int(self.world.newest() is not None and not self.progress.can_progress())
         counts["chat messages"] = self.reading.messages
         return counts
 
@@ -150,8 +165,8 @@ class Life:
         world.silent = frozenset(name for name, mind in self.sabotage.minds.items() if "silent" in mind.names)
         self.faults.start()
         self.people.live()
-        end = world.clock.now + _FAULTS_MOST
-        while world.clock.now < end and self.counters.count["epochs"] < world.scenario.epochs:
+        end, epochs = world.clock.now + _FAULTS_MOST, world.scenario.epochs * 2 // 3
+        while world.clock.now < end and self.counters.count["epochs"] < epochs:
             world.clock.run(world.clock.now + _LOOK_EVERY)
 
     def _heal(self) -> None:
@@ -169,9 +184,56 @@ class Life:
         end = world.clock.now + _HEALED_MOST
         while world.clock.now < end and self.counters.count["epochs"] < world.scenario.epochs:
             self._look(_LOOK_EVERY)
-            if world.clock.now > end - _HEALED_MOST + 2 * self.progress.bound() and not self.progress.has_quorum():
+            if not self.progress.can_progress():
                 break
         self.people.is_resting = True
+
+    def _doze(self) -> None:
+        """Some vanish, for good or for hours, while the others talk on: they are dormant some time, and count again."""
+        world, newest = self.world, self.agreement.newest
+        dice = world.dice("doze")
+        self._look(2 * MINUTE)
+        newest = self.agreement.newest
+        if newest is None or not self.progress.has_quorum():
+            return
+        there = [node for node in world.honest() if node.address in newest.counted and node.is_member]
+        spare = len(there) - quorum(len(newest.counted))
+        sleepers = dice.sample(there, min(spare, dice.randint(1, 2))) if spare > 0 else []
+        for node in sleepers:
+            self.progress.vanished.add(node.name)
+            world.kill(node, None, _FOR_GOOD)
+        end = world.clock.now + 2 * newest.charter.policy.dormant_after
+        while world.clock.now < end and not self._are_dormant(sleepers):
+            self._call_the_roll()
+            self._look(8 * MINUTE)
+        if not self._are_dormant(sleepers):
+            raise Broken("P3", f"{' '.join(node.name for node in sleepers)}: silent for hours, and still counted")
+        self.people.is_resting = False
+        self.people.live()
+        self._until(self.counters.count["epochs"] + 5, 5 * MINUTE)
+        self.people.is_resting = True
+        returning = [node for node in sleepers if dice.random() < 0.7]
+        for node in returning:
+            self.progress.vanished.discard(node.name)
+            world.restart(node, node.life)
+        self._look(MINUTE)
+        self._call_the_roll()
+        self._look(5 * MINUTE)
+        newest = self.agreement.newest
+        still = newest.dormant if newest is not None else frozenset()
+        awake = [node.name for node in returning if node.address in still and self.progress.can_progress()]
+        if awake:
+            raise Broken("P3", f"{' '.join(awake)}: back, and not counted")
+
+    def _are_dormant(self, nodes: list[Node]) -> bool:
+        """Do none of them count any more?"""
+        newest = self.agreement.newest
+        return newest is not None and not {node.address for node in nodes} & set(newest.counted)
+
+    def _until(self, epochs: int, longest: int) -> None:
+        end = self.world.clock.now + longest
+        while self.world.clock.now < end and self.counters.count["epochs"] < epochs:
+            self._look(_LOOK_EVERY)
 
     def _rest(self) -> None:
         """All that is open is decided, by votes or by time; then nothing is left over and nobody waits."""
@@ -187,8 +249,10 @@ class Life:
             elif patience > 0:
                 self._look(_LOOK_EVERY)
                 patience -= _LOOK_EVERY
-            elif not self.progress.has_quorum():
+            elif not self.progress.can_progress():
                 break
+            elif self.progress.is_welcome_missing():
+                self._look(MINUTE)
             else:
                 raise Broken("P3", f"a round does not end: {self._who_is_busy()}")
         self._call_the_roll()

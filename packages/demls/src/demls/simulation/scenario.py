@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from random import Random
 
-from demls.protocol.policy import DAY, MINUTE, PRESETS, SECOND
+from demls_consensus import Share
+
+from demls.protocol.policy import DAY, HOUR, MINUTE, PRESETS, SECOND
 from demls.wire.messages import Policy, Rule
 
 MEMBERS_MIN, MEMBERS_MAX = 2, 20
@@ -22,6 +24,10 @@ _SIZES = {
 
 _BRISK = (Rule(8 * SECOND, True), Rule(8 * SECOND, False))
 _SLOW = (Rule(10 * MINUTE, False), Rule(2 * DAY, True))
+_SHARES = (*[Share.TWO_THIRDS] * 5, Share.MORE_THAN_HALF, Share.THREE_QUARTERS, Share.ALL)
+_STEWARDS = (1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 7)
+"""Short lists often, so that there are elections."""
+_DOZING = 0.1
 _LOSSES = (0.0, 0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
 
 
@@ -56,6 +62,12 @@ class Scenario:
     partitions: bool
     blackouts: bool
     """Are all stewards switched off now and then?"""
+    strikes: float
+    """Chance that a leader dies, or the network is cut, when a member has just acknowledged a candidate."""
+    naps: bool
+    """Is a node switched off now and then for several epochs?"""
+    dozes: bool
+    """Do members vanish for so long that they become dormant?"""
     adversaries: int
     engine: str
 
@@ -67,6 +79,7 @@ class Scenario:
         fault = max(0, (size - 1) // 3)
         loss = dice.choice(_LOSSES)
         delivery = dice.choice((500, 1_000, 2_000, 4_000))
+        dozes = size > 2 and dice.random() < _DOZING
         weather = Weather(
             loss,
             dice.choice((0.0, 0.02, 0.1)),
@@ -77,28 +90,40 @@ class Scenario:
         return cls(
             seed,
             size,
-            _draw_policy(dice, delivery),
+            _draw_policy(dice, delivery, dozes=dozes),
             weather,
             dice.random() < 0.5,
             dice.choice((2_500, 4_000, 7_000)),
-            dice.randint(EPOCHS_LEAST + 1, EPOCHS_LEAST + 6),
+            dice.randint(EPOCHS_LEAST + 2, EPOCHS_LEAST + 6) - max(0, size - 9),
             dice.choice((0.0, 0.0005, 0.002, 0.006)) * min(1.0, 7 / size),
             dice.random() < 0.6,
             dice.random() < 0.3,
-            dice.choice((0, fault, fault, fault + 1)) if fault else 0,
+            dice.choice((0.0, 0.0, 0.02, 0.1)) * min(1.0, 5 / size),
+            size > 3 and dice.random() < 0.3,
+            dozes,
+            max(0, dice.choice((0, fault, fault, fault + 1)) - 2 * dozes) if fault else 0,
             engine,
         )
 
 
-def _draw_policy(dice: Random, delivery: int) -> Policy:
-    preset = PRESETS[dice.choice(("quick", "quick", "day", "day"))]
+def _draw_policy(dice: Random, delivery: int, *, dozes: bool) -> Policy:
+    preset = PRESETS[dice.choice(("quick", "quick", "quick", "day", "day", "council"))]
     invite, remove = dice.choice(((preset.invite, preset.remove), (preset.invite, preset.remove), _BRISK, _SLOW))
-    return replace(
+    if dozes:
+        invite, remove = _BRISK
+    invite = replace(invite, share=dice.choice(_SHARES).code, decided_by=preset.invite.decided_by)
+    policy = replace(
         preset,
         invite=invite,
-        remove=remove,
+        remove=replace(remove, share=dice.choice(_SHARES).code),
         batch_window=dice.choice((0, 300, 1_500, 5_000)),
         delivery_time=delivery,
-        stewards_min=1,
-        stewards_max=dice.randint(1, 7),
+        reelections_max=dice.randint(0, 3),
+        election=Rule(dice.choice((10, 30, 30, 600)) * SECOND, False),
+        settings=Rule(dice.choice((30, 30, 600)) * SECOND, False),
+        dormant_after=HOUR if dozes else 14 * DAY,
     )
+    if preset.preset == "council":
+        return policy
+    most = dice.choice(_STEWARDS)
+    return replace(policy, stewards_min=dice.randint(1, most), stewards_max=most)

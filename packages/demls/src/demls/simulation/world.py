@@ -27,7 +27,7 @@ from demls.simulation.network import Envelope, Network
 from demls.simulation.nodes import Node
 from demls.simulation.scenario import Scenario
 from demls.simulation.traffic import is_governing, open_body, payload_of
-from demls.wire.ids import Address
+from demls.wire.ids import Address, Duration
 from demls.wire.messages import InviteLink, Payload
 
 NAMES = [
@@ -128,6 +128,8 @@ class World:
         """How long a node that crashed stays down, on average, in ms."""
         self.sabotage: Callable[[Node, Outbound, Payload | None], bool] | None = None
         """May an adversary's node send something else instead? Says whether it did."""
+        self.is_bad: Callable[[Node], bool] = lambda node: False  # noqa: ARG005 - none is, unless one is cast
+        """Does it act badly in its present epoch? Those cast beyond f behave."""
         self.silent: frozenset[str] = frozenset()
         """Nodes that say nothing, because they are bad."""
         self._by_address: dict[Address, Node] = {}
@@ -183,12 +185,12 @@ class World:
         )
         self._finish(node, effects, None, may_crash=False)
 
-    def link(self, node: Node, lifetime: int) -> InviteLink | None:
+    def link(self, node: Node, lifetime: int, *, is_open: bool = False) -> InviteLink | None:
         """An invite link by this member; None if its node died over it. Raises RequestRefused."""
         made: list[InviteLink] = []
 
         def invite(group: Group) -> Effects:
-            link, effects = group.invite(relay="", lifetime=lifetime, now=self.clock.now)  # type: ignore[arg-type]
+            link, effects = group.invite(relay="", lifetime=Duration(lifetime), now=self.clock.now, is_open=is_open)
             made.append(link)
             return effects
 
