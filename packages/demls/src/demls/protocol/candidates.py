@@ -91,6 +91,7 @@ class Candidates:
         self._make_sync = make_sync
         self._found: dict[CandidateId, Content | Finding] = {}
         self._told: set[CandidateId] = set()
+        self._genuine: dict[bytes, bool] = {}
         self._offered_by: dict[CandidateId, Address] = {}
         self._shown: dict[CandidateId, dict[bytes, list[SignedVote]]] = {}
         self._left_out: dict[CandidateId, dict[ProposalId, bool]] = {}
@@ -266,14 +267,16 @@ class Candidates:
         """Do the votes that came with the candidate make the certificate that its entry names?"""
         item = self._governance.items[ProposalId(entry.proposal_id)]
         votes = self._shown.get(candidate_id, {}).get(entry.proposal_id, [])
-        genuine = [
-            vote
-            for vote in votes
-            if vote.voter in item.tally.voters and item.votes.get((Address(vote.voter), vote.choice)) == vote
-        ]
+        genuine = [vote for vote in votes if vote.voter in item.tally.voters and self._is_genuine(item, vote)]
         voted = sorted(genuine, key=lambda v: v.voter)
         certificate = Certificate.collect(item.proposal_id, voted, item.tally.n, share=item.tally.share)
         return certificate is not None and certificate.hash == entry.certificate_hash
+
+    def _is_genuine(self, item: Item, vote: SignedVote) -> bool:
+        encoded = vote.encode()
+        if encoded not in self._genuine:
+            self._genuine[encoded] = self._governance.is_genuine(item, vote)
+        return self._genuine[encoded]
 
     def forget(self, candidate_id: CandidateId) -> None:
         """The round does not hold it: drop what was found out about it."""

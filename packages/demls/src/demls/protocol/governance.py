@@ -347,6 +347,13 @@ class Governance:
         self.refresh(item, step)
         return item
 
+    def is_genuine(self, item: Item, vote: SignedVote) -> bool:
+        """Has its voter signed it? It may have signed the same choice twice, at two times."""
+        if item.votes.get((Address(vote.voter), vote.choice)) == vote:
+            return True
+        key = self.electorates.leaf_key_of(vote.voter, item.proposal.epoch)
+        return key is not None and self._scheme.verify(key, vote.content, vote.signature)
+
     def _keep_early(self, vote: SignedVote, step: Step) -> None:
         """Votes may overtake their proposal: keep a few of each current member, proven to be its own."""
         seat = self._roster.seat(vote.voter)
@@ -500,6 +507,8 @@ class Governance:
             return "The member has left and come back since; propose it anew."
         if kind == "add" and seat is not None:
             return "This person is a member already."
+        if kind == "add" and self._was_in_since(item.subject, item.proposal.epoch):
+            return "This person has been in and has gone since; invite it anew."
         owner = self._roster.seat(item.proposal.owner)
         if owner is None or owner.since > item.proposal.epoch:
             return "Who proposed it is no longer in the group."
@@ -508,6 +517,11 @@ class Governance:
             if sponsor is None or sponsor.since > item.proposal.epoch:
                 return "Who made the invite link is no longer in the group."
         return self._obstacle(item)
+
+    def _was_in_since(self, subject: Address, epoch: int) -> bool:
+        """Was it a member in a recent epoch after ``epoch``? The electorates of those are everybody's."""
+        later = (self.electorates.get(recent) for recent in self.recent_epochs() if recent > epoch)
+        return any(electorate is not None and subject in electorate.seats for electorate in later)
 
     def _withdraw(self, item: Item, reason: str, step: Step) -> None:
         self._end(item, ProposalStatus.WITHDRAWN, reason, step)
