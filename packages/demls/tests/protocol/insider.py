@@ -136,7 +136,7 @@ class Insider:
             "view": 0,
             "member": self.address,
             "asked": asked,
-            "proposals": tuple(ProposalState(proposal_id, b"\xff") for proposal_id in proposals),
+            "proposals": tuple(ProposalState(proposal_id, b"\xff", b"\xff") for proposal_id in proposals),
             "candidates": (),
             "acked": b"",
             "locked": b"",

@@ -12,15 +12,14 @@ from demls.protocol import policy as bounds
 from demls.protocol.candidates import Candidates
 from demls.protocol.chat import Chat
 from demls.protocol.commit_round import Round
-from demls.protocol.events import MessagesMissing
 from demls.protocol.governance import Governance
-from demls.protocol.presence import Presence
 from demls.protocol.records import Ledger
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
 from demls.protocol.succession import Carried
 from demls.protocol.validation import Verdict
 from demls.simulation.faults import Faults
+from demls.simulation.people import ACTS
 from demls.simulation.run import Outcome, simulate
 from demls.wire.ids import Address
 from demls.wire.messages import Succession
@@ -89,21 +88,11 @@ def test_an_election_that_nobody_voted_for_is_noticed(monkeypatch: pytest.Monkey
     assert first_broken(range(1, 6), members=4).promise == "P2"
 
 
-def test_a_node_that_votes_a_speaker_dormant_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Presence, "note", lambda *_: None)
-    monkeypatch.setattr("demls.simulation.scenario._DOZING", 1.0)
-    assert first_broken(range(1, 9), "dormant, having read it", members=5).promise == "P2"
-
-
 def test_a_gap_that_is_not_named_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    tick = Chat.tick
-
-    def say_nothing(self: Chat, step: Step) -> None:
-        tick(self, step)
-        step.events[:] = [event for event in step.events if not isinstance(event, MessagesMissing)]
-
-    monkeypatch.setattr(Chat, "tick", say_nothing)
-    assert first_broken(range(1, 20), "does not know", members=4).promise == "P4"
+    talkative = tuple(replace(act, weight=lambda *_: 20.0) if act.name == "talk" else act for act in ACTS)
+    monkeypatch.setattr("demls.simulation.people.ACTS", talkative)
+    monkeypatch.setattr("demls.protocol.chat._tell_missing", lambda *_: None)
+    assert first_broken(range(1, 14), "does not know", members=3).promise == "P4"
 
 
 def test_a_statement_that_is_not_durable_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

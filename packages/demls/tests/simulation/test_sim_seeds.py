@@ -14,7 +14,7 @@ from demls.simulation.run import Outcome, engine_for, simulate
 from demls.simulation.scenario import MEMBERS_MAX, MEMBERS_MIN, Scenario
 from demls.simulation.seeds import NAMED, NamedSeed
 
-REGRESSION = sorted({*range(1000, 1033)}.difference((1019, 1023, 1027), (named.seed for named in NAMED)))
+REGRESSION = sorted({*range(1000, 1022)}.difference(named.seed for named in NAMED))
 
 
 def run_named(named: NamedSeed) -> Outcome:
@@ -23,7 +23,7 @@ def run_named(named: NamedSeed) -> Outcome:
 
 @pytest.mark.parametrize("seed", REGRESSION)
 def test_the_promises_are_kept(seed: int) -> None:
-    outcome = simulate(seed, members=2 + seed % 4, engine="model")
+    outcome = simulate(seed, members=2 + seed % 2, engine="model")
     assert (outcome.promise, outcome.detail) == ("", "")
     assert outcome.counts["epochs"] > 0
 

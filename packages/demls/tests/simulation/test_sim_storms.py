@@ -15,6 +15,7 @@ BREAKS = {
     "the second phase": (11, "P1"),
     "the override": (11, "P3"),
     "canonical content": (4, "P7"),
+    "members as leaders": (4, "P3"),
     "durable statements": (61, "P5"),
 }
 """The first seed that breaks a promise without the rule. The others are broken by the tales alone."""

@@ -246,7 +246,7 @@ OUT_OF_BOUNDS = {
         0,
         b"m" * 20,
         b"a" * 20,
-        (messages.ProposalState(b"p" * 32, b""),) * 513,
+        (messages.ProposalState(b"p" * 32, b"", b""),) * 513,
         (),
         b"",
         b"",

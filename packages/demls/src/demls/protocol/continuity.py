@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from demls_consensus import Choice
+
 from demls.protocol import policy as bounds
 from demls.protocol.commit_round import Round
-from demls.protocol.governance import Governance
+from demls.protocol.governance import Governance, Item
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.wire.ids import Address, Epoch, Head, Instant, ProposalId
@@ -103,7 +105,8 @@ def make_digest(
 ) -> Digest:
     """What the own member holds of the open work of this state."""
     proposals = tuple(
-        ProposalState(item.proposal_id, roster.bitmap(voter for voter, _ in item.votes)) for item in governance.alive()
+        ProposalState(item.proposal_id, _voted(item, Choice.YES, roster), _voted(item, Choice.NO, roster))
+        for item in governance.alive()
     )[:STATED_PROPOSALS_MAX]
     unsigned = Digest(
         current.epoch,
@@ -135,14 +138,14 @@ def make_digest(
 def answer_digest(wanted: Digest, *, current: Round, governance: Governance, roster: Roster) -> list[Payload]:
     """What the asking member lacks and the own member has, bounded."""
     answer: list[Payload] = []
-    held = {ProposalId(state.proposal_id): roster.marked(state.voted) for state in wanted.proposals}
+    held = {ProposalId(state.proposal_id): _held(state, roster) for state in wanted.proposals}
     for item in governance.items.values():
         if item.is_closed and item.proposal_id not in held:
             continue
         if item.proposal_id not in held:
             answer.append(item.proposal)
         known = held.get(item.proposal_id, frozenset())
-        answer.extend(Vote(vote.encode()) for (voter, _), vote in item.votes.items() if voter not in known)
+        answer.extend(Vote(vote.encode()) for place, vote in item.votes.items() if place not in known)
     newest_first = sorted(current.offers.values(), key=lambda offer: -offer.view)
     answer.extend(offer for offer in newest_first if offer.candidate.id not in wanted.candidates)
     for kind, bitmap in ((StatementKind.ACK, wanted.acked), (StatementKind.LOCK, wanted.locked)):
@@ -156,11 +159,21 @@ def lacks(wanted: Digest, *, governance: Governance, roster: Roster, current: Ro
     """Does the sender of a digest hold something that is missing here?"""
     for state in wanted.proposals:
         item = governance.items.get(ProposalId(state.proposal_id))
-        if item is None or roster.marked(state.voted) - {voter for voter, _ in item.votes}:
+        if item is None or _held(state, roster).difference(item.votes):
             return True
     acked, locked = (current.statements(kind, wanted.view) for kind in (StatementKind.ACK, StatementKind.LOCK))
     unknown = roster.marked(wanted.acked).difference(acked) or roster.marked(wanted.locked).difference(locked)
     return bool(unknown) or any(candidate not in current.candidates for candidate in wanted.candidates)
+
+
+def _voted(item: Item, choice: Choice, roster: Roster) -> bytes:
+    return roster.bitmap(voter for voter, said in item.votes if said is choice)
+
+
+def _held(state: ProposalState, roster: Roster) -> frozenset[tuple[Address, Choice]]:
+    """The votes that the sender of a digest holds."""
+    yes = {(voter, Choice.YES) for voter in roster.marked(state.yes)}
+    return frozenset(yes | {(voter, Choice.NO) for voter in roster.marked(state.no)})
 
 
 def _missing(statements: dict[Address, RoundStatement], known: Iterable[Address]) -> list[RoundStatement]:

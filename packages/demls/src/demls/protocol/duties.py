@@ -46,7 +46,7 @@ class Duties:
 
     def act(self, step: Step) -> None:
         """Everything that is due now. O(1) while nothing is."""
-        self._unvoted |= self._state.governance.take_fresh()
+        self._notice_fresh(step)
         self._retry_elections(step)
         self._open_requests(step)
         self._open_election(step)
@@ -54,13 +54,23 @@ class Duties:
             self._open_dormant(step)
         self._open_awake(step)
         self._say_here(step)
-        self._unvoted |= self._state.governance.take_fresh()
+        self._notice_fresh(step)
         for proposal_id in sorted(self._unvoted):
             self._vote(proposal_id, step)
         self._gossip(step)
         if self._return_at is not None and step.now >= self._return_at:
             self._return_at = None
             self._come_back(step)
+
+    def _notice_fresh(self, step: Step) -> None:
+        """Proposals that have come in, whichever way."""
+        state = self._state
+        fresh = state.governance.take_fresh()
+        self._unvoted |= fresh
+        for proposal_id in sorted(fresh):
+            item = state.governance.items.get(proposal_id)
+            if item is not None and isinstance(item.change, Invite):
+                state.requests.proposed(item.change, step.now)
 
     def caught_up(self, now: Instant) -> None:
         """A commit that others had settled was merged: there may be more, so ask once more in a moment."""

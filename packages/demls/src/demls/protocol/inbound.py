@@ -21,7 +21,6 @@ from demls.protocol.step import Step
 from demls.wire.ids import Address, Duration, Epoch, Instant, Topic
 from demls.wire.messages import (
     Digest,
-    Invite,
     JoinAnswer,
     JoinRequest,
     Offer,
@@ -72,8 +71,7 @@ class Inbound:
             return
         match message:
             case Proposal():
-                if state.governance.receive_proposal(message, step) is not None:
-                    self._note_request(message, step)
+                state.governance.receive_proposal(message, step)
             case Vote():
                 item = state.governance.receive_vote(message, step)
                 if item is not None:
@@ -95,11 +93,6 @@ class Inbound:
                 state.successors.receive(message, state.known_key, state.own, step)
             case _:
                 step.refuse(Reason.INVALID, "a message that does not belong on the group's channel")
-
-    def _note_request(self, proposal: Proposal, step: Step) -> None:
-        change = proposal.change.payload
-        if isinstance(change, Invite):
-            self._state.requests.proposed(change, step.now)
 
     def _receive_statement(self, statement: RoundStatement, step: Step) -> None:
         state = self._state

@@ -171,12 +171,14 @@ class Requests:
     def proposed(self, invite: Invite, now: Instant) -> None:
         """A proposal for this key package is (or was) there: nobody opens another, whenever the request comes.
 
-        What came without a token is remembered as used up too, so that joiners do not bring it up again.
+        Its token is used up by that, also for those who never saw the request and for joiners; what came without a
+        token is remembered by its own name.
         """
         request_id = digest(b"demls request 1", invite.key_package_bytes)
-        if not invite.token:
-            key = request_id[:TOKEN_BYTES]
-            self._used[key] = (request_id, _NOBODY, now + bounds.INVITE_LIFETIME_MAX)
+        key = invite.token or request_id[:TOKEN_BYTES]
+        if key not in self._used:
+            issuer = invite.sponsor if invite.token else _NOBODY
+            self._used[key] = (request_id, issuer or _NOBODY, now + bounds.INVITE_LIFETIME_MAX)
             self._ledger.put(b"token/" + key, self._used[key])
         self.drop(request_id)
         self._proposed[request_id] = now

@@ -97,8 +97,6 @@ def open_proposal(change: Change, state: GroupState, step: Step) -> Item | None:
     item = state.governance.receive_proposal(proposal, step)
     if item is not None:
         step.say(proposal)
-        if isinstance(change, Invite):
-            state.requests.proposed(change, step.now)
     return item
 
 

@@ -89,11 +89,13 @@ def _settle_on_acks(self: Round, step: Step) -> bool:
 
 def _is_certified_by_acks(settled: SettledCommit, **how: Any) -> bool:
     """As the rule says, of acks."""
-    with patch.object(continuity, "StatementKind", _ONLY_ACKS):
+    with patch.object(continuity, "StatementKind", _AcksOnly):
         return continuity.is_certified(settled, **how)
 
 
-class _ONLY_ACKS:  # noqa: N801 - stands for an enumeration
+class _AcksOnly:
+    """Stands for the kinds of statements."""
+
     LOCK = StatementKind.ACK
 
 

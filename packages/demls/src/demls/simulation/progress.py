@@ -69,7 +69,7 @@ class Progress(Watcher):
         bad = len(newest.counted) - len(self._owed(newest))
         now = max((node.state.round.at.view for node in self._here(newest) if node.state is not None), default=0)
         views = [*range(now, now + bad + 2), *range(bad + 1)]
-        lengths = (2 * base * min(10 + 4 * view, 60) // 10 + repair for view in views)
+        lengths = [int(2 * base * min(10 + 4 * view, 60) // 10 + repair) for view in views]
         return sum(lengths) + 2 * policy.batch_window + bounds.PATIENCE_VIEWS * base
 
     def heal(self) -> None:

@@ -538,19 +538,22 @@ class ProposalState(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PROPOSAL_ID_FIELD_NUMBER: _builtins.int
-    VOTED_FIELD_NUMBER: _builtins.int
+    YES_FIELD_NUMBER: _builtins.int
+    NO_FIELD_NUMBER: _builtins.int
     proposal_id: _builtins.bytes
-    voted: _builtins.bytes
-    """bitmap over the roster in its order: whose vote is held"""
+    yes: _builtins.bytes
+    """bitmaps over the roster in its order: whose yes is held, whose no"""
+    no: _builtins.bytes
     def __init__(
         self,
         *,
         proposal_id: _builtins.bytes = ...,
-        voted: _builtins.bytes = ...,
+        yes: _builtins.bytes = ...,
+        no: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["proposal_id", b"proposal_id", "voted", b"voted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["no", b"no", "proposal_id", b"proposal_id", "yes", b"yes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -308,8 +308,11 @@ class SettledCommit:
 
 @dataclass(frozen=True, slots=True)
 class ProposalState:
+    """Whose votes on a proposal are held, as bitmaps over the roster: who signed both counts twice."""
+
     proposal_id: Digest32
-    voted: Bitmap
+    yes: Bitmap
+    no: Bitmap
 
 
 @dataclass(frozen=True, slots=True)
