@@ -20,7 +20,7 @@ from demls.protocol.step import Step
 from demls.protocol.views import ProposalStatus
 from demls.protocol.wishes import cast_vote, check_change, open_proposal
 from demls.wire.ids import Address, Duration, Instant, ProposalId
-from demls.wire.messages import Awake, Dormant, Invite, StewardElection
+from demls.wire.messages import Awake, Dormant, Emergency, Invite, Remove, Settings, StewardElection, Violation
 
 AWAKE_AGAIN = Duration(10 * bounds.MINUTE)
 """So long after a vote on counting a member again has failed, it is opened once more."""
@@ -38,6 +38,7 @@ class Duties:
         self._gossip_at: Instant | None = None
         self._pace = Duration(0)
         self._held = self._seen = 0
+        self._accused: dict[Address, Instant] = {}
         self._answered: set[ProposalId] = set()
 
     # --- All of them --------------------------------------------------------------------------------------------
@@ -45,12 +46,15 @@ class Duties:
     def act(self, step: Step) -> None:
         """Everything that is due now. O(1) while nothing is."""
         self._unvoted |= self._state.governance.take_fresh()
-        self._retry_elections(step)
-        self._open_requests(step)
-        self._open_election(step)
-        if self._look_at is not None and step.now >= self._look_at:
-            self._open_dormant(step)
-        self._open_awake(step)
+        self._retry_held(step)
+        self._open_emergencies(step)
+        self._thaw(step)
+        if not self._state.emergencies.is_frozen(step.now):
+            self._open_requests(step)
+            self._open_election(step)
+            if self._look_at is not None and step.now >= self._look_at:
+                self._open_dormant(step)
+            self._open_awake(step)
         self._say_here(step)
         self._unvoted |= self._state.governance.take_fresh()
         for proposal_id in sorted(self._unvoted):
@@ -62,7 +66,7 @@ class Duties:
         state = self._state
         after = state.charter.policy.dormant_after
         times = [state.requests.deadline(), self._election_at(), self._gossip_at, self._awake_at()]
-        times.append(state.presence.must_speak_at(state.own, after))
+        times += [state.presence.must_speak_at(state.own, after), self._emergency_at()]
         for proposal_id in self._unvoted:
             item = state.governance.items.get(proposal_id)
             if item is not None and isinstance(item.change, StewardElection):
@@ -120,14 +124,54 @@ class Duties:
         if election is not None and state.governance.has_room(state.own):
             open_proposal(election, state, step)
 
-    def _retry_elections(self, step: Step) -> None:
-        """Elections that could not be judged may be, now that more is known."""
+    def _retry_held(self, step: Step) -> None:
+        """Elections and emergencies that could not be judged may be, now that more is known."""
         state = self._state
         known = state.governance.changes
-        if state.elections.held and known != self._held:
+        if known != self._held:
             self._held = known
-            for proposal in state.elections.release():
+            for proposal in (*state.elections.release(), *state.emergencies.release_unconfirmed()):
                 state.governance.receive_proposal(proposal, step)
+
+    # --- Emergencies --------------------------------------------------------------------------------------------
+
+    def _open_emergencies(self, step: Step) -> None:
+        """A member has fallen to the threshold, and that can be proven: accuse it, in turn."""
+        state = self._state
+        scoring = state.charter.policy.scoring
+        cases = dict(state.emergencies.accused(state.state, state.own, scoring))
+        self._accused = {member: self._accused.get(member, step.now) for member in cases}
+        for member, proofs in cases.items():
+            at = self._turn(self._accused[member])
+            if at is None or step.now < at or self._is_accused(member):
+                continue
+            if state.governance.has_room(state.own):
+                open_proposal(Emergency(Violation.SCORE_BELOW_THRESHOLD, member, proofs, ()), state, step)
+
+    def _is_accused(self, member: Address) -> bool:
+        """Is it being decided, or was it decided on this membership of it, whether the member goes?"""
+        seat = self._state.roster.seat(member)
+        return seat is None or any(
+            isinstance(item.change, Emergency)
+            and item.effect == ("remove", bytes(member))
+            and item.proposal.epoch >= seat.since
+            for item in self._state.governance.items.values()
+        )
+
+    def _emergency_at(self) -> Instant | None:
+        times = [self._turn(since) for member, since in self._accused.items() if not self._is_accused(member)]
+        return min((time for time in times if time is not None), default=None)
+
+    def _thaw(self, step: Step) -> None:
+        """Open what has waited for an emergency."""
+        state = self._state
+        for proposal in state.emergencies.refresh(step):
+            item = state.governance.receive_proposal(proposal, step)
+            if item is not None and proposal.owner == state.own:
+                step.say(proposal)
+                is_wish = isinstance(item.change, Invite | Remove | Settings)
+                if is_wish and item.status is ProposalStatus.OPEN and state.own in item.tally.voters:
+                    cast_vote(item, True, state, step)
 
     # --- Dormancy -----------------------------------------------------------------------------------------------
 

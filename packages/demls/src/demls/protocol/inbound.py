@@ -71,7 +71,7 @@ class Inbound:
             return
         match message:
             case Proposal():
-                if state.governance.receive_proposal(message, step) is not None:
+                if state.receive_proposal(message, step) is not None:
                     self._note_request(message, step)
             case Vote():
                 item = state.governance.receive_vote(message, step)
