@@ -71,7 +71,7 @@ class Duties:
             item = state.governance.items.get(proposal_id)
             if item is not None and isinstance(item.change, StewardElection):
                 times.append(state.elections.opinion_at(item))
-            if item is not None and isinstance(item.change, Dormant):
+            if item is not None and isinstance(item.change, Dormant | Emergency):
                 times.append(_grace_end(item))
         if self._look_at is None and after:
             self._look_at = Instant(now + after // bounds.HEARD_GRAIN)
@@ -127,11 +127,11 @@ class Duties:
     def _retry_held(self, step: Step) -> None:
         """Elections and emergencies that could not be judged may be, now that more is known."""
         state = self._state
-        known = state.governance.changes
+        known = state.governance.changes + state.court.changes
         if known != self._held:
             self._held = known
             for proposal in (*state.elections.release(), *state.emergencies.release_unconfirmed()):
-                state.governance.receive_proposal(proposal, step)
+                state.receive_proposal(proposal, step)
 
     # --- Emergencies --------------------------------------------------------------------------------------------
 
@@ -143,30 +143,23 @@ class Duties:
         self._accused = {member: self._accused.get(member, step.now) for member in cases}
         for member, proofs in cases.items():
             at = self._turn(self._accused[member])
-            if at is None or step.now < at or self._is_accused(member):
+            if at is None or step.now < at or state.emergencies.is_accused(member):
                 continue
             if state.governance.has_room(state.own):
                 open_proposal(Emergency(Violation.SCORE_BELOW_THRESHOLD, member, proofs, ()), state, step)
 
-    def _is_accused(self, member: Address) -> bool:
-        """Is it being decided, or was it decided on this membership of it, whether the member goes?"""
-        seat = self._state.roster.seat(member)
-        return seat is None or any(
-            isinstance(item.change, Emergency)
-            and item.effect == ("remove", bytes(member))
-            and item.proposal.epoch >= seat.since
-            for item in self._state.governance.items.values()
-        )
-
     def _emergency_at(self) -> Instant | None:
-        times = [self._turn(since) for member, since in self._accused.items() if not self._is_accused(member)]
+        is_accused = self._state.emergencies.is_accused
+        times = [self._turn(since) for member, since in self._accused.items() if not is_accused(member)]
         return min((time for time in times if time is not None), default=None)
 
     def _thaw(self, step: Step) -> None:
         """Open what has waited for an emergency."""
         state = self._state
         for proposal in state.emergencies.refresh(step):
-            item = state.governance.receive_proposal(proposal, step)
+            item = state.receive_proposal(proposal, step)
+            if item is not None and isinstance(item.change, Invite):
+                state.requests.proposed(item.change.key_package_bytes, step.now)
             if item is not None and proposal.owner == state.own:
                 step.say(proposal)
                 is_wish = isinstance(item.change, Invite | Remove | Settings)
@@ -239,7 +232,7 @@ class Duties:
         if opinion is not None:
             self._unvoted.discard(proposal_id)
             cast_vote(item, opinion, state, step)
-        elif not isinstance(item.change, StewardElection | Dormant | Awake):
+        elif not isinstance(item.change, StewardElection | Dormant | Awake | Emergency):
             self._unvoted.discard(proposal_id)
 
     def _opinion(self, item: Item, now: Instant) -> bool | None:
@@ -253,6 +246,11 @@ class Duties:
                 return None if opinion and now < _grace_end(item) else opinion
             case Awake(member_id=member):
                 return True if member in state.presence.returned or member == state.own else None
+            case Emergency() as emergency:
+                is_mine = emergency.target_member_id == state.own
+                if is_mine or now < _grace_end(item):
+                    return None
+                return state.emergencies.is_confirmed(emergency) or None
             case Invite():
                 founders = {founder for before in state.charter.predecessor for founder in before.founders}
                 is_agreed = item.subject in founders and item.subject not in state.former_names
@@ -285,5 +283,8 @@ class Duties:
 
 
 def _grace_end(item: Item) -> Instant:
-    """So long a member that is called dormant has to say that it is there, before nodes vote YES."""
+    """So long a member that is called dormant has to say that it is there, before nodes vote YES.
+
+    And so long people have to vote themselves, before their nodes vote YES on an emergency that they have confirmed.
+    """
     return Instant(item.first_seen + item.proposal.duration // 2)

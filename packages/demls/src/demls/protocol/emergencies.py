@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from demls.protocol import policy as bounds
 from demls.protocol.events import Faulted, Frozen, Misbehaved, ProposalDecided, Reason, Unproven
-from demls.protocol.evidence import Court, Standing, proof_id, violation_of, weight
+from demls.protocol.evidence import Court, Standing, epoch_of, proof_id, violation_of, weight
 from demls.protocol.governance import Governance, Item
 from demls.protocol.records import Ledger
 from demls.protocol.scores import Cause, Scores
@@ -31,6 +31,7 @@ from demls.wire.messages import (
     StatementKind,
     Violation,
     decode_message,
+    digest,
     encode_message,
 )
 
@@ -68,6 +69,10 @@ class Emergencies:
         self._began_at = Instant(ledger.find(b"freeze/began", int) or 0)
         self._owes_commit = bool(ledger.find(b"freeze/owes", bool))
         self._is_on = bool(ledger.find(b"freeze/on", bool))
+        self._tried: dict[Address, list[bytes]] = {
+            Address(key): acts for key, acts in ledger.under(b"tried/", list[bytes])
+        }
+        """Acts about which the members have decided whether their author goes."""
 
     # --- Proofs -------------------------------------------------------------------------------------------------
 
@@ -79,7 +84,7 @@ class Emergencies:
                 case Faulted(member=member, proof=proof):
                     offer = proof.payload
                     assert isinstance(offer, FaultyOffer)
-                    self._court.judged(CandidateId(offer.candidate), offer.check)
+                    self._court.judged(offer.head, CandidateId(offer.candidate), offer.check)
                     self._convict(member, violation_of(offer.check), proof, epoch, scoring, step)
                 case Misbehaved(member=member, proof=proof):
                     self._convict(member, Violation.EQUIVOCATION, proof, epoch, scoring, step)
@@ -105,8 +110,14 @@ class Emergencies:
         self._scores.apply(member, CAUSES[violation], key, epoch, scoring, step)
 
     def case_against(self, member: Address, scoring: Scoring) -> tuple[Proof, ...]:
-        """Proofs that together take a newcomer's score to the threshold; empty if those kept do not."""
-        proofs = tuple(self._against.get(member, {}).values())[-PROOFS_MAX:]
+        """Proofs that together take a newcomer's score to the threshold, one of them of an act not yet decided on.
+
+        Empty if those kept do not.
+        """
+        kept = self._against.get(member, {})
+        if not kept.keys() - set(self._tried.get(member, ())):
+            return ()
+        proofs = tuple(kept.values())
         return proofs if self._sum(member, proofs, scoring) >= scoring.start - scoring.threshold else ()
 
     def _sum(self, target: Address, proofs: Iterable[Proof], scoring: Scoring) -> int:
@@ -128,20 +139,26 @@ class Emergencies:
             return Reason.INVALID, "an emergency of no known kind"
         if violation is Violation.CENSORSHIP_INACTIVITY:
             return Reason.INVALID, "silence cannot be proven: it costs turns, never membership"
+        if violation is not Violation.SCORE_BELOW_THRESHOLD and self._is_noted(emergency):
+            return Reason.STALE, "an emergency about what is being decided, or was decided"
         if violation is Violation.DEADLOCK:
             return self._deadlock_fault(emergency, state)
         target = Address(emergency.target_member_id)
         if not target or emergency.stuck or not emergency.proofs:
             return Reason.INVALID, "an emergency without a target or a proof"
         findings = [self._court.find(proof) for proof in emergency.proofs]
-        if any(finding.standing is Standing.FALSE for finding in findings):
+        is_later = any(epoch_of(proof) > proposal.epoch for proof in emergency.proofs)
+        if is_later or any(finding.standing is Standing.FALSE for finding in findings):
             return Reason.FORGED, UNPROVEN
-        if any(finding.standing is Standing.UNKNOWN for finding in findings):
+        is_unknown = any(finding.standing is Standing.UNKNOWN for finding in findings)
+        if is_unknown and self._governance.early_yes(proposal.id) >= state.roster.q:
+            return None  # so many have confirmed it that some of them are honest
+        if is_unknown:
             self._unconfirmed.setdefault(Address(proposal.owner), {})[proposal.id] = proposal
             while len(self._unconfirmed[Address(proposal.owner)]) > bounds.ELECTIONS_HELD_PER_MEMBER:
                 held = self._unconfirmed[Address(proposal.owner)]
                 del held[next(iter(held))]
-            return Reason.STALE, "an emergency about a candidate that was not judged here"
+            return Reason.STALE, "an emergency that cannot be judged here yet"
         if any(finding.member != target for finding in findings):
             return Reason.FORGED, UNPROVEN
         if violation is Violation.SCORE_BELOW_THRESHOLD:
@@ -153,10 +170,29 @@ class Emergencies:
             return Reason.FORGED, UNPROVEN
         return None
 
+    def is_confirmed(self, emergency: Emergency) -> bool:
+        """Has the own node seen for itself that all its proofs hold? Those of a deadlock were checked on receipt."""
+        return all(self._court.find(proof).standing is Standing.PROVEN for proof in emergency.proofs)
+
+    def _is_noted(self, emergency: Emergency) -> bool:
+        """Is there one of the same kind against the same member that is open, or was decided YES on the same acts?"""
+        about = emergency.violation_type, emergency.target_member_id
+        for item in self._governance.items.values():
+            known = item.change
+            if not isinstance(known, Emergency) or (known.violation_type, known.target_member_id) != about:
+                continue
+            is_open = item.status is ProposalStatus.OPEN
+            if is_open or (item.status is ProposalStatus.NOTED and _acts_of(emergency) <= _acts_of(known)):
+                return True
+        return False
+
     def _deadlock_fault(self, emergency: Emergency, state: State) -> tuple[Reason, str] | None:
         """A deadlock is proven by a quorum of nil acks of one view past the last steward."""
         members: set[bytes] = set()
         stewards = len(state.stewards.rotated(state.epoch, state.roster))
+        places = {(ack.epoch, ack.head) for ack in emergency.stuck}
+        if len(places) == 1 and places != {(state.epoch, state.head)}:
+            return Reason.STALE, "a deadlock of another state than the present one"
         for ack in emergency.stuck:
             about = (ack.epoch, ack.head, ack.view, ack.candidate, ack.kind)
             first = emergency.stuck[0].view
@@ -181,18 +217,45 @@ class Emergencies:
         """An emergency was decided: NO costs whoever opened it, YES of a single violation is noted."""
         owner = Address(item.proposal.owner)
         if not approved:
-            self._scores.apply(owner, Cause.REJECTED, item.proposal_id, epoch, scoring, step)
+            if item.tally.verdict(
+                deadline_passed=False
+            ).is_no:  # by votes; that others could not confirm it is no fault
+                self._scores.apply(owner, Cause.REJECTED, item.proposal_id, epoch, scoring, step)
+            self._note_tried(item)
             return
         emergency = item.change
         assert isinstance(emergency, Emergency)
         if emergency.violation_type == Violation.SCORE_BELOW_THRESHOLD:
             return  # the chain says so, once it is committed
-        self._scores.apply(owner, Cause.UPHELD, item.proposal_id, epoch, scoring, step)
+        act = digest(b"demls upheld 1", *sorted(_acts_of(emergency)))
+        self._scores.apply(owner, Cause.UPHELD, act, epoch, scoring, step)  # an act is rewarded once, as it costs once
         for proof in emergency.proofs:
             finding = self._court.find(proof)
             if finding.member is not None:
                 self._convict(finding.member, finding.violation, proof, epoch, scoring, step)
-        self._governance.note(item, step)
+
+    def _note_tried(self, item: Item) -> None:
+        """The members have decided on these acts; nodes do not open that question again."""
+        emergency = item.change
+        assert isinstance(emergency, Emergency)
+        if emergency.violation_type != Violation.SCORE_BELOW_THRESHOLD:
+            return
+        target = Address(emergency.target_member_id)
+        known = self._tried.get(target, [])
+        tried = [*known, *sorted(_acts_of(emergency) - set(known))][-bounds.ACTS_TRIED_KEPT :]
+        self._tried[target] = tried
+        self._ledger.put(b"tried/" + target, tried)
+
+    def is_accused(self, member: Address) -> bool:
+        """Is it being decided, or about to be, whether this member goes?"""
+        held = (*self._waiting.values(), *(p for kept in self._unconfirmed.values() for p in kept.values()))
+        changes = [proposal.change.payload for proposal in held]
+        changes += [item.change for item in self._governance.in_flight()]
+        return any(
+            isinstance(change, Emergency)
+            and (change.violation_type, change.target_member_id) == (Violation.SCORE_BELOW_THRESHOLD, member)
+            for change in changes
+        )
 
     def accused(self, state: State, own: Address, scoring: Scoring) -> list[tuple[Address, tuple[Proof, ...]]]:
         """Members at the threshold whom the own node can prove to belong there."""
@@ -251,9 +314,12 @@ class Emergencies:
             self._ledger.delete(b"frozen/" + proposal.id)
         return free
 
-    def settled(self) -> None:
-        """A commit was settled: held work has had its round."""
+    def settled(self, carried: Iterable[ProposalId]) -> None:
+        """A commit with these entries was settled: held work has had its round."""
         self._owe(False)
+        for item in filter(None, map(self._governance.items.get, carried)):
+            if isinstance(item.change, Emergency):
+                self._note_tried(item)
 
     def _owe(self, owes: bool) -> None:
         self._owes_commit = owes
@@ -265,6 +331,11 @@ class Emergencies:
     def waiting(self) -> tuple[Proposal, ...]:
         """What is held."""
         return tuple(self._waiting.values())
+
+
+def _acts_of(emergency: Emergency) -> set[bytes]:
+    """What it is about: the acts that its proofs show, or the state that is stuck."""
+    return {proof_id(proof) for proof in emergency.proofs} | {ack.head for ack in emergency.stuck}
 
 
 UNPROVEN = "an emergency whose proofs do not prove it"

@@ -34,7 +34,7 @@ from demls.wire.messages import (
 class Standing(Enum):
     PROVEN = "proven"
     UNKNOWN = "unknown"
-    """Not to be told here: the candidate's bytes were never judged by the own node."""
+    """Not to be told here: the own node never judged the candidate, or does not know the keys of that epoch."""
     FALSE = "false"
 
 
@@ -88,6 +88,15 @@ def proof_id(proof: Proof) -> bytes:
             return digest(b"demls act 1", b"offer", candidate, leader)
 
 
+def epoch_of(proof: Proof) -> int:
+    """In which epoch the act is said to have happened."""
+    match proof.payload:
+        case DoubleStatement(first=first):
+            return first.epoch
+        case DoubleVote(epoch=epoch) | FaultyOffer(epoch=epoch):
+            return epoch
+
+
 class Court:
     """Checks the proofs of one group, and remembers which candidates the own node has found faulty."""
 
@@ -97,17 +106,26 @@ class Court:
         engine: Engine,
         group_id: GroupId,
         key_of: Callable[[bytes, int], LeafKey | None],
+        is_known: Callable[[int], bool],
     ) -> None:
+        """``key_of(member, epoch)``: with which key it signed; ``is_known(epoch)``: are that epoch's keys known?"""
         self._ledger = ledger
         self._engine = engine
         self._group_id = group_id
         self._key_of = key_of
-        self._judged: dict[CandidateId, str] = {CandidateId(key): check for key, check in ledger.under(b"judged/", str)}
+        self._is_known = is_known
+        self._judged: dict[bytes, str] = dict(ledger.under(b"judged/", str))
+        self.changes = 0
+        """How often something was judged, to notice that proofs may be confirmed now."""
 
-    def judged(self, candidate: CandidateId, check: str) -> None:
-        """The own node has found this candidate faulty."""
-        self._judged[candidate] = check
-        self._ledger.put(b"judged/" + candidate, check)
+    def judged(self, head: bytes, candidate: CandidateId, check: str) -> None:
+        """The own node has found this candidate faulty in the state ``head``.
+
+        Of that state alone: any candidate is faulty after its epoch, and who offered it in time is not to blame.
+        """
+        self.changes += 1
+        self._judged[head + candidate] = check
+        self._ledger.put(b"judged/" + head + candidate, check)
         while len(self._judged) > bounds.JUDGED_KEPT:
             oldest = next(iter(self._judged))
             del self._judged[oldest]
@@ -123,9 +141,14 @@ class Court:
             case FaultyOffer() as offer:
                 return self._faulty_offer(offer)
 
-    def _is_signed(self, member: bytes, epoch: int, label: str, content: bytes, signature: bytes) -> bool:
+    def _fault_of_signature(
+        self, member: bytes, epoch: int, label: str, content: bytes, signature: bytes
+    ) -> Finding | None:
+        """None if it is the member's. With another key than those known here it may have signed in an unknown epoch."""
         key = self._key_of(member, epoch)
-        return key is not None and self._engine.verify(key, label, content, signature)
+        if key is not None and self._engine.verify(key, label, content, signature):
+            return None
+        return _FALSE if self._is_known(epoch) else _UNKNOWN
 
     def _double_statement(self, double: DoubleStatement) -> Finding:
         first, second = double.first, double.second
@@ -136,8 +159,11 @@ class Court:
             return _FALSE  # repeated, or with other choices: what it is about is one and the same
         for statement in (first, second):
             content = statement.content(self._group_id)
-            if not self._is_signed(statement.member, statement.epoch, ROUND_LABEL, content, statement.signature):
-                return _FALSE
+            wrong = self._fault_of_signature(
+                statement.member, statement.epoch, ROUND_LABEL, content, statement.signature
+            )
+            if wrong is not None:
+                return wrong
         return Finding(Standing.PROVEN, Address(first.member))
 
     def _double_vote(self, votes: DoubleVote) -> Finding:
@@ -148,15 +174,17 @@ class Court:
         if (first.proposal_id, first.voter) != (second.proposal_id, second.voter) or first.choice is second.choice:
             return _FALSE
         for vote in (first, second):
-            if not self._is_signed(vote.voter, votes.epoch, VOTE_LABEL, vote.content, vote.signature):
-                return _FALSE
+            wrong = self._fault_of_signature(vote.voter, votes.epoch, VOTE_LABEL, vote.content, vote.signature)
+            if wrong is not None:
+                return wrong
         return Finding(Standing.PROVEN, Address(first.voter))
 
     def _faulty_offer(self, offer: FaultyOffer) -> Finding:
         content = offer.content(self._group_id)
-        if not self._is_signed(offer.leader, offer.epoch, OFFER_LABEL, content, offer.signature):
-            return _FALSE
-        check = self._judged.get(CandidateId(offer.candidate))
+        wrong = self._fault_of_signature(offer.leader, offer.epoch, OFFER_LABEL, content, offer.signature)
+        if wrong is not None:
+            return wrong
+        check = self._judged.get(offer.head + offer.candidate)
         if check is None:
             return _UNKNOWN
         if check != offer.check:

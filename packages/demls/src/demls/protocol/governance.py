@@ -363,6 +363,11 @@ class Governance:
         if len(kept) >= bounds.EARLY_VOTES_PER_MEMBER_MAX:
             del kept[next(iter(kept))]  # else old votes, said again by others, would keep out the new ones
         kept[ProposalId(vote.proposal_id), vote.choice] = vote
+        self.changes += 1
+
+    def early_yes(self, proposal_id: ProposalId) -> int:
+        """How many members say YES to a proposal that is not known here."""
+        return sum(1 for kept in self._early.values() if (proposal_id, Choice.YES) in kept)
 
     def _record(self, item: Item, vote: SignedVote, step: Step) -> None:
         recorded = item.tally.record(vote.voter, vote.choice)
@@ -394,7 +399,9 @@ class Governance:
         if (status, by_silence) == (item.status, item.by_silence):
             return
         item.status, item.by_silence, item.reason = status, by_silence, reason
-        if approved:
+        if approved and item.effect[0] == "note":
+            item.status, item.ended_at = ProposalStatus.NOTED, step.now
+        elif approved:
             item.approved_since = item.approved_since or step.now
             item.ended_at = None
         else:
@@ -435,10 +442,6 @@ class Governance:
             item.status is ProposalStatus.APPROVED and not isinstance(item.change, Emergency)
             for item in self.items.values()
         )
-
-    def note(self, item: Item, step: Step) -> None:
-        """It was decided YES, and there is nothing to commit."""
-        self._end(item, ProposalStatus.NOTED, item.reason, step)
 
     def is_deciding(self) -> bool:
         """Is anything open?"""

@@ -71,6 +71,8 @@ SUPPORTED_EXTENSIONS = (bounds.POLICY_EXTENSION, BINDING_EXTENSION)
 
 _MLS = b"mls/"
 _WAITING_AFTER_VIEWS = 3
+_LESSONS_MAX = 4
+"""So often what a call has brought to light may bring more to light in the same call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,7 +450,9 @@ class Group:
                 break
         if not state.is_halted and state.round.repeat(step):
             self._asking.ask(step)
-        if self._learn(step):
+        for _ in range(_LESSONS_MAX):
+            if not self._learn(step):
+                break
             self._duties.act(step)
         self._answer_rejected(state, step)
         self._note_waiting(state, step)

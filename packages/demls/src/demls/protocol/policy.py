@@ -67,7 +67,7 @@ QUICK = Policy(
     settings=Rule(30 * SECOND, False),
     reelections_max=2,
     dormant_after=14 * DAY,
-    emergency=Rule(30 * SECOND, True),
+    emergency=Rule(30 * SECOND, False),
     scoring=SCORING,
 )
 """Demos, bots, tests: half a minute, and silence is consent."""
@@ -79,7 +79,7 @@ DAY_POLICY = replace(
     remove=Rule(DAY, False),
     batch_window=5 * SECOND,
     election=Rule(10 * MINUTE, False),
-    emergency=Rule(10 * MINUTE, True),
+    emergency=Rule(10 * MINUTE, False),
     settings=Rule(2 * DAY, False),
 )
 """People: a day, silence is consent to invites, removals need votes."""
@@ -116,7 +116,10 @@ _NO_VOTE = Rule(0, False)
 
 
 def rule_of(policy: Policy, change: Change) -> Rule:
-    """How a kind of change is decided; leaving needs no vote. Nodes vote by themselves on elections and dormancy."""
+    """How a kind of change is decided; leaving needs no vote.
+
+    Nodes vote by themselves on elections and dormancy, and YES on emergencies that they have confirmed.
+    """
     match change:
         case Invite():
             return policy.invite
@@ -252,6 +255,9 @@ GOSSIP_MOST = Duration(10 * MINUTE)
 
 SCORE_HISTORY_KEPT = 32
 SCORES_OF_FORMER_MEMBERS_KEPT = 256
+ACTS_TRIED_KEPT = 32
+"""Acts of one member on which the group has decided, so that the question is not put again."""
+
 JUDGED_KEPT = 256
 """Candidates found faulty that are remembered, to confirm an accusation."""
 

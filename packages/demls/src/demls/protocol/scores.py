@@ -118,16 +118,22 @@ class Scores:
         if points == score.points and cause is Cause.HEALED:
             return
         history = (*score.history, Entry(epoch, cause.value, points - score.points, key))
-        self._keep(member, Score(points, history[-bounds.SCORE_HISTORY_KEPT :]))
+        self._keep(member, Score(points, _trimmed(history)))
         step.tell(ScoreChanged(member, score.points, points, cause.value))
 
     def settle(
-        self, deeds: Iterable[Deed], members: Iterable[Address], epoch: Epoch, scoring: Scoring, step: Step
+        self,
+        deeds: Iterable[Deed],
+        members: frozenset[Address],
+        newcomers: Iterable[Address],
+        epoch: Epoch,
+        scoring: Scoring,
+        step: Step,
     ) -> None:
-        """A commit was settled: what the chain says about the epoch before, and healing. O(n)."""
+        """A commit was settled: what the chain says about the epoch before, and healing of who was there. O(n)."""
         for deed in deeds:
             self.apply(Address(deed.member_id), *_chain_entry(deed), scoring, step)
-        for member in members:
+        for member in members - frozenset(newcomers):
             score = self._known.get(member)
             if score is None or score.points >= scoring.start:
                 continue
@@ -135,7 +141,7 @@ class Scores:
                 continue
             healed = min(scoring.start, score.points + scoring.heal)
             self._keep(member, replace(score, points=healed))
-        self._forget(frozenset(members))
+        self._forget(members)
 
     def _keep(self, member: Address, score: Score) -> None:
         self._known[member] = score
@@ -155,6 +161,14 @@ class Scores:
         """Members at the threshold or below it, worst first."""
         bad = [a for a in members if a in self._known and self._known[a].points <= scoring.threshold]
         return sorted(bad, key=lambda address: (self._known[address].points, address))
+
+
+def _trimmed(history: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """The newest moves, and faults longer than others: as long as a fault is remembered it does not count again."""
+    kept = list(history)
+    while len(kept) > bounds.SCORE_HISTORY_KEPT:
+        del kept[next((place for place, entry in enumerate(kept) if entry.cause not in _FAULTS), 0)]
+    return tuple(kept)
 
 
 def _chain_entry(deed: Deed) -> tuple[Cause, bytes, Epoch]:

@@ -145,7 +145,7 @@ class GroupState:
         )
         self.elections = Elections(self.governance, group_id)
         self.scores = Scores(ledger)
-        self.court = Court(ledger, engine, group_id, self.known_key)
+        self.court = Court(ledger, engine, group_id, self.known_key, self._is_known_epoch)
         self.emergencies = Emergencies(ledger, self.governance, self.scores, self.court, self._is_said)
         self.now = Instant(0)
         """The time of the call that is going on."""
@@ -212,7 +212,8 @@ class GroupState:
         for electorate in (*sync.electorates, sync.electorate):
             self.governance.electorates.add(Electorate.read(electorate))
         step = Step(now, self.channel)
-        self.scores.settle(sync.succession.deeds, self.roster.addresses, self.epoch, self.charter.policy.scoring, step)
+        scoring = self.charter.policy.scoring
+        self.scores.settle(sync.succession.deeds, self.roster.addresses, (), self.epoch, scoring, step)
         self.history.keep(settled)
 
     def resume(self, now: Instant) -> None:
@@ -554,8 +555,8 @@ class GroupState:
         self.governance.settle(entries, roster, self.state.electorate, step)
         self._reopen_requests(step)
         new = [deed for deed in succession.deeds if deed.epoch == left_epoch]
-        self.scores.settle(new, roster.addresses, self.epoch, self.charter.policy.scoring, step)
-        self.emergencies.settled()
+        self.scores.settle(new, roster.addresses, joined, self.epoch, self.charter.policy.scoring, step)
+        self.emergencies.settled(entries)
         self.requests.settle(roster, self.epoch, step.now)
         for member in (*left, *joined):
             self.chat.forget(member, step)
@@ -627,6 +628,9 @@ class GroupState:
         seat = self.roster.seat(member)
         is_known = self.governance.electorates.get(epoch) is not None
         return key if is_known or seat is None else seat.leaf_key
+
+    def _is_known_epoch(self, epoch: int) -> bool:
+        return self.governance.electorates.get(epoch) is not None
 
     def heard(self, member: Address, now: Instant) -> None:
         """A member said something that it has signed."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from demls_consensus import quorum
 
 from demls.protocol.effects import Effects
-from demls.protocol.events import Joined, Misbehaved, ProposalOpened, Settled
+from demls.protocol.events import Faulted, Joined, Misbehaved, ProposalOpened, Settled, Unproven
 from demls.protocol.views import ProposalKind
 from demls.simulation.inside import Machine, Seen, group_of, seen_by
 from demls.simulation.network import Envelope
@@ -20,6 +20,8 @@ from demls.simulation.people import Truth
 from demls.simulation.world import Broken, CrashPoint, Watcher, World
 from demls.wire.ids import Address, Epoch, Instant, ProposalId
 from demls.wire.messages import Payload, RoundStatement, Vote
+
+_REMOVING = (ProposalKind.REMOVE, ProposalKind.LEAVE, ProposalKind.EMERGENCY)
 
 
 class Agreement(Watcher):
@@ -118,7 +120,7 @@ class Consent(Watcher):
         if len(cases) < len(event.carried):
             raise Broken("P2", f"epoch {event.epoch} carries what nobody opened")
         joined = {case.subject for case in cases if case.kind is ProposalKind.INVITE}
-        left = {case.subject for case in cases if case.kind in (ProposalKind.REMOVE, ProposalKind.LEAVE)}
+        left = {case.subject for case in cases if case.kind in _REMOVING}
         if (set(event.joined), set(event.left)) != (joined, left):
             raise Broken("P2", f"epoch {event.epoch} admits or removes others than it says")
         for proposal_id, case in zip(event.carried, cases, strict=True):
@@ -183,8 +185,8 @@ class Durable(Watcher):
         if node.name in self._restarted:
             self._check_restart(node, self._restarted.pop(node.name))
         for event in effects.events:
-            if isinstance(event, Misbehaved) and not self.world.node_of(event.member).is_adversary:
-                raise Broken("P7", f"{node.name} accuses {self.world.name_of(event.member)}: {event.what}")
+            if isinstance(event, Misbehaved | Faulted | Unproven) and not self.world.node_of(event.member).is_adversary:
+                raise Broken("P7", f"{node.name} accuses {self.world.name_of(event.member)}: {event}")
 
     def killed(self, node: Node, machine: Machine, point: CrashPoint | None) -> None:
         if point is not CrashPoint.BEFORE and not node.is_adversary:
