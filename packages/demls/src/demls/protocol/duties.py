@@ -49,7 +49,7 @@ class Duties:
         self._retry_held(step)
         self._open_emergencies(step)
         self._thaw(step)
-        if not self._state.emergencies.is_frozen(step.now):
+        if not self._state.emergencies.is_frozen(step.now) and step.now >= self._thawed_at(step.now):
             self._open_requests(step)
             self._open_election(step)
             if self._look_at is not None and step.now >= self._look_at:
@@ -66,7 +66,7 @@ class Duties:
         state = self._state
         after = state.charter.policy.dormant_after
         times = [state.requests.deadline(), self._election_at(), self._gossip_at, self._awake_at()]
-        times += [state.presence.must_speak_at(state.own, after), self._emergency_at()]
+        times += [state.presence.must_speak_at(state.own, after), self._emergency_at(), self._thawed_at(now)]
         for proposal_id in self._unvoted:
             item = state.governance.items.get(proposal_id)
             if item is not None and isinstance(item.change, StewardElection):
@@ -87,6 +87,11 @@ class Duties:
         """When it is the own turn to open what has been due since then."""
         rank = self._rank()
         return None if rank is None else Instant(since + rank * bounds.TAKEOVER_AFTER)
+
+    def _thawed_at(self, now: Instant) -> Instant:
+        """When the own node opens again what is due: during a freeze everybody's turn has come, so it comes anew."""
+        lifted = self._state.emergencies.lifted_at(now)
+        return (self._turn(lifted) if lifted else None) or lifted
 
     # --- Requests to join ---------------------------------------------------------------------------------------
 

@@ -67,6 +67,7 @@ class Emergencies:
         }
         self._unconfirmed: dict[Address, dict[ProposalId, Proposal]] = {}
         self._began_at = Instant(ledger.find(b"freeze/began", int) or 0)
+        self._lifted_at = Instant(0)
         self._owes_commit = bool(ledger.find(b"freeze/owes", bool))
         self._is_on = bool(ledger.find(b"freeze/on", bool))
         self._tried: dict[Address, list[bytes]] = {
@@ -217,9 +218,7 @@ class Emergencies:
         """An emergency was decided: NO costs whoever opened it, YES of a single violation is noted."""
         owner = Address(item.proposal.owner)
         if not approved:
-            if item.tally.verdict(
-                deadline_passed=False
-            ).is_no:  # by votes; that others could not confirm it is no fault
+            if item.tally.verdict(deadline_passed=False).is_no:  # that others could not confirm it is no fault
                 self._scores.apply(owner, Cause.REJECTED, item.proposal_id, epoch, scoring, step)
             self._note_tried(item)
             return
@@ -304,6 +303,7 @@ class Emergencies:
             step.tell(Frozen(True, Instant(step.now + bounds.FREEZE_MAX)))
         if not is_on and self._is_on:
             self._owe(True)
+            self._lifted_at = min(step.now, Instant(self._began_at + bounds.FREEZE_MAX))
             step.tell(Frozen(False, step.now))
         if is_on is not self._is_on:
             self._is_on = is_on
@@ -327,6 +327,11 @@ class Emergencies:
 
     def deadline(self) -> Instant | None:
         return Instant(self._began_at + bounds.FREEZE_MAX) if self._is_on else None
+
+    def lifted_at(self, now: Instant) -> Instant:
+        """Since when nothing waits any more, as far as that is known here."""
+        end = Instant(self._began_at + bounds.FREEZE_MAX)
+        return end if self._is_on and now >= end else self._lifted_at
 
     def waiting(self) -> tuple[Proposal, ...]:
         """What is held."""
