@@ -9,6 +9,10 @@
     leave bob
     vote alice yes [on ban bob]     on everything open, or on one proposal
     both carol on ban dave          sign a yes and a no; the yes reaches the first half of the members only
+    double carol                    acknowledge two different candidates in one view
+    double carol to alice           the same, and only alice hears of it for now (until ``heal``)
+    accuse bob of dave              an emergency without a proof that holds
+    describe alice some words       propose another description of the group
     say alice some words
     run 5s                          let time pass
     offline bob | online bob        a node that is switched off; the relay keeps its envelopes
@@ -20,7 +24,7 @@
     catch alice as X                keep alice's offer of a candidate for ``throw X``
 
 and ``expect`` lines: ``members``, ``epoch``, ``heard``, ``status``, ``work``, ``waiting``, ``told``, ``refused``,
-``backup``.
+``backup``, ``score``, ``frozen``, ``free``, ``held``, ``stewards``, ``described``.
 """
 
 from __future__ import annotations
@@ -39,17 +43,37 @@ from demls.protocol.events import (
     ProposalWithdrawn,
     Rejected,
     RequestReceived,
+    ScoreChanged,
+    StewardsChanged,
     Waiting,
 )
 from demls.protocol.group import Group
 from demls.protocol.policy import PRESETS
 from demls.protocol.views import ProposalKind, ProposalView
-from demls.wire.messages import InviteLink, Offer, Remove
+from demls.wire.messages import (
+    DoubleStatement,
+    Emergency,
+    InviteLink,
+    Offer,
+    Proof,
+    Remove,
+    StatementKind,
+    Violation,
+)
 from insider import Insider
 from world import Envelope, Person, World
 
+POLICIES = PRESETS | {"two": replace(PRESETS["quick"], stewards_max=2)}
+"""``two``: never more than two stewards, so that a small group has to elect them."""
+
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_VERBS = {ProposalKind.INVITE: "invite", ProposalKind.REMOVE: "ban", ProposalKind.LEAVE: "leave"}
+_VERBS = {
+    ProposalKind.INVITE: "invite",
+    ProposalKind.REMOVE: "ban",
+    ProposalKind.LEAVE: "leave",
+    ProposalKind.ELECTION: "election",
+    ProposalKind.EMERGENCY: "emergency",
+}
 
 
 def milliseconds(text: str) -> int:
@@ -100,7 +124,7 @@ class Story:
     # --- Commands -------------------------------------------------------------------------------------------------
 
     def do_found(self, name: str, policy: str = "quick") -> None:
-        self.world.found(name, PRESETS[policy])
+        self.world.found(name, POLICIES[policy])
 
     def do_admit(self, issuer: str, _: str, *names: str) -> None:
         self.world.admit(issuer, *names)
@@ -144,6 +168,26 @@ class Story:
             insider.say(insider.vote(proposal.proposal_id, yes))
             self.world.deliver()
         self.world.hold = lambda person, envelope: False
+
+    def do_double(self, name: str, *to: str) -> None:
+        insider = Insider(self.world, name)
+        if to:
+            self.world.hold = lambda person, envelope: person.name not in (name, to[1])
+        for byte in (1, 2):
+            insider.say(insider.statement(StatementKind.ACK, 0, bytes([byte]) * 32))
+        self.world.deliver()
+
+    def do_accuse(self, name: str, _: str, other: str) -> None:
+        """With two statements of the accuser in the other's name."""
+        insider, target = Insider(self.world, name), self.world.person(other).address
+        made = (insider.statement(StatementKind.ACK, 0, bytes([byte]) * 32, member=target) for byte in (1, 2))
+        change = Emergency(Violation.EQUIVOCATION, target, (Proof(DoubleStatement(*made)),), ())
+        duration = self.world.person(name).group._live().charter.policy.emergency.duration
+        insider.say(insider.proposal(change, duration=duration))
+        self.world.deliver()
+
+    def do_describe(self, name: str, *words: str) -> None:
+        self._ask(name, lambda group: group.change_settings(self.world.now, description=" ".join(words)))
 
     def do_run(self, time: str) -> None:
         self.world.run(milliseconds(time))
@@ -199,6 +243,8 @@ class Story:
         self.world.deliver()
 
     def _called(self, proposal: ProposalView) -> str:
+        if proposal.kind is ProposalKind.SETTINGS:
+            return "settings"
         return f"{_VERBS[proposal.kind]} {self.world.name_of(proposal.subject)}"
 
     # --- Expectations ---------------------------------------------------------------------------------------------
@@ -235,6 +281,34 @@ class Story:
         seen = sorted(f"{self._called(p)} {p.status.value} {p.yes}/{p.no}/{p.silent}" for p in open_work)
         said = [text.strip() for text in " ".join(words).split(",") if text.strip()]
         assert_same(sorted(said), seen)
+
+    def expect_score(self, name: str, *pairs: str) -> None:
+        """``expect score alice bob 110 carol 100``: as alice sees it."""
+        seen = {self.world.name_of(m.address): m.score for m in self.world.person(name).group.members()}
+        assert_same(dict(zip(pairs[::2], map(int, pairs[1::2]), strict=True)), {n: seen[n] for n in pairs[::2]})
+
+    def expect_frozen(self, *names: str) -> None:
+        """Elections and commit proposals wait here."""
+        views = {name: self.world.person(name).group.view(self.world.now) for name in names}
+        assert_same([], [name for name in names if views[name].frozen_until is None], "not frozen")
+
+    def expect_free(self, *names: str) -> None:
+        views = {name: self.world.person(name).group.view(self.world.now) for name in names}
+        assert_same([], [name for name in names if views[name].frozen_until is not None], "frozen")
+
+    def expect_held(self, name: str, number: str) -> None:
+        """So many proposals wait for an emergency."""
+        assert_same(int(number), self.world.person(name).group.view(self.world.now).held)
+
+    def expect_stewards(self, name: str, number: str) -> None:
+        """So many are on the list."""
+        stewards = self.world.person(name).group._live().state.stewards
+        assert_same(int(number), len(stewards.active(self.world.person(name).group._live().roster.since())))
+
+    def expect_described(self, *words: str) -> None:
+        """All members see this description of the group."""
+        seen = {person.group.view(self.world.now).description for person in self.world.members()}
+        assert_same({" ".join(words)}, seen)
 
     def expect_waiting(self, name: str, *names: str) -> None:
         """For whom the round waits, as this person sees it."""
@@ -285,6 +359,11 @@ def _sentence(world: World, event: Event) -> str:
             return f"withdrawn: {reason}"
         case Misbehaved(member, what):
             return f"{world.name_of(member)} misbehaved: {what}"
+        case ScoreChanged(member=member, cause=cause):
+            return f"{world.name_of(member)} {cause}"
+        case StewardsChanged(stewards=stewards, by_vote=by_vote):
+            how = "elected" if by_vote else "drawn"
+            return f"stewards {how}: {' '.join(map(world.name_of, stewards))}"
         case Waiting(missing, needed):
             return f"waiting for {' '.join(sorted(map(world.name_of, missing)))}, {needed} needed"
         case RequestReceived(address=address):
