@@ -58,6 +58,7 @@ class Booth(Council):
             self.stewards_now,
             (),
             self.lost,
+            (),
             Charter(1, "demls", "friends", "", bytes(32), self.policy),
             electorate,
             len(settled_pool(self.members.since(), self.epoch) & self.members.counted),

@@ -203,4 +203,11 @@ def test_every_error_is_in_the_tree_at_the_head_of_its_module() -> None:
 
 
 def test_proposals_have_only_known_ends(world: World) -> None:
-    assert {status.value for status in ProposalStatus} == {"open", "approved", "rejected", "committed", "withdrawn"}
+    assert {status.value for status in ProposalStatus} == {
+        "open",
+        "approved",
+        "rejected",
+        "committed",
+        "withdrawn",
+        "noted",
+    }

@@ -432,7 +432,7 @@ def led_away(seats: Callable[[World, Insider], tuple[Seat, ...]], signers: tuple
     records = {key[4:]: value for key, value in mallory.person.records.items() if key.startswith(b"mls/")}
     mls = engine.load_group(records)
     electorate = Electorate(mallory.epoch, seats(world, mallory), (mallory.address,), PRESETS["quick"])
-    follows = Succession(StewardListing((mallory.address,), 0, 0, 0, (), ()), (), ())
+    follows = Succession(StewardListing((mallory.address,), 0, 0, 0, (), ()), (), (), ())
     state = (mallory.group_id, mallory.epoch, mallory.head)
     sync = encode_message(Sync(*state, electorate, follows, (), (), world.now, (), ()))
     key = bytes(32)

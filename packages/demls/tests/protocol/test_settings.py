@@ -158,7 +158,7 @@ SENTENCES: dict[str, tuple[dict[str, Any], str]] = {
     "no stewards": ({"policy": replace(DAY_POLICY, stewards_min=0)}, "The number of stewards is between 1 and"),
     "stewards who elect themselves": (
         {"policy": replace(DAY_POLICY, election=Rule(MINUTE, False, 2, 2))},
-        "Elections and settings are always decided by all members.",
+        "Elections, settings and emergencies are always decided by all members.",
     ),
     "few stewards who decide": (
         {"policy": replace(DAY_POLICY, invite=Rule(MINUTE, False, 2, 2))},

@@ -17,6 +17,7 @@ from demls.wire.messages import (
     Awake,
     Change,
     Credential,
+    Deed,
     Dormant,
     LostTurn,
     Policy,
@@ -67,6 +68,7 @@ class Chain:
     since: dict[Address, Epoch] = field(default_factory=lambda: {address(0): Epoch(0)})
     stewards: StewardList = FOUNDED
     lost: tuple[LostTurn, ...] = ()
+    deeds: tuple[Deed, ...] = ()
     dormant: frozenset[Address] = NONE
     departed_pools: dict[Epoch, tuple[frozenset[Address], frozenset[Address]]] = field(default_factory=dict)
 
@@ -112,6 +114,7 @@ class Chain:
             roster=roster,
             stewards=self.stewards,
             lost=self.lost,
+            deeds=self.deeds,
             leaders=leading,
             policy=self.policy,
             group_id=GROUP,
@@ -129,7 +132,7 @@ class Chain:
             if isinstance(change, Settings):
                 self.policy = change.policy
         self.stewards = StewardList.read(made.stewards)
-        self.lost, self.dormant = made.lost, frozenset(map(Address, made.dormant))
+        self.lost, self.deeds, self.dormant = made.lost, made.deeds, frozenset(map(Address, made.dormant))
         return made
 
     def election(self, retry_round: int = 0, excluded: tuple[Address, ...] = ()) -> StewardElection:

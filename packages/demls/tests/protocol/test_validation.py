@@ -140,7 +140,7 @@ class Bench:
         stewards = StewardList((self.leader.address,), Epoch(1), Epoch(1))
         electorate = electorate_of(Epoch(1), self.roster, stewards.members, QUICK)
         self.state = State(
-            Epoch(1), HEAD, PARENT, self.roster, stewards, order, (), self.charter, electorate, settled=1
+            Epoch(1), HEAD, PARENT, self.roster, stewards, order, (), (), self.charter, electorate, settled=1
         )
         self.items: dict[ProposalId, Item] = {}
         self.now = NOW
@@ -196,6 +196,7 @@ class Bench:
                 roster=self.roster,
                 stewards=self.state.stewards,
                 lost=self.state.lost,
+                deeds=self.state.deeds,
                 leaders=self.order,
                 policy=self.state.charter.policy,
                 group_id=GroupId(GROUP),

@@ -10,6 +10,9 @@
     describe alice as some words    propose another description of the group
     vote alice yes [on ban bob]     on everything open, or on one proposal
     both carol on ban dave          sign a yes and a no; the yes reaches the first half of the members only
+    double carol                    acknowledge two different candidates in one view
+    double carol to alice           the same, and only alice hears of it for now (until ``heal``)
+    accuse bob of dave              an emergency without a proof that holds
     say alice some words
     run 5s                          let time pass
     offline bob | online bob        a node that is switched off; the relay keeps its envelopes
@@ -22,7 +25,7 @@
     catch alice as X                keep alice's offer of a candidate (``anybody``: the newest) for ``throw X``
 
 and ``expect`` lines: ``members``, ``epoch``, ``heard``, ``status``, ``work``, ``waiting``, ``told``, ``refused``,
-``backup``, ``stewards``, ``turn``, ``late``, ``described``.
+``backup``, ``score``, ``frozen``, ``free``, ``held``, ``stewards``, ``listed``, ``turn``, ``late``, ``described``.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ from demls.protocol.events import (
     ProposalWithdrawn,
     Rejected,
     RequestReceived,
+    ScoreChanged,
     Settled,
     StewardsChanged,
     Waiting,
@@ -48,14 +52,27 @@ from demls.protocol.events import (
 from demls.protocol.group import Group
 from demls.protocol.policy import PRESETS
 from demls.protocol.views import ProposalKind, ProposalView
-from demls.wire.messages import InviteLink, Offer, Remove
+from demls.wire.messages import (
+    DoubleStatement,
+    Emergency,
+    InviteLink,
+    Offer,
+    Proof,
+    Remove,
+    StatementKind,
+    Violation,
+)
 from insider import Insider
 from world import Envelope, Person, World
+
+POLICIES = PRESETS | {"two": replace(PRESETS["quick"], stewards_max=2)}
+"""``two``: never more than two stewards, so that a small group has to elect them."""
 
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _VERBS = {ProposalKind.INVITE: "invite", ProposalKind.REMOVE: "ban", ProposalKind.LEAVE: "leave"}
 _VERBS |= {ProposalKind.ELECTION: "election by", ProposalKind.SETTINGS: "settings by"}
 _VERBS |= {ProposalKind.DORMANT: "dormant", ProposalKind.AWAKE: "awake"}
+_VERBS |= {ProposalKind.EMERGENCY: "emergency"}
 
 
 def milliseconds(text: str) -> int:
@@ -106,7 +123,7 @@ class Story:
     # --- Commands -------------------------------------------------------------------------------------------------
 
     def do_found(self, name: str, *how: str) -> None:
-        policy = PRESETS[how[0] if how and how[0] in PRESETS else "quick"]
+        policy = POLICIES[how[0] if how and how[0] in POLICIES else "quick"]
         if "with" in how:
             policy = replace(policy, stewards_max=int(how[how.index("with") + 1]))
         self.world.found(name, policy)
@@ -156,6 +173,23 @@ class Story:
             insider.say(insider.vote(proposal.proposal_id, yes))
             self.world.deliver()
         self.world.hold = lambda person, envelope: False
+
+    def do_double(self, name: str, *to: str) -> None:
+        insider = Insider(self.world, name)
+        if to:
+            self.world.hold = lambda person, envelope: person.name not in (name, to[1])
+        for byte in (1, 2):
+            insider.say(insider.statement(StatementKind.ACK, 0, bytes([byte]) * 32))
+        self.world.deliver()
+
+    def do_accuse(self, name: str, _: str, other: str) -> None:
+        """With two statements of the accuser in the other's name."""
+        insider, target = Insider(self.world, name), self.world.person(other).address
+        made = (insider.statement(StatementKind.ACK, 0, bytes([byte]) * 32, member=target) for byte in (1, 2))
+        change = Emergency(Violation.EQUIVOCATION, target, (Proof(DoubleStatement(*made)),), ())
+        duration = self.world.person(name).group._live().charter.policy.emergency.duration
+        insider.say(insider.proposal(change, duration=duration))
+        self.world.deliver()
 
     def do_run(self, time: str) -> None:
         self.world.run(milliseconds(time))
@@ -231,6 +265,8 @@ class Story:
         self.world.deliver()
 
     def _called(self, proposal: ProposalView) -> str:
+        if proposal.kind is ProposalKind.SETTINGS:
+            return "settings"
         return f"{_VERBS[proposal.kind]} {self.world.name_of(proposal.subject)}"
 
     # --- Expectations ---------------------------------------------------------------------------------------------
@@ -296,6 +332,29 @@ class Story:
         said = [text.strip() for text in " ".join(words).split(",") if text.strip()]
         assert_same(sorted(said), seen)
 
+    def expect_score(self, name: str, *pairs: str) -> None:
+        """``expect score alice bob 110 carol 100``: as alice sees it."""
+        seen = {self.world.name_of(m.address): m.score for m in self.world.person(name).group.members()}
+        assert_same(dict(zip(pairs[::2], map(int, pairs[1::2]), strict=True)), {n: seen[n] for n in pairs[::2]})
+
+    def expect_frozen(self, *names: str) -> None:
+        """Elections and commit proposals wait here."""
+        views = {name: self.world.person(name).group.view(self.world.now) for name in names}
+        assert_same([], [name for name in names if views[name].frozen_until is None], "not frozen")
+
+    def expect_free(self, *names: str) -> None:
+        views = {name: self.world.person(name).group.view(self.world.now) for name in names}
+        assert_same([], [name for name in names if views[name].frozen_until is not None], "frozen")
+
+    def expect_held(self, name: str, number: str) -> None:
+        """So many proposals wait for an emergency."""
+        assert_same(int(number), self.world.person(name).group.view(self.world.now).held)
+
+    def expect_listed(self, name: str, number: str) -> None:
+        """So many are on the list."""
+        stewards = self.world.person(name).group._live().state.stewards
+        assert_same(int(number), len(stewards.active(self.world.person(name).group._live().roster.since())))
+
     def expect_waiting(self, name: str, *names: str) -> None:
         """For whom the round waits, as this person sees it."""
         missing = self.world.person(name).group.view(self.world.now).round.missing
@@ -345,6 +404,8 @@ def _sentence(world: World, event: Event) -> str:
             return f"withdrawn: {reason}"
         case Misbehaved(member, what):
             return f"{world.name_of(member)} misbehaved: {what}"
+        case ScoreChanged(member=member, cause=cause):
+            return f"{world.name_of(member)} {cause}"
         case Waiting(missing, needed):
             return f"waiting for {' '.join(sorted(map(world.name_of, missing)))}, {needed} needed"
         case StewardsChanged(stewards=stewards, by_vote=by_vote):

@@ -126,7 +126,7 @@ class Proposal(Model):
 
     id: str
     short_id: str
-    kind: Literal["invite", "remove", "leave", "election", "settings", "dormant", "awake"]
+    kind: Literal["invite", "remove", "leave", "election", "settings", "emergency", "dormant", "awake"]
     title: str
     subject: Person
     asked_by: Person
@@ -145,7 +145,7 @@ class Proposal(Model):
     silent: int
     my_vote: bool | None
     may_vote: bool
-    status: Literal["open", "approved", "rejected", "committed", "withdrawn"]
+    status: Literal["open", "approved", "rejected", "committed", "withdrawn", "noted"]
     result: str
     epoch: int | None
     stewards: list[Person]

@@ -99,6 +99,8 @@ def title(
             return f"Elect the stewards {listed(names)}, in this order"
         case ProposalKind.SETTINGS:
             return _settings_title(changes)
+        case ProposalKind.EMERGENCY:
+            return f"Remove {who} at once: it {view.violation}"
         case ProposalKind.DORMANT:
             return f"Count {who} no longer: not heard for {duration_words(dormant_after) if dormant_after else 'long'}"
         case ProposalKind.AWAKE:
@@ -133,6 +135,8 @@ def _rule(view: ProposalView, policy: Policy) -> Rule:
             return policy.remove
         case ProposalKind.SETTINGS:
             return policy.settings
+        case ProposalKind.EMERGENCY:
+            return policy.emergency
         case _:
             return policy.election
 
@@ -162,6 +166,8 @@ def result_sentence(view: ProposalView) -> str:
             return joined(view.reason or "Approved.", "The next commit carries it out.")
         case ProposalStatus.REJECTED:
             return view.reason or "Rejected."
+        case ProposalStatus.NOTED:
+            return joined(view.reason, "It is noted; there is nothing to commit.")
         case ProposalStatus.WITHDRAWN:
             return f"Withdrawn: {ended(view.reason)}" if view.reason else "Withdrawn."
         case ProposalStatus.COMMITTED:

@@ -8,7 +8,18 @@ from demls.protocol.credential import CredentialRefused, check_leaf, parse_bindi
 from demls.protocol.engine import Engine, EngineError
 from demls.protocol.policy import is_sound
 from demls.wire.ids import Address, Instant
-from demls.wire.messages import Awake, Change, Dormant, Invite, Leave, Remove, Settings, StewardElection
+from demls.wire.messages import (
+    Awake,
+    Change,
+    Dormant,
+    Emergency,
+    Invite,
+    Leave,
+    Remove,
+    Settings,
+    StewardElection,
+    Violation,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,11 @@ def meaning_of(change: Change, owner: Address, engine: Engine) -> Meaning | None
             return Meaning(("elect", b""), owner)
         case Settings():
             return Meaning(("settings", b""), owner) if is_sound(change.policy) else None
+        case Emergency():
+            target = Address(change.target_member_id or owner)
+            if change.violation_type == Violation.SCORE_BELOW_THRESHOLD:
+                return Meaning(("remove", bytes(target)), target) if change.target_member_id else None
+            return Meaning(("note", change.violation_type.to_bytes(8, "big") + change.target_member_id), target)
         case Dormant():
             return Meaning(("dormant", b""), Address(change.member_id))  # one a commit: half must stay counted
         case Awake():

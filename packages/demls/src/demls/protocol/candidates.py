@@ -33,12 +33,14 @@ from demls.protocol.validation import (
 from demls.wire.ids import Address, CandidateId, Duration, GroupId, Instant, ProposalId, View
 from demls.wire.messages import (
     Candidate,
-    Change,
     CommitContext,
+    Emergency,
     Entry,
+    FaultyOffer,
     Invite,
     JoinerSecrets,
     Offer,
+    Proof,
     Proposal,
     RoundStatement,
     Settings,
@@ -92,7 +94,7 @@ class Candidates:
         self._found: dict[CandidateId, Content | Finding] = {}
         self._told: set[CandidateId] = set()
         self._genuine: dict[bytes, bool] = {}
-        self._offered_by: dict[CandidateId, Address] = {}
+        self._offered_by: dict[CandidateId, Offer] = {}
         self._shown: dict[CandidateId, dict[bytes, list[SignedVote]]] = {}
         self._left_out: dict[CandidateId, dict[ProposalId, bool]] = {}
         self._own: dict[CandidateId, OwnCandidate] = {
@@ -160,8 +162,8 @@ class Candidates:
         if adds:
             removed = {item.subject for item in work if item.effect[0] == "remove"}
             added = {item.subject for item in work if item.effect[0] == "add"}
-            changes = tuple(item.change for item in work)
-            follows = self._follow(changes, removed, added, self._own_address, view)
+            proposals = tuple(item.proposal for item in work)
+            follows = self._follow(proposals, removed, added, self._own_address, view)
             if follows is None:
                 return None
             joiner_key, sync = (
@@ -188,36 +190,41 @@ class Candidates:
 
     def follow(self, candidate: Candidate, proposals: Iterable[Proposal]) -> Succession | None:
         """What follows from a certified candidate; ``proposals``: those that came with it. None if one is missing."""
-        sent = {proposal.id: proposal.change.payload for proposal in proposals}
-        changes: list[Change] = []
-        removed: set[Address] = set()
+        sent = {proposal.id: proposal for proposal in proposals}
+        carried: list[Proposal] = []
         for entry in self.entries(candidate.id):
             proposal_id = ProposalId(entry.proposal_id)
             item = self._governance.items.get(proposal_id)
-            change = item.change if item is not None else sent.get(proposal_id)
-            if change is None:
+            proposal = item.proposal if item is not None else sent.get(proposal_id)
+            if proposal is None:
                 return None
-            changes.append(change)
-        own = self._own.get(candidate.id)
-        minted = self.minted(candidate.id)
-        assert minted is not None
-        if own is None:
+            carried.append(proposal)
+        if candidate.id not in self._own:
             content = self.content(candidate)
             assert isinstance(content, Content)
-            return self._follow_content(content, tuple(changes))
+            return self._follow_content(content, tuple(carried))
+        minted = self.minted(candidate.id)
+        assert minted is not None
         removed = {item.subject for item in self.items(candidate.id) if item.effect[0] == "remove"}
         added = {address for address, _ in self.added(candidate)}
-        return self._follow(tuple(changes), removed, added, self._own_address, minted[0])
+        return self._follow(tuple(carried), removed, added, self._own_address, minted[0])
 
-    def _follow_content(self, content: Content, changes: tuple[Change, ...]) -> Succession | None:
+    def _follow_content(self, content: Content, proposals: tuple[Proposal, ...]) -> Succession | None:
         roster = self._state.roster
         owners = (roster.owner_of(leaf) for leaf in content.staged.removes)
         added = {address for address, _ in self._admitted(package.encoded for package in content.staged.adds)}
-        return self._follow(changes, {o for o in owners if o is not None}, added, content.committer, content.view)
+        return self._follow(proposals, {o for o in owners if o is not None}, added, content.committer, content.view)
 
     def _follow(
-        self, changes: tuple[Change, ...], removed: set[Address], added: set[Address], committer: Address, view: View
+        self,
+        proposals: tuple[Proposal, ...],
+        removed: set[Address],
+        added: set[Address],
+        committer: Address,
+        view: View,
     ) -> Succession | None:
+        changes = tuple(proposal.change.payload for proposal in proposals)
+        upheld = frozenset(Address(p.owner) for p in proposals if isinstance(p.change.payload, Emergency))
         pool, dormant = frozenset[Address](), frozenset[Address]()
         elected = next((change for change in changes if isinstance(change, StewardElection)), None)
         if elected is not None:
@@ -227,11 +234,12 @@ class Candidates:
             pool, dormant = electorate.settled(), electorate.dormant()
         state = self._state
         return follow(
-            Carried(changes, frozenset(removed), frozenset(added), committer, view, pool, dormant),
+            Carried(changes, frozenset(removed), frozenset(added), committer, view, pool, dormant, upheld),
             epoch=state.epoch,
             roster=state.roster,
             stewards=state.stewards,
             lost=state.lost,
+            deeds=state.deeds,
             leaders=state.leaders,
             policy=state.charter.policy,
             group_id=self._group_id,
@@ -253,7 +261,8 @@ class Candidates:
 
         And who has signed it: the leader that offers a candidate first answers for its structure.
         """
-        self._offered_by.setdefault(offer.candidate.id, Address(offer.leader))
+        if not offer.certificate:
+            self._offered_by.setdefault(offer.candidate.id, offer)
         shown: dict[bytes, list[SignedVote]] = {}
         for message in offer.votes:
             try:
@@ -294,9 +303,9 @@ class Candidates:
         if finding.verdict is Verdict.INVALID and candidate.id not in self._told:
             self._told.add(candidate.id)
             step.refuse(Reason.INVALID, f"{finding.check}: {finding.detail}")
-            leader = self._offered_by.get(candidate.id)
-            if leader is not None:
-                step.tell(Faulted(leader, finding.check, finding.detail))
+            offer = self._offered_by.get(candidate.id)
+            if offer is not None:
+                step.tell(Faulted(Address(offer.leader), finding.check, finding.detail, _proof_of(offer, finding)))
         return finding.verdict
 
     def _finding(self, candidate: Candidate, *, fresh: bool, now: Instant) -> Finding | None:
@@ -309,7 +318,11 @@ class Candidates:
         wrong = check_content(content, items, self._state, self._follow_content)
         if wrong is not None or not fresh:
             return wrong
-        approved = [item for item in self._governance.approved() if _is_in_date(item, now)]
+        approved = [
+            item
+            for item in self._governance.approved()
+            if _is_in_date(item, now) and not isinstance(item.change, Emergency)  # not everybody can confirm one
+        ]
         return (
             check_credentials(content, now)
             or check_time(content, now)
@@ -444,6 +457,15 @@ class Candidates:
         content = self.content(candidate)
         assert isinstance(content, Content)
         return content.committer
+
+
+def _proof_of(offer: Offer, finding: Finding) -> Proof:
+    """What shows others that its leader has signed a faulty candidate."""
+    return Proof(
+        FaultyOffer(
+            offer.epoch, offer.head, offer.view, offer.candidate.id, offer.leader, offer.signature, finding.check
+        )
+    )
 
 
 def _is_in_date(item: Item, now: Instant) -> bool:

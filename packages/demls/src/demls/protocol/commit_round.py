@@ -24,7 +24,9 @@ from demls.protocol.step import Step
 from demls.wire.ids import Address, CandidateId, Duration, Epoch, Head, Instant, View
 from demls.wire.messages import (
     Candidate,
+    DoubleStatement,
     Offer,
+    Proof,
     RoundStatement,
     StatementKind,
     decode_message,
@@ -229,7 +231,8 @@ class Round:
             return False
         if known is not None:
             if known.candidate != statement.candidate:
-                step.tell(Misbehaved(member, "signed two different statements in one view"))
+                proof = Proof(DoubleStatement(known, statement))
+                step.tell(Misbehaved(member, "signed two different statements in one view", proof))
             return False
         self._keep(statement)
         self._ledger.put_bytes(_statement_key(statement), encode_message(statement))

@@ -20,7 +20,7 @@ from demls.protocol.validation import State
 from demls.protocol.views import ProposalStatus
 from demls.protocol.wishes import cast_vote, check_change, open_proposal
 from demls.wire.ids import Address, Duration, Instant, ProposalId
-from demls.wire.messages import Awake, Dormant, Invite, StewardElection
+from demls.wire.messages import Awake, Dormant, Emergency, Invite, Remove, Settings, StewardElection, Violation
 
 AWAKE_AGAIN = Duration(10 * bounds.MINUTE)
 """So long after a vote on counting a member again has failed, it is opened once more."""
@@ -40,6 +40,7 @@ class Duties:
         self._pace = Duration(0)
         self._ranked: tuple[State, int | None] | None = None
         self._held = self._seen = 0
+        self._accused: dict[Address, Instant] = {}
         self._answered: set[ProposalId] = set()
 
     # --- All of them --------------------------------------------------------------------------------------------
@@ -47,12 +48,15 @@ class Duties:
     def act(self, step: Step) -> None:
         """Everything that is due now. O(1) while nothing is."""
         self._notice_fresh(step)
-        self._retry_elections(step)
-        self._open_requests(step)
-        self._open_election(step)
-        if self._look_at is not None and step.now >= self._look_at:
-            self._open_dormant(step)
-        self._open_awake(step)
+        self._retry_held(step)
+        self._open_emergencies(step)
+        self._thaw(step)
+        if not self._state.emergencies.is_frozen(step.now) and step.now >= self._thawed_at(step.now):
+            self._open_requests(step)
+            self._open_election(step)
+            if self._look_at is not None and step.now >= self._look_at:
+                self._open_dormant(step)
+            self._open_awake(step)
         self._say_here(step)
         self._notice_fresh(step)
         for proposal_id in sorted(self._unvoted):
@@ -81,10 +85,10 @@ class Duties:
         state = self._state
         after = state.charter.policy.dormant_after
         times = [state.requests.deadline(), self._election_at(), self._gossip_at, self._awake_at(), self._return_at]
-        times.append(state.presence.must_speak_at(state.own, after))
+        times += [state.presence.must_speak_at(state.own, after), self._emergency_at(), self._thawed_at(now)]
         for proposal_id in self._unvoted:
             item = state.governance.items.get(proposal_id)
-            if item is not None and isinstance(item.change, Dormant):
+            if item is not None and isinstance(item.change, Dormant | Emergency):
                 times.append(_grace_end(item))
         if after:  # a settings vote may have made it shorter
             latest = Instant(now + after // bounds.HEARD_GRAIN)
@@ -104,6 +108,11 @@ class Duties:
         """When it is the own turn to open what has been due since then."""
         rank = self._rank()
         return None if rank is None else Instant(since + rank * bounds.TAKEOVER_AFTER)
+
+    def _thawed_at(self, now: Instant) -> Instant:
+        """When the own node opens again what is due: during a freeze everybody's turn has come, so it comes anew."""
+        lifted = self._state.emergencies.lifted_at(now)
+        return (self._turn(lifted) if lifted else None) or lifted
 
     # --- Requests to join ---------------------------------------------------------------------------------------
 
@@ -141,14 +150,45 @@ class Duties:
         if election is not None and state.governance.has_room(state.own):
             open_proposal(election, state, step)
 
-    def _retry_elections(self, step: Step) -> None:
-        """Elections that could not be judged may be, now that more is known."""
+    def _retry_held(self, step: Step) -> None:
+        """Elections and emergencies that could not be judged may be, now that more is known."""
         state = self._state
-        known = state.governance.changes
-        if state.elections.held and known != self._held:
+        known = state.governance.changes + state.court.changes
+        if known != self._held:
             self._held = known
-            for proposal in state.elections.release():
-                state.governance.receive_proposal(proposal, step)
+            for proposal in (*state.elections.release(), *state.emergencies.release_unconfirmed()):
+                state.receive_proposal(proposal, step)
+
+    # --- Emergencies --------------------------------------------------------------------------------------------
+
+    def _open_emergencies(self, step: Step) -> None:
+        """A member has fallen to the threshold, and that can be proven: accuse it, in turn."""
+        state = self._state
+        scoring = state.charter.policy.scoring
+        cases = dict(state.emergencies.accused(state.state, state.own, scoring))
+        self._accused = {member: self._accused.get(member, step.now) for member in cases}
+        for member, proofs in cases.items():
+            at = self._turn(self._accused[member])
+            if at is None or step.now < at or state.emergencies.is_accused(member):
+                continue
+            if state.governance.has_room(state.own):
+                open_proposal(Emergency(Violation.SCORE_BELOW_THRESHOLD, member, proofs, ()), state, step)
+
+    def _emergency_at(self) -> Instant | None:
+        is_accused = self._state.emergencies.is_accused
+        times = [self._turn(since) for member, since in self._accused.items() if not is_accused(member)]
+        return min((time for time in times if time is not None), default=None)
+
+    def _thaw(self, step: Step) -> None:
+        """Open what has waited for an emergency."""
+        state = self._state
+        for proposal in state.emergencies.refresh(step):
+            item = state.receive_proposal(proposal, step)
+            if item is not None and proposal.owner == state.own:
+                step.say(proposal)
+                is_wish = isinstance(item.change, Invite | Remove | Settings)
+                if is_wish and item.status is ProposalStatus.OPEN and state.own in item.tally.voters:
+                    cast_vote(item, True, state, step)
 
     # --- Dormancy -----------------------------------------------------------------------------------------------
 
@@ -216,7 +256,7 @@ class Duties:
         if opinion is not None:
             self._unvoted.discard(proposal_id)
             cast_vote(item, opinion, state, step)
-        elif not isinstance(item.change, StewardElection | Dormant | Awake):
+        elif not isinstance(item.change, StewardElection | Dormant | Awake | Emergency):
             self._unvoted.discard(proposal_id)
 
     def _opinion(self, item: Item, now: Instant) -> bool | None:
@@ -230,6 +270,11 @@ class Duties:
                 return None if opinion and now < _grace_end(item) else opinion
             case Awake(member_id=member):
                 return True if member in state.presence.returned or member == state.own else None
+            case Emergency() as emergency:
+                is_mine = emergency.target_member_id == state.own
+                if is_mine or now < _grace_end(item):
+                    return None
+                return state.emergencies.is_confirmed(emergency) or None
             case Invite():
                 founders = {founder for before in state.charter.predecessor for founder in before.founders}
                 is_agreed = item.subject in founders and item.subject not in state.former_names
@@ -262,5 +307,8 @@ class Duties:
 
 
 def _grace_end(item: Item) -> Instant:
-    """So long a member that is called dormant has to say that it is there, before nodes vote YES."""
+    """So long a member that is called dormant has to say that it is there, before nodes vote YES.
+
+    And so long people have to vote themselves, before their nodes vote YES on an emergency that they have confirmed.
+    """
     return Instant(item.first_seen + item.proposal.duration // 2)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from demls.wire.ids import Address, CandidateId, Epoch, Instant, ProposalId, View
-from demls.wire.messages import Charter
+from demls.wire.messages import Charter, Proof
 
 
 class Reason(StrEnum):
@@ -196,11 +196,46 @@ class Faulted(Event):
     member: Address
     check: str
     detail: str
+    proof: Proof
 
 
 @dataclass(frozen=True, slots=True)
 class Misbehaved(Event):
-    """A member broke a rule in a way that its own signature proves."""
+    """A member has signed two different things, which together are the proof."""
 
     member: Address
     what: str
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven(Event):
+    """A member has opened an emergency whose proofs do not prove it; it was refused before any vote."""
+
+    member: Address
+    proposal_id: ProposalId
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreChanged(Event):
+    """What the own node thinks of a member has changed; ``cause``: in words."""
+
+    member: Address
+    before: int
+    after: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen(Event):
+    """Elections and commit proposals wait for an emergency, until ``until`` at the latest; or they wait no longer."""
+
+    is_on: bool
+    until: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalHeld(Event):
+    """An own proposal waits until the emergency is decided; it is opened then."""
+
+    proposal_id: ProposalId

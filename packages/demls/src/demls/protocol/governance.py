@@ -27,9 +27,12 @@ from demls.wire.messages import (
     Change,
     ChangeRequest,
     Dormant,
+    DoubleVote,
+    Emergency,
     Entry,
     Invite,
     Leave,
+    Proof,
     Proposal,
     Remove,
     Settings,
@@ -42,7 +45,7 @@ from demls.wire.messages import (
 PROPOSAL_LABEL = "demls proposal"
 VOTE_LABEL = "demls vote"
 _GOING = (ProposalStatus.OPEN, ProposalStatus.APPROVED)
-_KIND_ORDER = {Leave: 0, StewardElection: 1, Settings: 2, Remove: 3, Dormant: 4, Awake: 5, Invite: 6}
+_KIND_ORDER = {Emergency: 0, Leave: 1, StewardElection: 2, Settings: 3, Remove: 4, Dormant: 5, Awake: 6, Invite: 7}
 """Canonical order of kinds in a commit; within a kind by proposal id."""
 
 
@@ -89,7 +92,11 @@ class Item:
     @property
     def is_closed(self) -> bool:
         """Nothing that arrives changes it any more."""
-        return self.is_void or self.status in (ProposalStatus.COMMITTED, ProposalStatus.WITHDRAWN)
+        return self.is_void or self.status in (
+            ProposalStatus.COMMITTED,
+            ProposalStatus.WITHDRAWN,
+            ProposalStatus.NOTED,
+        )
 
     @property
     def effect(self) -> tuple[str, bytes]:
@@ -367,6 +374,11 @@ class Governance:
         if len(kept) >= bounds.EARLY_VOTES_PER_MEMBER_MAX:
             del kept[next(iter(kept))]  # else old votes, said again by others, would keep out the new ones
         kept[ProposalId(vote.proposal_id), vote.choice] = vote
+        self.changes += 1
+
+    def early_yes(self, proposal_id: ProposalId) -> int:
+        """How many members say YES to a proposal that is not known here."""
+        return sum(1 for kept in self._early.values() if (proposal_id, Choice.YES) in kept)
 
     def _record(self, item: Item, vote: SignedVote, step: Step) -> None:
         recorded = item.tally.record(vote.voter, vote.choice)
@@ -377,7 +389,10 @@ class Governance:
         self._ledger.put_bytes(_vote_key(vote), vote.encode())
         step.tell(VoteRecorded(item.proposal_id, Address(vote.voter), vote.choice is Choice.YES))
         if recorded is Recorded.EQUIVOCATION:
-            step.tell(Misbehaved(Address(vote.voter), "signed both a yes and a no on one proposal"))
+            voter = Address(vote.voter)
+            both = [item.votes[voter, choice].encode() for choice in Choice]
+            proof = Proof(DoubleVote(item.proposal.epoch, both[0], both[1]))
+            step.tell(Misbehaved(voter, "signed both a yes and a no on one proposal", proof))
 
     # --- Decisions ----------------------------------------------------------------------------------------------
 
@@ -395,7 +410,9 @@ class Governance:
         if (status, by_silence) == (item.status, item.by_silence):
             return
         item.status, item.by_silence, item.reason = status, by_silence, reason
-        if approved:
+        if approved and item.effect[0] == "note":
+            item.status, item.ended_at = ProposalStatus.NOTED, step.now
+        elif approved:
             item.approved_since = item.approved_since or step.now
             item.ended_at = None
         else:
@@ -428,6 +445,13 @@ class Governance:
     def has_work(self) -> bool:
         """Is anything approved?"""
         return any(item.status is ProposalStatus.APPROVED for item in self._going.values())
+
+    def has_ordinary_work(self) -> bool:
+        """Is anything approved that no emergency is about?"""
+        return any(
+            item.status is ProposalStatus.APPROVED and not isinstance(item.change, Emergency)
+            for item in self.items.values()
+        )
 
     def is_deciding(self) -> bool:
         """Is anything open?"""

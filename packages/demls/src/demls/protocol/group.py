@@ -24,7 +24,7 @@ from demls.protocol.errors import (
     TooMuch,
     UnknownProposal,
 )
-from demls.protocol.events import Joined, ProposalDecided, Reason, Rejected, Removed, Waiting
+from demls.protocol.events import Joined, ProposalDecided, ProposalHeld, Reason, Rejected, Removed, Waiting
 from demls.protocol.inbound import Inbound, answer_request
 from demls.protocol.overview import group_view, member_views
 from demls.protocol.profile import DEMLS
@@ -71,6 +71,8 @@ SUPPORTED_EXTENSIONS = (bounds.POLICY_EXTENSION, BINDING_EXTENSION)
 
 _MLS = b"mls/"
 _WAITING_AFTER_VIEWS = 3
+_LESSONS_MAX = 4
+"""So often what a call has brought to light may bring more to light in the same call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +258,8 @@ class Group:
         check_change(change, state, now)
         step = Step(now, state.channel)
         item = open_proposal(change, state, step)
+        if any(isinstance(event, ProposalHeld) for event in step.events):
+            return self._finish(step)
         if item is None:
             detail = next((event.detail for event in step.events if isinstance(event, Rejected)), "")
             raise TooMuch(f"The proposal was not accepted ({detail}); wait until others have been decided.")
@@ -429,6 +433,8 @@ class Group:
     def _finish(self, step: Step) -> Effects:
         """Let the round do what is due, and say all that follows as effects."""
         state = self._live()
+        state.now = step.now
+        self._learn(step)
         if not state.is_halted:
             self._duties.act(step)
         while not state.is_halted:
@@ -445,12 +451,22 @@ class Group:
                 break
         if not state.is_halted and state.round.repeat(step):
             self._asking.ask(step)
+        for _ in range(_LESSONS_MAX):
+            if not self._learn(step):
+                break
+            self._duties.act(step)
         self._answer_rejected(state, step)
         self._note_waiting(state, step)
         if step.said:
             state.presence.note(state.own, state.roster, step.now, state.charter.policy.dormant_after)
         deadline = self._deadline(state, step.now)
         return Effects(self._changes(state), self._outbound(state, step), tuple(step.events), deadline)
+
+    def _learn(self, step: Step) -> bool:
+        """Score what has been proven or decided in this call. Says whether there was anything new."""
+        state, known = self._live(), step.learned
+        state.emergencies.learn(step, state.epoch, state.charter.policy.scoring)
+        return step.learned > known
 
     def _answer_rejected(self, state: GroupState, step: Step) -> None:
         """Who asked to join and was refused is told so, by the first in the order of leaders."""
@@ -483,10 +499,11 @@ class Group:
             state.governance.deadline(),
             state.chat.deadline(),
             state.welcomes.deadline(),
+            state.emergencies.deadline(),
         ]
         if not state.is_halted:
             times += [state.round.deadline(now), self._duties.deadline(now)]
-        return min((time for time in times if time is not None), default=None)
+        return min((time for time in times if time is not None and time > now), default=None)
 
     def _changes(self, state: GroupState) -> tuple[RecordChange, ...]:
         changes = self._ledger.drain()

@@ -71,7 +71,7 @@ class Inbound:
             return
         match message:
             case Proposal():
-                state.governance.receive_proposal(message, step)
+                state.receive_proposal(message, step)
             case Vote():
                 item = state.governance.receive_vote(message, step)
                 if item is not None:

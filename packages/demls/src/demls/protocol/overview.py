@@ -18,6 +18,7 @@ from demls.protocol.views import (
     ProposalView,
     RequestView,
     RoundView,
+    ScoreEntry,
     SuccessorView,
 )
 from demls.wire.ids import Address, Epoch, Instant
@@ -27,6 +28,7 @@ from demls.wire.messages import (
     Change,
     Deciders,
     Dormant,
+    Emergency,
     Invite,
     Leave,
     Remove,
@@ -34,6 +36,7 @@ from demls.wire.messages import (
     StatementKind,
     StewardElection,
     SuccessorNotice,
+    Violation,
 )
 
 _KINDS: dict[type[Change], ProposalKind] = {
@@ -42,8 +45,17 @@ _KINDS: dict[type[Change], ProposalKind] = {
     Leave: ProposalKind.LEAVE,
     StewardElection: ProposalKind.ELECTION,
     Settings: ProposalKind.SETTINGS,
+    Emergency: ProposalKind.EMERGENCY,
     Dormant: ProposalKind.DORMANT,
     Awake: ProposalKind.AWAKE,
+}
+_VIOLATIONS: dict[int, str] = {
+    Violation.BROKEN_COMMIT: "has offered a broken commit",
+    Violation.BROKEN_MLS_PROPOSAL: "has offered a commit that does something else than was decided",
+    Violation.SCORE_BELOW_THRESHOLD: "has broken the rules so often that its score is at the threshold",
+    Violation.DEADLOCK: "the stewards have not committed for a whole round",
+    Violation.MISBEHAVING_COMMIT: "has offered a candidate against the rules",
+    Violation.EQUIVOCATION: "has signed two different things",
 }
 _RANK = {ProposalStatus.OPEN: 0, ProposalStatus.APPROVED: 1}
 
@@ -88,6 +100,8 @@ def group_view(state: GroupState, waiting: tuple[Address, ...]) -> GroupView:
         Epoch(stewards.since + len(stewards.members) - 1),
         state.is_halted,
         tuple(_successor_view(state, notice) for _, notice in sorted(state.successors.known.items())),
+        state.emergencies.deadline() if state.emergencies.is_frozen(state.now) else None,
+        len(state.emergencies.waiting()),
     )
 
 
@@ -126,6 +140,7 @@ def _proposal_view(state: GroupState, item: Item) -> ProposalView:
         tuple(map(Address, change.proposed_stewards)) if isinstance(change, StewardElection) else (),
         change.retry_round if isinstance(change, StewardElection) else 0,
         amended(state.charter, change) if isinstance(change, Settings) else None,
+        _VIOLATIONS.get(change.violation_type, "") if isinstance(change, Emergency) else "",
     )
 
 
@@ -167,6 +182,7 @@ def _round_view(state: GroupState, waiting: tuple[Address, ...]) -> RoundView:
 def member_views(state: GroupState) -> tuple[MemberView, ...]:
     """All members by leaf. O(n)."""
     turns = state.state.stewards.rotated(state.epoch, state.roster)
+    scoring = state.charter.policy.scoring
     stewards, lost = frozenset(turns), {turn.member_id for turn in state.state.lost}
     leaving = {item.subject for item in state.governance.approved() if item.effect[0] == "remove"}
     return tuple(
@@ -181,6 +197,11 @@ def member_views(state: GroupState) -> tuple[MemberView, ...]:
             seat.address in leaving,
             seat.dormant,
             seat.address in lost,
+            state.scores.of(seat.address, scoring).points,
+            tuple(
+                ScoreEntry(Epoch(entry.epoch), entry.cause, entry.points)
+                for entry in state.scores.of(seat.address, scoring).history
+            ),
         )
         for seat in state.roster.seats
     )

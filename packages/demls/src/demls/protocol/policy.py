@@ -5,7 +5,7 @@ The policy stands in a GroupContext extension that MLS itself authenticates to e
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 from demls_consensus import Share
 
@@ -16,10 +16,12 @@ from demls.wire.messages import (
     Change,
     Deciders,
     Dormant,
+    Emergency,
     Invite,
     Policy,
     Remove,
     Rule,
+    Scoring,
     Settings,
     StewardElection,
 )
@@ -39,6 +41,20 @@ STEWARDS_DECIDING_MIN = 64
 _TWO_THIRDS = Share.TWO_THIRDS.code
 _MEMBERS, _STEWARDS = int(Deciders.MEMBERS), int(Deciders.STEWARDS)
 
+SCORING = Scoring(
+    start=100,
+    threshold=0,
+    heal=2,
+    broken_commit=50,
+    broken_proposal=30,
+    misbehaving=10,
+    equivocation=100,
+    lost_turn=5,
+    committed=10,
+    upheld=20,
+    rejected=50,
+)
+
 QUICK = Policy(
     preset="quick",
     invite=Rule(30 * SECOND, True),
@@ -51,6 +67,8 @@ QUICK = Policy(
     settings=Rule(30 * SECOND, False),
     reelections_max=2,
     dormant_after=14 * DAY,
+    emergency=Rule(30 * SECOND, False),
+    scoring=SCORING,
 )
 """Demos, bots, tests: half a minute, and silence is consent."""
 
@@ -61,6 +79,7 @@ DAY_POLICY = replace(
     remove=Rule(DAY, False),
     batch_window=5 * SECOND,
     election=Rule(10 * MINUTE, False),
+    emergency=Rule(10 * MINUTE, False),
     settings=Rule(2 * DAY, False),
 )
 """People: a day, silence is consent to invites, removals need votes."""
@@ -87,13 +106,20 @@ DURATION_MAX = 366 * DAY
 BATCH_WINDOW_MAX = HOUR
 DELIVERY_TIME_MAX = 10 * MINUTE
 REELECTIONS_MAX = 16
+SCORE_MAX = 1000
+FREEZE_MAX = Duration(10 * MINUTE)
+"""So long at most other decisions wait for emergencies."""
+
 DORMANT_AFTER_MIN = Duration(HOUR)
 
 _NO_VOTE = Rule(0, False)
 
 
 def rule_of(policy: Policy, change: Change) -> Rule:
-    """How a kind of change is decided; leaving needs no vote. Nodes vote by themselves on elections and dormancy."""
+    """How a kind of change is decided; leaving needs no vote.
+
+    Nodes vote by themselves on elections and dormancy, and YES on emergencies that they have confirmed.
+    """
     match change:
         case Invite():
             return policy.invite
@@ -101,6 +127,8 @@ def rule_of(policy: Policy, change: Change) -> Rule:
             return policy.remove
         case StewardElection() | Dormant() | Awake():
             return policy.election
+        case Emergency():
+            return policy.emergency
         case Settings():
             return policy.settings
         case _:
@@ -114,7 +142,7 @@ def is_sound(policy: Policy) -> bool:
 
 def fault_of(policy: Policy) -> str:
     """Why no group can live by this policy, in a sentence; empty if one can."""
-    rules = (policy.invite, policy.remove, policy.election, policy.settings)
+    rules = (policy.invite, policy.remove, policy.election, policy.settings, policy.emergency)
     shares, deciders = {share.code for share in Share}, {int(decider) for decider in Deciders}
     if any(
         rule.duration > DURATION_MAX or rule.share not in shares or rule.decided_by not in deciders for rule in rules
@@ -124,8 +152,13 @@ def fault_of(policy: Policy) -> str:
         return "The batch window is at most an hour, the delivery time at most ten minutes."
     if not 1 <= policy.stewards_min <= policy.stewards_max <= STEWARDS_MAX:
         return f"The number of stewards is between 1 and {STEWARDS_MAX}, the least not above the most."
-    if policy.election.decided_by != _MEMBERS or policy.settings.decided_by != _MEMBERS:
-        return "Elections and settings are always decided by all members."
+    if any(rule.decided_by != _MEMBERS for rule in (policy.election, policy.settings, policy.emergency)):
+        return "Elections, settings and emergencies are always decided by all members."
+    if policy.emergency.duration > FREEZE_MAX:
+        return "An emergency is decided within ten minutes, since all other decisions wait for it."
+    scoring = policy.scoring
+    if not scoring.threshold < scoring.start <= SCORE_MAX or max(astuple(scoring)) > SCORE_MAX:
+        return f"A newcomer's score lies above the threshold, and no number of the scores above {SCORE_MAX}."
     if _STEWARDS in (policy.invite.decided_by, policy.remove.decided_by) and (
         policy.stewards_min < STEWARDS_DECIDING_MIN
     ):
@@ -219,6 +252,18 @@ HEARD_GRAIN = 16
 GOSSIP_FIRST = Duration(10 * SECOND)
 GOSSIP_MOST = Duration(10 * MINUTE)
 """While something is being decided and no round is open, members compare what they hold at this pace, doubling."""
+
+SCORE_HISTORY_KEPT = 32
+SCORES_OF_FORMER_MEMBERS_KEPT = 256
+ACTS_TRIED_KEPT = 32
+"""Acts of one member on which the group has decided, so that the question is not put again."""
+
+JUDGED_KEPT = 256
+"""Candidates found faulty that are remembered, to confirm an accusation."""
+
+FROZEN_PROPOSALS_MAX = 256
+FROZEN_PROPOSALS_PER_MEMBER_MAX = 8
+"""Proposals that wait while an emergency is decided."""
 
 SUCCESSORS_MAX = 8
 """Notices of successor groups that are kept."""

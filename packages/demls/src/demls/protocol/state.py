@@ -21,15 +21,29 @@ from demls.protocol.continuity import History, first_head, is_certified, next_he
 from demls.protocol.credential import Device
 from demls.protocol.elections import Elections
 from demls.protocol.electorates import Electorate, electorate_of
+from demls.protocol.emergencies import UNPROVEN, Emergencies
 from demls.protocol.engine import Engine, EngineError, MlsGroup
-from demls.protocol.events import Halted, ProposalWithdrawn, Reason, Removed, SettingsChanged, Settled, StewardsChanged
-from demls.protocol.governance import Governance, Item
+from demls.protocol.events import (
+    Halted,
+    ProposalHeld,
+    ProposalWithdrawn,
+    Reason,
+    Rejected,
+    Removed,
+    SettingsChanged,
+    Settled,
+    StewardsChanged,
+    Unproven,
+)
+from demls.protocol.evidence import Court
+from demls.protocol.governance import PROPOSAL_LABEL, Governance, Item
 from demls.protocol.presence import Presence
 from demls.protocol.profile import PROFILES
 from demls.protocol.records import Ledger
 from demls.protocol.requests import Requests
 from demls.protocol.roster import Roster
 from demls.protocol.round_host import Mint
+from demls.protocol.scores import Scores
 from demls.protocol.step import Step
 from demls.protocol.stewards import StewardList, settled_pool
 from demls.protocol.successors import Successors
@@ -54,7 +68,9 @@ from demls.wire.messages import (
     Awake,
     Candidate,
     Charter,
+    Deed,
     Dormant,
+    Emergency,
     Invite,
     Leave,
     LostTurn,
@@ -99,6 +115,7 @@ class Standing:
     stewards: StewardList
     lost: tuple[LostTurn, ...]
     dormant: tuple[bytes, ...]
+    deeds: tuple[Deed, ...]
     status: GroupStatus
     settled_at: int
     is_halted: bool = False
@@ -139,6 +156,11 @@ class GroupState:
             obstacle=self._obstacle,
         )
         self.elections = Elections(self.governance, group_id)
+        self.scores = Scores(ledger)
+        self.court = Court(ledger, engine, group_id, self.known_key, self._is_known_epoch)
+        self.emergencies = Emergencies(ledger, self.governance, self.scores, self.court, self._is_said)
+        self.now = Instant(0)
+        """The time of the call that is going on."""
         self.presence = Presence(ledger)
         self.requests = Requests(ledger, engine, group_id)
         self.history = History(ledger)
@@ -192,7 +214,7 @@ class GroupState:
     def found(self, now: Instant) -> None:
         """Begin with the founding state, whose founder is the first steward (LIP-104 §Group creation)."""
         stewards = StewardList((self.own,), Epoch(0), Epoch(0))
-        succession = Succession(stewards.listing(), (), ())
+        succession = Succession(stewards.listing(), (), (), ())
         self.enter(Entered(first_head(self.group_id), Instant(0), succession, {}), now)
         self.governance.enter(self.roster, self.state.electorate)
 
@@ -204,6 +226,9 @@ class GroupState:
         self.governance.enter(self.roster, self.state.electorate)
         for electorate in (*sync.electorates, sync.electorate):
             self.governance.electorates.add(Electorate.read(electorate))
+        step = Step(now, self.channel)
+        scoring = self.charter.policy.scoring
+        self.scores.settle(sync.succession.deeds, self.roster.addresses, (), self.epoch, scoring, step)
         self.history.keep(settled)
 
     def resume(self, now: Instant) -> None:
@@ -214,7 +239,7 @@ class GroupState:
         self.settled_at = Instant(standing.settled_at)
         since = self.ledger.get(b"since", dict[bytes, int])
         known = {Address(address): Epoch(joined) for address, joined in since.items()}
-        succession = Succession(standing.stewards.listing(), standing.lost, standing.dormant)
+        succession = Succession(standing.stewards.listing(), standing.lost, standing.dormant, standing.deeds)
         self._assemble(Entered(Head(standing.head), Instant(standing.time), succession, known))
         self.governance.load(self.roster, self.epoch)
         self.round.load(now)
@@ -234,6 +259,7 @@ class GroupState:
             stewards,
             PROFILES[self.charter.profile].leaders(stewards, roster, epoch, entered.head, succession.lost),
             succession.lost,
+            succession.deeds,
             self.charter,
             electorate_of(epoch, roster, stewards.rotated(epoch, roster), policy),
             len(settled_pool(roster.since(), epoch) & roster.counted),
@@ -265,8 +291,35 @@ class GroupState:
         )
 
     def _fault_of(self, proposal: Proposal) -> tuple[Reason, str] | None:
-        change = proposal.change.payload
-        return self.elections.fault_of(proposal, change) if isinstance(change, StewardElection) else None
+        match proposal.change.payload:
+            case StewardElection() as election:
+                return self.elections.fault_of(proposal, election)
+            case Emergency() as emergency:
+                return self.emergencies.fault_of(proposal, emergency, self.state)
+            case _:
+                return None
+
+    def _is_said(self, statement: RoundStatement) -> bool:
+        """Has a counted member of this state signed it?"""
+        content = statement.content(self.group_id)
+        return self.verify(statement.member, ROUND_LABEL, content, statement.signature)
+
+    def receive_proposal(self, proposal: Proposal, step: Step) -> Item | None:
+        """A proposal of a member: it becomes one to vote on, waits for an emergency to end, or is refused."""
+        if proposal.id not in self.governance.items and self.emergencies.must_wait(proposal, step.now):
+            key = self.known_key(proposal.owner, proposal.epoch)
+            if key is None or not self.engine.verify(key, PROPOSAL_LABEL, proposal.id, proposal.signature):
+                step.refuse(Reason.FORGED, "a proposal that its owner did not sign")
+            elif not self.emergencies.hold(proposal):
+                step.refuse(Reason.LIMIT, "too many proposals while an emergency is decided")
+            elif proposal.owner == self.own:
+                step.tell(ProposalHeld(proposal.id))
+            return None
+        item = self.governance.receive_proposal(proposal, step)
+        last = step.events[-1] if step.events else None
+        if item is None and isinstance(last, Rejected) and last.detail == UNPROVEN:
+            step.tell(Unproven(Address(proposal.owner), proposal.id))
+        return item
 
     def _obstacle(self, item: Item) -> str:
         """Why no commit of this state can carry what governance knows nothing about; by the chain alone."""
@@ -309,6 +362,7 @@ class GroupState:
                 self.state.stewards,
                 self.state.lost,
                 tuple(seat.address for seat in self.roster.seats if seat.dormant),
+                self.state.deeds,
                 self.status,
                 self.settled_at,
                 self.is_halted,
@@ -321,10 +375,11 @@ class GroupState:
         return self.candidates.work_for(self.own, now)
 
     def has_work(self) -> bool:
-        return self.governance.has_work()
+        """While an emergency is open, only what another one has decided is committed."""
+        return self.governance.has_work() and (self.emergencies.is_urgent() or not self.emergencies.is_frozen(self.now))
 
     def expects_more(self) -> bool:
-        return self.governance.is_deciding()
+        return self.governance.is_deciding() and not self.emergencies.is_urgent()
 
     def is_alone_and_leaving(self) -> bool:
         """The last member wants to go, and nobody is left who could commit that."""
@@ -514,13 +569,16 @@ class GroupState:
             return
         self._read_charter(step)
         head = next_head(settled.head, settled.epoch, candidate.id)
-        stewards_before, view = self.state.stewards, minted[0]
+        stewards_before, view, left_epoch = self.state.stewards, minted[0], self.epoch
         self.enter(Entered(head, minted[1], succession, before.since()), step.now)
         roster = self.roster
         joined = tuple(seat.address for seat in roster.seats if seat.address not in before.addresses)
         left = tuple(seat.address for seat in before.seats if seat.address not in roster.addresses)
         self.governance.settle(entries, roster, self.state.electorate, step)
         self._reopen_requests(step)
+        new = [deed for deed in succession.deeds if deed.epoch == left_epoch]
+        self.scores.settle(new, roster.addresses, joined, self.epoch, self.charter.policy.scoring, step)
+        self.emergencies.settled(entries)
         self.requests.settle(roster, self.epoch, step.now)
         for member in left:
             self.chat.depart(member, step)
@@ -603,6 +661,9 @@ class GroupState:
         seat = self.roster.seat(member)
         is_known = self.governance.electorates.get(epoch) is not None
         return key if is_known or seat is None else seat.leaf_key
+
+    def _is_known_epoch(self, epoch: int) -> bool:
+        return self.governance.electorates.get(epoch) is not None
 
     def heard(self, member: Address, now: Instant) -> None:
         """A member said something that it has signed."""

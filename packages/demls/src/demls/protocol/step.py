@@ -17,6 +17,8 @@ class Step:
         """The group's channel now; it changes when a commit is settled in the middle of the step."""
         self.events: list[Event] = []
         self.said: list[tuple[Channel, Payload]] = []
+        self.learned = 0
+        """How many of the events have been scored."""
 
     def say(self, payload: Payload, channel: Channel | None = None) -> None:
         """Send to the group, or on a certain channel."""

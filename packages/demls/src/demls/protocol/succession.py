@@ -13,7 +13,19 @@ from demls.protocol import policy as bounds
 from demls.protocol.roster import Roster
 from demls.protocol.stewards import StewardList, departed, generate, is_settled, list_size, settled_pool
 from demls.wire.ids import Address, Epoch, GroupId, View
-from demls.wire.messages import Awake, Change, Dormant, LostTurn, Policy, Settings, StewardElection, Succession
+from demls.wire.messages import (
+    DEEDS_MAX,
+    Awake,
+    Change,
+    Deed,
+    DeedKind,
+    Dormant,
+    LostTurn,
+    Policy,
+    Settings,
+    StewardElection,
+    Succession,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +42,8 @@ class Carried:
     view: View
     pool: frozenset[Address]
     dormant: frozenset[Address]
+    upheld: frozenset[Address] = frozenset()
+    """Who opened the emergencies that it carries."""
 
 
 def follow(
@@ -39,6 +53,7 @@ def follow(
     roster: Roster,
     stewards: StewardList,
     lost: Iterable[LostTurn],
+    deeds: tuple[Deed, ...],
     leaders: tuple[Address, ...],
     policy: Policy,
     group_id: GroupId,
@@ -57,7 +72,9 @@ def follow(
     policy = settings.policy if settings is not None else policy
     listed = departed(stewards, before, after) if elected is None else _elected(elected, commit, entered, after)
     listed = _continued(listed, entered, after, dormant, policy, group_id)
-    return Succession(listed.listing(), _lost(commit, epoch, lost, leaders, after, dormant), tuple(sorted(dormant)))
+    lost_now = _lost(commit, epoch, lost, leaders, after, dormant)
+    new = _deeds(commit, epoch, leaders)
+    return Succession(listed.listing(), lost_now, tuple(sorted(dormant)), (*deeds, *new)[-DEEDS_MAX:])
 
 
 def _dormant(changes: Iterable[Change], roster: Roster, after: Mapping[Address, Epoch]) -> frozenset[Address]:
@@ -126,3 +143,13 @@ def _lost(
     return tuple(
         LostTurn(member, turns[member]) for member in sorted(turns) if member in after and member not in dormant
     )
+
+
+def _deeds(commit: Carried, epoch: Epoch, leaders: tuple[Address, ...]) -> list[Deed]:
+    """What the chain says about members in the epoch that is left."""
+    missed = sorted(set(leaders[: commit.view]) - {commit.committer})
+    return [
+        Deed(commit.committer, epoch, DeedKind.COMMITTED),
+        *(Deed(member, epoch, DeedKind.LOST_TURN) for member in missed),
+        *(Deed(member, epoch, DeedKind.UPHELD) for member in sorted(commit.upheld)),
+    ]

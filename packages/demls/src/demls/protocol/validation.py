@@ -23,12 +23,13 @@ from demls.wire.codec import WireError
 from demls.wire.ids import Address, Duration, Epoch, GroupId, Head, Instant, ProposalId, View
 from demls.wire.messages import (
     Candidate,
-    Change,
     Charter,
     CommitContext,
+    Deed,
     Entry,
     Invite,
     LostTurn,
+    Proposal,
     Settings,
     Succession,
     Sync,
@@ -59,6 +60,7 @@ class State:
     stewards: StewardList
     leaders: tuple[Address, ...]
     lost: tuple[LostTurn, ...]
+    deeds: tuple[Deed, ...]
     charter: Charter
     electorate: Electorate
     settled: int
@@ -160,11 +162,11 @@ def check_content(
     content: Content,
     items: Mapping[ProposalId, Item],
     state: State,
-    follow: Callable[[Content, tuple[Change, ...]], Succession | None],
+    follow: Callable[[Content, tuple[Proposal, ...]], Succession | None],
 ) -> Finding | None:
     """Checks V09, V10 and V15, and the order of V04: what the entries say is what the commit does.
 
-    ``follow``: what follows from the commit with these changes.
+    ``follow``: what follows from the commit with these proposals.
     """
     roster = state.roster
     known = [items.get(ProposalId(entry.proposal_id)) for entry in content.entries]
@@ -193,7 +195,7 @@ def check_content(
         return _invalid(Check.NOTHING_ELSE, "it changes the GroupContext, and nobody decided that")
     if settings is not None and content.staged.context_extensions != amended_context(state.charter, settings):
         return _invalid(Check.EXACT, "it makes other settings than was decided")
-    if content.sync is not None and content.sync.succession != follow(content, tuple(item.change for item in work)):
+    if content.sync is not None and content.sync.succession != follow(content, tuple(item.proposal for item in work)):
         return _invalid(Check.FOLLOWS, "its sync states another succession than follows from it")
     return None
 

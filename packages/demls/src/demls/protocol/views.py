@@ -25,6 +25,8 @@ class ProposalStatus(StrEnum):
     REJECTED = "rejected"
     COMMITTED = "committed"
     WITHDRAWN = "withdrawn"
+    NOTED = "noted"
+    """Decided yes, and there is nothing to commit: an emergency about a single violation."""
 
 
 class ProposalKind(StrEnum):
@@ -33,10 +35,20 @@ class ProposalKind(StrEnum):
     LEAVE = "leave"
     ELECTION = "election"
     SETTINGS = "settings"
+    EMERGENCY = "emergency"
     DORMANT = "dormant"
     """A member that was not heard for long is counted no longer."""
     AWAKE = "awake"
     """A dormant member is counted again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreEntry:
+    """One move of a score."""
+
+    epoch: Epoch
+    cause: str
+    points: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,10 @@ class MemberView:
     """Not heard for so long that the group does not wait for it any more."""
     lost_turn: bool
     """It led a view lately that ended without a commit, so it leads last for a while."""
+    score: int
+    """What the own node thinks of it."""
+    score_history: tuple[ScoreEntry, ...]
+    """Why, newest last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +107,8 @@ class ProposalView:
     retry_round: int
     settings: Charter | None
     """Of a settings proposal: the charter as it would be."""
+    violation: str
+    """Of an emergency: what the member is accused of, in words; every node has checked the proofs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +177,10 @@ class GroupView:
     is_halted: bool
     """Two commits of one epoch were certified: governance rests, chat goes on."""
     successors: tuple[SuccessorView, ...]
+    frozen_until: Instant | None
+    """Elections and commit proposals wait for an emergency, until then at the latest."""
+    held: int
+    """How many proposals wait for that."""
 
     @classmethod
     def of_ended(
@@ -188,4 +210,6 @@ class GroupView:
             None,
             False,
             (),
+            None,
+            0,
         )

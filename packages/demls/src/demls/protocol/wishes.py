@@ -92,9 +92,9 @@ def fits_in(text: str, size: int) -> bool:
 
 
 def open_proposal(change: Change, state: GroupState, step: Step) -> Item | None:
-    """Propose it in the own name, without a vote; None if it was refused (the step says why)."""
+    """Propose it in the own name, without a vote; None if it was refused or waits (the step says which)."""
     proposal = state.governance.new_proposal(change, state.own, state.device.leaf_private, step.now)
-    item = state.governance.receive_proposal(proposal, step)
+    item = state.receive_proposal(proposal, step)
     if item is not None:
         step.say(proposal)
     return item

@@ -26,7 +26,7 @@ from demls.protocol.stewards import StewardList
 from demls.protocol.validation import Content, Finding, check_consent, check_content
 from demls.simulation.run import Outcome, simulate
 from demls.wire.ids import Address, Duration, Epoch, Head, Instant, View
-from demls.wire.messages import Change, LostTurn, SettledCommit, StatementKind, Succession
+from demls.wire.messages import LostTurn, Proposal, SettledCommit, StatementKind, Succession
 
 Patches = Iterable[tuple[object, Any, object]]
 """(where, name, what stands there instead)"""
@@ -174,7 +174,7 @@ def _no_patience(*args: Any) -> Finding | None:
 def _as_stated(*args: Any) -> Finding | None:
     content, items, current, _ = args
 
-    def stated(content: Content, _: tuple[Change, ...]) -> Succession | None:
+    def stated(content: Content, _: tuple[Proposal, ...]) -> Succession | None:
         return content.sync.succession if content.sync is not None else None
 
     return check_content(content, items, current, stated)

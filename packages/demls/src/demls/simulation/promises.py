@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from demls.protocol.effects import Effects
-from demls.protocol.events import Halted, Joined, Misbehaved, Settled
+from demls.protocol.events import Faulted, Halted, Joined, Misbehaved, Settled, Unproven
 from demls.simulation.inside import Machine, Seen, group_of, seen_by
 from demls.simulation.network import Envelope
 from demls.simulation.nodes import Node
@@ -90,8 +90,8 @@ class Durable(Watcher):
         if node.name in self._restarted:
             self._check_restart(node, self._restarted.pop(node.name))
         for event in effects.events:
-            if isinstance(event, Misbehaved) and not self.world.node_of(event.member).is_adversary:
-                raise Broken("P7", f"{node.name} accuses {self.world.name_of(event.member)}: {event.what}")
+            if isinstance(event, Misbehaved | Faulted | Unproven) and not self.world.node_of(event.member).is_adversary:
+                raise Broken("P7", f"{node.name} accuses {self.world.name_of(event.member)}: {event}")
             if isinstance(event, Halted):
                 raise Broken("P1", f"{node.name} sees two certificates of epoch {event.epoch}, and halts")
 

@@ -197,11 +197,173 @@ class Awake(_message.Message):
 Global___Awake: _TypeAlias = Awake  # noqa: Y015
 
 @_typing.final
+class DoubleStatement(_message.Message):
+    """Two different statements of one member in one view."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def first(self) -> Global___RoundStatement: ...
+    @_builtins.property
+    def second(self) -> Global___RoundStatement: ...
+    def __init__(
+        self,
+        *,
+        first: Global___RoundStatement | None = ...,
+        second: Global___RoundStatement | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "second", b"second"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "second", b"second"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DoubleStatement: _TypeAlias = DoubleStatement  # noqa: Y015
+
+@_typing.final
+class DoubleVote(_message.Message):
+    """Both choices of one voter on one proposal; canonical bytes of demls_consensus.SignedVote."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """of the proposal"""
+    first: _builtins.bytes
+    second: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        first: _builtins.bytes = ...,
+        second: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "first", b"first", "second", b"second"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DoubleVote: _TypeAlias = DoubleVote  # noqa: Y015
+
+@_typing.final
+class FaultyOffer(_message.Message):
+    """An offer of a candidate that breaks a numbered check: the leader signed the candidate's id. Whoever judged the
+    candidate itself can confirm it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    CANDIDATE_FIELD_NUMBER: _builtins.int
+    LEADER_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    CHECK_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    head: _builtins.bytes
+    view: _builtins.int
+    candidate: _builtins.bytes
+    leader: _builtins.bytes
+    signature: _builtins.bytes
+    check: _builtins.str
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        head: _builtins.bytes = ...,
+        view: _builtins.int = ...,
+        candidate: _builtins.bytes = ...,
+        leader: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+        check: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "check", b"check", "epoch", b"epoch", "head", b"head", "leader", b"leader", "signature", b"signature", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FaultyOffer: _TypeAlias = FaultyOffer  # noqa: Y015
+
+@_typing.final
+class Proof(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOUBLE_STATEMENT_FIELD_NUMBER: _builtins.int
+    DOUBLE_VOTE_FIELD_NUMBER: _builtins.int
+    FAULTY_OFFER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def double_statement(self) -> Global___DoubleStatement: ...
+    @_builtins.property
+    def double_vote(self) -> Global___DoubleVote: ...
+    @_builtins.property
+    def faulty_offer(self) -> Global___FaultyOffer: ...
+    def __init__(
+        self,
+        *,
+        double_statement: Global___DoubleStatement | None = ...,
+        double_vote: Global___DoubleVote | None = ...,
+        faulty_offer: Global___FaultyOffer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["double_statement", b"double_statement", "double_vote", b"double_vote", "faulty_offer", b"faulty_offer", "payload", b"payload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["double_statement", b"double_statement", "double_vote", b"double_vote", "faulty_offer", b"faulty_offer", "payload", b"payload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["double_statement", "double_vote", "faulty_offer"]  # noqa: Y015
+    _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
+
+Global___Proof: _TypeAlias = Proof  # noqa: Y015
+
+@_typing.final
+class Emergency(_message.Message):
+    """LIP-104 emergency criteria proposal. The accuser is the proposal's owner, nobody else is ever taken for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIOLATION_TYPE_FIELD_NUMBER: _builtins.int
+    TARGET_MEMBER_ID_FIELD_NUMBER: _builtins.int
+    PROOFS_FIELD_NUMBER: _builtins.int
+    STUCK_FIELD_NUMBER: _builtins.int
+    violation_type: _builtins.int
+    """a ViolationType of the reference node, or 101: equivocation"""
+    target_member_id: _builtins.bytes
+    """20-byte address, or empty for a deadlock"""
+    @_builtins.property
+    def proofs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Proof]: ...
+    @_builtins.property
+    def stuck(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoundStatement]:
+        """of a deadlock: a quorum of nil acks past the last steward"""
+
+    def __init__(
+        self,
+        *,
+        violation_type: _builtins.int = ...,
+        target_member_id: _builtins.bytes = ...,
+        proofs: _abc.Iterable[Global___Proof] | None = ...,
+        stuck: _abc.Iterable[Global___RoundStatement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["proofs", b"proofs", "stuck", b"stuck", "target_member_id", b"target_member_id", "violation_type", b"violation_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Emergency: _TypeAlias = Emergency  # noqa: Y015
+
+@_typing.final
 class ChangeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MEMBER_INVITE_FIELD_NUMBER: _builtins.int
     REMOVE_MEMBER_FIELD_NUMBER: _builtins.int
+    EMERGENCY_FIELD_NUMBER: _builtins.int
     STEWARD_ELECTION_FIELD_NUMBER: _builtins.int
     LEAVE_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
@@ -211,6 +373,8 @@ class ChangeRequest(_message.Message):
     def member_invite(self) -> Global___MemberInvite: ...
     @_builtins.property
     def remove_member(self) -> Global___RemoveMember: ...
+    @_builtins.property
+    def emergency(self) -> Global___Emergency: ...
     @_builtins.property
     def steward_election(self) -> Global___StewardElection: ...
     @_builtins.property
@@ -228,17 +392,18 @@ class ChangeRequest(_message.Message):
         *,
         member_invite: Global___MemberInvite | None = ...,
         remove_member: Global___RemoveMember | None = ...,
+        emergency: Global___Emergency | None = ...,
         steward_election: Global___StewardElection | None = ...,
         leave: Global___Leave | None = ...,
         settings: Global___Settings | None = ...,
         dormant: Global___Dormant | None = ...,
         awake: Global___Awake | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["awake", b"awake", "dormant", b"dormant", "leave", b"leave", "member_invite", b"member_invite", "payload", b"payload", "remove_member", b"remove_member", "settings", b"settings", "steward_election", b"steward_election"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["awake", b"awake", "dormant", b"dormant", "emergency", b"emergency", "leave", b"leave", "member_invite", b"member_invite", "payload", b"payload", "remove_member", b"remove_member", "settings", b"settings", "steward_election", b"steward_election"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["awake", b"awake", "dormant", b"dormant", "leave", b"leave", "member_invite", b"member_invite", "payload", b"payload", "remove_member", b"remove_member", "settings", b"settings", "steward_election", b"steward_election"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["awake", b"awake", "dormant", b"dormant", "emergency", b"emergency", "leave", b"leave", "member_invite", b"member_invite", "payload", b"payload", "remove_member", b"remove_member", "settings", b"settings", "steward_election", b"steward_election"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["member_invite", "remove_member", "steward_election", "leave", "settings", "dormant", "awake"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["member_invite", "remove_member", "emergency", "steward_election", "leave", "settings", "dormant", "awake"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -748,6 +913,34 @@ class LostTurn(_message.Message):
 Global___LostTurn: _TypeAlias = LostTurn  # noqa: Y015
 
 @_typing.final
+class Deed(_message.Message):
+    """What a member has done, as the chain says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.bytes
+    epoch: _builtins.int
+    kind: _builtins.int
+    """1 committed, 2 lost its turn, 3 its emergency was upheld"""
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.bytes = ...,
+        epoch: _builtins.int = ...,
+        kind: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "kind", b"kind", "member_id", b"member_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Deed: _TypeAlias = Deed  # noqa: Y015
+
+@_typing.final
 class Succession(_message.Message):
     """What follows from a commit besides MLS."""
 
@@ -756,22 +949,28 @@ class Succession(_message.Message):
     STEWARDS_FIELD_NUMBER: _builtins.int
     LOST_FIELD_NUMBER: _builtins.int
     DORMANT_FIELD_NUMBER: _builtins.int
+    DEEDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def stewards(self) -> Global___StewardListing: ...
     @_builtins.property
     def lost(self) -> _containers.RepeatedCompositeFieldContainer[Global___LostTurn]: ...
     @_builtins.property
     def dormant(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    @_builtins.property
+    def deeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Deed]:
+        """the newest"""
+
     def __init__(
         self,
         *,
         stewards: Global___StewardListing | None = ...,
         lost: _abc.Iterable[Global___LostTurn] | None = ...,
         dormant: _abc.Iterable[_builtins.bytes] | None = ...,
+        deeds: _abc.Iterable[Global___Deed] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["stewards", b"stewards"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dormant", b"dormant", "lost", b"lost", "stewards", b"stewards"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deeds", b"deeds", "dormant", b"dormant", "lost", b"lost", "stewards", b"stewards"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1272,6 +1471,60 @@ class Rule(_message.Message):
 Global___Rule: _TypeAlias = Rule  # noqa: Y015
 
 @_typing.final
+class Scoring(_message.Message):
+    """Points of the peer scores (LIP-104 peer scoring). All but the first three are how much a deed counts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    HEAL_FIELD_NUMBER: _builtins.int
+    BROKEN_COMMIT_FIELD_NUMBER: _builtins.int
+    BROKEN_PROPOSAL_FIELD_NUMBER: _builtins.int
+    MISBEHAVING_FIELD_NUMBER: _builtins.int
+    EQUIVOCATION_FIELD_NUMBER: _builtins.int
+    LOST_TURN_FIELD_NUMBER: _builtins.int
+    COMMITTED_FIELD_NUMBER: _builtins.int
+    UPHELD_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
+    start: _builtins.int
+    """default_peer_score"""
+    threshold: _builtins.int
+    """threshold_peer_score"""
+    heal: _builtins.int
+    """points back in each epoch, up to the start"""
+    broken_commit: _builtins.int
+    broken_proposal: _builtins.int
+    misbehaving: _builtins.int
+    equivocation: _builtins.int
+    lost_turn: _builtins.int
+    committed: _builtins.int
+    upheld: _builtins.int
+    rejected: _builtins.int
+    def __init__(
+        self,
+        *,
+        start: _builtins.int = ...,
+        threshold: _builtins.int = ...,
+        heal: _builtins.int = ...,
+        broken_commit: _builtins.int = ...,
+        broken_proposal: _builtins.int = ...,
+        misbehaving: _builtins.int = ...,
+        equivocation: _builtins.int = ...,
+        lost_turn: _builtins.int = ...,
+        committed: _builtins.int = ...,
+        upheld: _builtins.int = ...,
+        rejected: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken_commit", b"broken_commit", "broken_proposal", b"broken_proposal", "committed", b"committed", "equivocation", b"equivocation", "heal", b"heal", "lost_turn", b"lost_turn", "misbehaving", b"misbehaving", "rejected", b"rejected", "start", b"start", "threshold", b"threshold", "upheld", b"upheld"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Scoring: _TypeAlias = Scoring  # noqa: Y015
+
+@_typing.final
 class Policy(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1286,6 +1539,8 @@ class Policy(_message.Message):
     SETTINGS_FIELD_NUMBER: _builtins.int
     REELECTIONS_MAX_FIELD_NUMBER: _builtins.int
     DORMANT_AFTER_FIELD_NUMBER: _builtins.int
+    EMERGENCY_FIELD_NUMBER: _builtins.int
+    SCORING_FIELD_NUMBER: _builtins.int
     preset: _builtins.str
     batch_window: _builtins.int
     delivery_time: _builtins.int
@@ -1303,6 +1558,10 @@ class Policy(_message.Message):
     def election(self) -> Global___Rule: ...
     @_builtins.property
     def settings(self) -> Global___Rule: ...
+    @_builtins.property
+    def emergency(self) -> Global___Rule: ...
+    @_builtins.property
+    def scoring(self) -> Global___Scoring: ...
     def __init__(
         self,
         *,
@@ -1317,10 +1576,12 @@ class Policy(_message.Message):
         settings: Global___Rule | None = ...,
         reelections_max: _builtins.int = ...,
         dormant_after: _builtins.int = ...,
+        emergency: Global___Rule | None = ...,
+        scoring: Global___Scoring | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["election", b"election", "invite", b"invite", "remove", b"remove", "settings", b"settings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["election", b"election", "emergency", b"emergency", "invite", b"invite", "remove", b"remove", "scoring", b"scoring", "settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_window", b"batch_window", "delivery_time", b"delivery_time", "dormant_after", b"dormant_after", "election", b"election", "invite", b"invite", "preset", b"preset", "reelections_max", b"reelections_max", "remove", b"remove", "settings", b"settings", "stewards_max", b"stewards_max", "stewards_min", b"stewards_min"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_window", b"batch_window", "delivery_time", b"delivery_time", "dormant_after", b"dormant_after", "election", b"election", "emergency", b"emergency", "invite", b"invite", "preset", b"preset", "reelections_max", b"reelections_max", "remove", b"remove", "scoring", b"scoring", "settings", b"settings", "stewards_max", b"stewards_max", "stewards_min", b"stewards_min"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -21,6 +21,8 @@ Bitmap: TypeAlias = Annotated[bytes, Size(0, 1_250)]
 
 ROSTER_MAX = 10_000
 STEWARDS_MAX = 1_000
+PROOFS_MAX = 8
+DEEDS_MAX = 256
 COMMIT_BYTES_MAX = 4 * 1024 * 1024
 WELCOME_BYTES_MAX = 4 * 1024 * 1024
 SYNC_BYTES_MAX = 8 * 1024 * 1024
@@ -103,6 +105,26 @@ class Deciders(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Scoring:
+    """Points of the peer scores; all but the first three say how much a deed counts (LIP-104 §Peer scoring).
+
+    ``start``: of a newcomer; at ``threshold`` or below a member is accused; ``heal``: points back in each epoch.
+    """
+
+    start: int
+    threshold: int
+    heal: int
+    broken_commit: int
+    broken_proposal: int
+    misbehaving: int
+    equivocation: int
+    lost_turn: int
+    committed: int
+    upheld: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """The group's own choices, the same for all members. Durations in ms.
 
@@ -123,6 +145,8 @@ class Policy:
     settings: Rule
     reelections_max: int
     dormant_after: int
+    emergency: Rule
+    scoring: Scoring
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +173,112 @@ class Awake:
     member_id: AddressBytes
 
 
-Change: TypeAlias = Invite | Remove | Leave | StewardElection | Settings | Dormant | Awake
+class StatementKind(IntEnum):
+    ACK = 1
+    LOCK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RoundStatement:
+    """A member's acknowledgement or lock in one view; an empty ``candidate`` is nil."""
+
+    epoch: int
+    head: Digest32
+    view: int
+    candidate: Annotated[bytes, Size(0, 32)]
+    choices: Annotated[bytes, Size(0, ENTRIES_MAX)]
+    member: AddressBytes
+    signature: Signature
+    kind: int
+
+    def content(self, group_id: bytes) -> bytes:
+        """What the member's leaf key signs."""
+        return framed(
+            b"demls round 1",
+            group_id,
+            self.epoch,
+            self.head,
+            self.view,
+            self.kind,
+            self.candidate,
+            self.choices,
+            self.member,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DoubleStatement:
+    """Two different statements of one member in one view."""
+
+    first: RoundStatement
+    second: RoundStatement
+
+
+@dataclass(frozen=True, slots=True)
+class DoubleVote:
+    """Both choices of one voter on one proposal, which was opened in ``epoch``: bytes of SignedVotes."""
+
+    epoch: int
+    first: Annotated[bytes, Size(1, 512)]
+    second: Annotated[bytes, Size(1, 512)]
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyOffer:
+    """A leader's signed offer of a candidate that breaks a numbered check."""
+
+    epoch: int
+    head: Digest32
+    view: int
+    candidate: Digest32
+    leader: AddressBytes
+    signature: Signature
+    check: Annotated[str, Size(3)]
+
+    def content(self, group_id: bytes) -> bytes:
+        """What the leader signed: the same as of its offer."""
+        return framed(b"demls offer 1", group_id, self.epoch, self.head, self.view, self.candidate, self.leader)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One proof that a member broke a rule."""
+
+    payload: DoubleStatement | DoubleVote | FaultyOffer = field(
+        metadata={
+            "oneof": {"double_statement": DoubleStatement, "double_vote": DoubleVote, "faulty_offer": FaultyOffer}
+        }
+    )
+
+
+class Violation(IntEnum):
+    """What a member is accused of (LIP-104 §Steward violation list; numbers of the reference node, 101 is ours)."""
+
+    BROKEN_COMMIT = 1
+    BROKEN_MLS_PROPOSAL = 2
+    CENSORSHIP_INACTIVITY = 3
+    SCORE_BELOW_THRESHOLD = 4
+    DEADLOCK = 5
+    MISBEHAVING_COMMIT = 6
+    EQUIVOCATION = 101
+
+
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """An emergency criteria proposal: the owner accuses ``target_member_id``, with proofs that everybody can check."""
+
+    violation_type: int
+    target_member_id: MaybeAddress
+    proofs: Annotated[tuple[Proof, ...], Size(0, PROOFS_MAX)]
+    stuck: Annotated[tuple[RoundStatement, ...], Size(0, ROSTER_MAX)]
+
+
+Change: TypeAlias = Invite | Remove | Leave | Emergency | StewardElection | Settings | Dormant | Awake
 
 _CHANGES: dict[str, type] = {
     "member_invite": Invite,
     "remove_member": Remove,
+    "emergency": Emergency,
     "steward_election": StewardElection,
     "leave": Leave,
     "settings": Settings,
@@ -240,39 +365,6 @@ class Candidate:
     def __post_init__(self) -> None:
         candidate_id = digest(b"demls candidate 1", self.commit, self.welcome, self.joiner_key, self.sync)
         object.__setattr__(self, "id", CandidateId(candidate_id))
-
-
-class StatementKind(IntEnum):
-    ACK = 1
-    LOCK = 2
-
-
-@dataclass(frozen=True, slots=True)
-class RoundStatement:
-    """A member's acknowledgement or lock in one view; an empty ``candidate`` is nil."""
-
-    epoch: int
-    head: Digest32
-    view: int
-    candidate: Annotated[bytes, Size(0, 32)]
-    choices: Annotated[bytes, Size(0, ENTRIES_MAX)]
-    member: AddressBytes
-    signature: Signature
-    kind: int
-
-    def content(self, group_id: bytes) -> bytes:
-        """What the member's leaf key signs."""
-        return framed(
-            b"demls round 1",
-            group_id,
-            self.epoch,
-            self.head,
-            self.view,
-            self.kind,
-            self.candidate,
-            self.choices,
-            self.member,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,6 +483,22 @@ class LostTurn:
     epoch: int
 
 
+class DeedKind(IntEnum):
+    COMMITTED = 1
+    LOST_TURN = 2
+    UPHELD = 3
+    """An emergency that it had opened was decided YES and committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What a member has done in ``epoch``, as the chain says; ``kind``: a ``DeedKind``."""
+
+    member_id: AddressBytes
+    epoch: int
+    kind: int
+
+
 @dataclass(frozen=True, slots=True)
 class Succession:
     """What follows from a commit besides MLS: the next steward list, turns that were lost, who is dormant."""
@@ -398,6 +506,7 @@ class Succession:
     stewards: StewardListing
     lost: Annotated[tuple[LostTurn, ...], Size(0, ROSTER_MAX)]
     dormant: Annotated[tuple[AddressBytes, ...], Size(0, ROSTER_MAX)]
+    deeds: Annotated[tuple[Deed, ...], Size(0, DEEDS_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
