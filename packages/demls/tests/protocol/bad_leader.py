@@ -116,8 +116,8 @@ class Scene:
         items = list(items)
         removed = {item.subject for item in items if item.effect[0] == "remove"}
         added = {item.subject for item in items if item.effect[0] == "add"}
-        changes = tuple(item.change for item in items)
-        made = self.state.candidates._follow(changes, removed, added, self.insider.address, View(view))
+        proposals = tuple(item.proposal for item in items)
+        made = self.state.candidates._follow(proposals, removed, added, self.insider.address, View(view))
         assert made is not None
         return made
 
