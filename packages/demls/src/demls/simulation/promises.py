@@ -21,6 +21,9 @@ from demls.simulation.world import Broken, CrashPoint, Watcher, World
 from demls.wire.ids import Address, Epoch, Instant, ProposalId
 from demls.wire.messages import Payload, RoundStatement, Vote
 
+_VOTED_BY_NODES = (ProposalKind.ELECTION, ProposalKind.DORMANT, ProposalKind.AWAKE, ProposalKind.EMERGENCY)
+"""What nodes say yes to by themselves, so that a person's silence means nothing; a person may still say no."""
+
 _REMOVING = (ProposalKind.REMOVE, ProposalKind.LEAVE, ProposalKind.EMERGENCY)
 
 
@@ -150,6 +153,8 @@ class Consent(Watcher):
             honest = [votes.get(voter) for voter in voters if not self.world.node_of(voter).is_adversary]
             n, q = len(voters), quorum(len(voters)) if voters else 0
             if n and bad + honest.count(True) >= q:
+                return True
+            if n and case.kind in _VOTED_BY_NODES and honest.count(False) <= n - q:
                 return True
             is_due = case.silence_is_yes and n > 2 and self.world.clock.now >= case.deadline
             if is_due and honest.count(False) <= 2 * (n - q):
