@@ -1,4 +1,4 @@
-"""The conformance record: reads docs/conformance/*.toml and renders docs/conformance.md for people."""
+"""The conformance record: reads docs/conformance/*.toml and renders docs/conformance.md and docs/attacks.md."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs/conformance"
 PAGE = ROOT / "docs/conformance.md"
+ATTACKS_PAGE = ROOT / "docs/attacks.md"
 TRANSCRIPTS = "packages/demls/tests/protocol/transcripts/"
 
 Row = dict[str, Any]
@@ -44,6 +45,9 @@ TABLES: tuple[tuple[str, str, str, str, str, int], ...] = (
     ),
 )
 """(file, table in it, letter of its ids, heading, what it is, how many rows it has)."""
+
+ATTACKS = ("attacks.toml", "attack", "A", "Attacks on the design of demls", "Found by looking for them.", 22)
+"""As a row of ``TABLES``; it stands on the page of attacks only."""
 
 STATUSES = {
     "met": "as the text says, with a test that shows it",
@@ -99,6 +103,59 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def attacks_page() -> str:
+    """The document about attacks: weak points of the other implementation, attacks on this one, stolen keys."""
+    known = [TABLES[-2], TABLES[-1], ATTACKS]
+    counts = Counter(str(row["status"]) for spec in known for row in rows(spec[0], spec[1]))
+    lines = [
+        "<!-- Made by `make docs` from docs/conformance/weaknesses.toml and attacks.toml; edit those instead. -->",
+        "",
+        "# Attacks",
+        "",
+        "What an attacker might try, what happens then, and the tests that try it. First the weak points that were",
+        "found in the Rust implementation of LIP-104, de-mls 4.1, by reading it and by running it; then attacks on the",
+        "design of demls itself; at the end, what stolen keys are good for. The fault model is that of",
+        "[the protocol](protocol.md): fewer than a third of the members, any number of outsiders, and the network are",
+        "the attacker's.",
+        "",
+        *(f"* *{status}* ({counts[status]}): {text}" for status, text in STATUSES.items() if counts[status]),
+    ]
+    for file, table, letter, heading, about, _ in known:
+        lines += [
+            "",
+            f"## {heading}",
+            "",
+            about,
+            "",
+            "| | the attack | what happens here | tried by |",
+            "|---|---|---|---|",
+        ]
+        for row in rows(file, table):
+            what = f"**{text_of(row)}** {row['attack']}"
+            here = f"*{row['status']}*. {_what(row)}".rstrip()
+            lines.append(_line(f"{letter}{row['id']}", what, here, _tests(row)))
+    lines += [
+        "",
+        "## What stolen keys are good for",
+        "",
+        "| | can | cannot | it ends | tried by |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        _line(f"**{row['who']}**", str(row["can"]), str(row["cannot"]), str(row["ends"]), _tests(row))
+        for row in rows("attacks.toml", "thief")
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _tests(row: Row) -> str:
+    return "<br>".join(_link(test) for test in row.get("tests", ()))
+
+
 def _table(found: list[Row], letter: str) -> list[str]:
     has_level = "level" in found[0]
     head = ["", "", "what", "status", "what demls does", "shown by"] if has_level else ["", "what", "status"]
@@ -109,8 +166,7 @@ def _table(found: list[Row], letter: str) -> list[str]:
         cells = [f"{letter}{row['id']}"]
         if has_level:
             cells.append(row["level"] if row["level"] != "rule" else "")
-        cells += [text_of(row), _status(row), _what(row), "<br>".join(_link(test) for test in row.get("tests", ()))]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append(_line(*cells, text_of(row), _status(row), _what(row), _tests(row)))
     return lines
 
 

@@ -92,6 +92,7 @@ def everything() -> Iterator[tuple[Path, bytes]]:
     for name, make in pages.items():
         yield ROOT / "docs/reference" / name, make().encode()
     yield conformance.PAGE, conformance.page().encode()
+    yield conformance.ATTACKS_PAGE, conformance.attacks_page().encode()
 
 
 def main() -> int:

@@ -14,15 +14,29 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from conformance import PAGE, STATUSES, TABLES, Row, decision_file, page, rows, text_of  # noqa: E402
+from conformance import (  # noqa: E402
+    ATTACKS,
+    ATTACKS_PAGE,
+    PAGE,
+    STATUSES,
+    TABLES,
+    Row,
+    attacks_page,
+    decision_file,
+    page,
+    rows,
+    text_of,
+)
 
 KEYS = {"id", "level", "clause", "behaviour", "weakness", "status", "decision", "reason", "missing", "how", "tests"}
+KEYS |= {"attack"}
+EVERYTHING = (*TABLES, ATTACKS)
 LEVELS = {"MUST", "MUST NOT", "SHOULD", "MAY", "REQUIRED", "rule"}
-SIZES = {"L": 57, "F": 10, "H": 22, "B": 18, "W": 65, "O": 17}
+SIZES = {"L": 57, "F": 10, "H": 22, "B": 18, "W": 65, "O": 17, "A": 22}
 
 
 def record() -> Iterator[tuple[str, Row]]:
-    for file, table, letter, *_ in TABLES:
+    for file, table, letter, *_ in EVERYTHING:
         for row in rows(file, table):
             yield f"{letter}{row['id']}", row
 
@@ -38,8 +52,8 @@ def names_in(file: Path) -> frozenset[str]:
 
 
 def test_every_row_is_there_once() -> None:
-    assert {letter: size for _, _, letter, _, _, size in TABLES} == SIZES
-    for file, table, letter, *_ in TABLES:
+    assert {letter: size for _, _, letter, _, _, size in EVERYTHING} == SIZES
+    for file, table, letter, *_ in EVERYTHING:
         assert [row["id"] for row in rows(file, table)] == list(range(1, SIZES[letter] + 1)), f"{file} [{table}]"
 
 
@@ -63,7 +77,9 @@ def test_a_row_says_what_its_status_demands(name: str, row: Row) -> None:
             assert "TODO" in row["missing"], "which test is to come?"
     assert ("decision" in row) == (row["status"] == "departed")
     assert ("missing" in row) == (row["status"] == "open")
-    weak = name[0] in "WO"
+    weak = name[0] in "WOA"
+    assert ("attack" in row) == weak
+    assert not weak or row["attack"].count(". ") == 1, "an attack is told in two sentences"
     assert row["status"] in (
         {"solved", "absent", "limit", "open"} if weak else {"met", "departed", "elsewhere", "open"}
     )
@@ -103,5 +119,17 @@ def test_every_decision_exists_and_is_linked_from_the_page() -> None:
         assert f"](decisions/{decision_file(number).name})" in text
 
 
-def test_the_page_is_fresh() -> None:
+def test_the_pages_are_fresh() -> None:
     assert PAGE.read_text() == page(), "run `make docs`"
+    assert ATTACKS_PAGE.read_text() == attacks_page(), "run `make docs`"
+
+
+def test_every_thief_is_named_with_what_it_can_do_and_the_tests_exist() -> None:
+    thieves = rows("attacks.toml", "thief")
+    assert len(thieves) == 4
+    for row in thieves:
+        assert set(row) == {"who", "can", "cannot", "ends", "tests"}
+        for test in row["tests"]:
+            file, _, function = test.partition("::")
+            assert (ROOT / file).is_file()
+            assert not function or function in names_in(ROOT / file)

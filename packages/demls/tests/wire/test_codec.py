@@ -11,6 +11,7 @@ import pytest
 from demls.wire import demls_pb2 as pb
 from demls.wire import messages
 from demls.wire.codec import Size, WireError
+from demls.wire.framing import digest, framed
 from demls.wire.messages import (
     Candidate,
     ChangeRequest,
@@ -24,9 +25,7 @@ from demls.wire.messages import (
     RoundStatement,
     Vote,
     decode_message,
-    digest,
     encode_message,
-    framed,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st

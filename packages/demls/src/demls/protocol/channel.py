@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from demls.protocol.engine import Engine
 from demls.wire.codec import WireError
+from demls.wire.framing import digest
 from demls.wire.ids import Topic
-from demls.wire.messages import Frame, Payload, decode_message, digest, encode_message
+from demls.wire.messages import Frame, Payload, decode_message, encode_message
 
 EXPORTER_LABEL = "demls channel"
 SECRET_BYTES = 32

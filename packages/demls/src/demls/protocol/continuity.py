@@ -16,6 +16,7 @@ from demls.protocol.commit_round import Round
 from demls.protocol.governance import Governance, Item
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
+from demls.wire.framing import digest
 from demls.wire.ids import Address, Epoch, Head, Instant, ProposalId
 from demls.wire.messages import (
     STATED_PROPOSALS_MAX,
@@ -27,7 +28,6 @@ from demls.wire.messages import (
     StatementKind,
     Vote,
     decode_message,
-    digest,
     encode_message,
 )
 

@@ -18,6 +18,7 @@ from demls.protocol.scores import Cause, Scores
 from demls.protocol.step import Step
 from demls.protocol.validation import State
 from demls.protocol.views import ProposalStatus
+from demls.wire.framing import digest
 from demls.wire.ids import Address, CandidateId, Epoch, Instant, ProposalId
 from demls.wire.messages import (
     PROOFS_MAX,
@@ -31,7 +32,6 @@ from demls.wire.messages import (
     StatementKind,
     Violation,
     decode_message,
-    digest,
     encode_message,
 )
 

@@ -18,6 +18,7 @@ from demls.protocol.commit_round import OFFER_LABEL, ROUND_LABEL
 from demls.protocol.engine import Engine
 from demls.protocol.governance import VOTE_LABEL
 from demls.protocol.records import Ledger
+from demls.wire.framing import digest
 from demls.wire.ids import Address, CandidateId, GroupId, LeafKey
 from demls.wire.messages import (
     DoubleStatement,
@@ -26,7 +27,6 @@ from demls.wire.messages import (
     Proof,
     Scoring,
     Violation,
-    digest,
     encode_message,
 )
 

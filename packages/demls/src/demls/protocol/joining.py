@@ -20,6 +20,7 @@ from demls.protocol.group import SUPPORTED_EXTENSIONS, Group
 from demls.protocol.records import SCHEMA, Ledger
 from demls.protocol.requests import INVITE_LABEL
 from demls.protocol.sync import Accepted, WelcomeRefused, open_welcome
+from demls.wire.framing import digest
 from demls.wire.ids import Address, Duration, Instant, LeafKey, Topic
 from demls.wire.messages import (
     Binding,
@@ -28,7 +29,6 @@ from demls.wire.messages import (
     JoinRequest,
     WelcomeBundle,
     decode_message,
-    digest,
     encode_message,
     invite_content,
 )

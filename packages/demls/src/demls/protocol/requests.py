@@ -16,8 +16,9 @@ from demls.protocol.events import Reason, RequestReceived
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.step import Step
+from demls.wire.framing import digest
 from demls.wire.ids import Address, Duration, Epoch, GroupId, Instant
-from demls.wire.messages import Invite, JoinRequest, UsedToken, digest, invite_content
+from demls.wire.messages import Invite, JoinRequest, UsedToken, invite_content
 
 INVITE_LABEL = "demls invite"
 TOKEN_BYTES = 16

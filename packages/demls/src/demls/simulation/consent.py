@@ -27,6 +27,7 @@ from demls.wire.messages import (
     Change,
     Deciders,
     Dormant,
+    Emergency,
     Invite,
     Leave,
     Policy,
@@ -36,7 +37,7 @@ from demls.wire.messages import (
     StewardElection,
 )
 
-_BY_NODES = (StewardElection, Dormant, Awake)
+_BY_NODES = (StewardElection, Dormant, Awake, Emergency)
 """Changes on which nodes vote by themselves."""
 
 
@@ -123,7 +124,7 @@ class Consent(Watcher):
         if len(cases) < len(event.carried):
             raise Broken("P2", f"epoch {event.epoch} carries what nobody opened")
         joined = {case.subject for case in cases if isinstance(case.change, Invite)}
-        left = {case.subject for case in cases if isinstance(case.change, Remove | Leave)}
+        left = {case.subject for case in cases if isinstance(case.change, Remove | Leave | Emergency)}
         if (set(event.joined), set(event.left)) != (joined, left):
             raise Broken("P2", f"epoch {event.epoch} admits or removes others than it says")
         for proposal_id, case in zip(event.carried, cases, strict=True):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Annotated, TypeAlias, TypeVar
 
 from demls.wire import demls_pb2 as pb
 from demls.wire.codec import Size, decode, encode
+from demls.wire.framing import digest, framed
 from demls.wire.ids import CandidateId, ProposalId
 
 Digest32: TypeAlias = Annotated[bytes, Size(32)]
@@ -31,21 +31,6 @@ ENTRIES_MAX = 50
 VOTES_IN_OFFER_MAX = 50 * 1024
 STATED_PROPOSALS_MAX = 512
 """Proposals in one digest or sync."""
-
-
-def framed(domain: bytes, *parts: bytes | int) -> bytes:
-    """An unambiguous concatenation: each part behind its length, integers as eight bytes."""
-    pieces = [domain]
-    for part in parts:
-        raw = part.to_bytes(8, "big") if isinstance(part, int) else part
-        pieces += (len(raw).to_bytes(4, "big"), raw)
-    return b"".join(pieces)
-
-
-def digest(domain: bytes, *parts: bytes | int) -> bytes:
-    """SHA-256 of ``framed``."""
-    return hashlib.sha256(framed(domain, *parts)).digest()
-
 
 # --- Changes and proposals ----------------------------------------------------------------------------------------
 
