@@ -180,6 +180,7 @@ class FakeGroup:
             stewards=(),
             retry_round=0,
             settings=None,
+            violation="",
         )
         return self._effects(ProposalOpened(proposal_id, self.me))
 
@@ -199,6 +200,8 @@ class FakeGroup:
                 removal_pending=False,
                 is_dormant=False,
                 lost_turn=False,
+                score=100,
+                score_history=(),
             )
             for leaf, one in enumerate(self.people)
         )
@@ -226,6 +229,8 @@ class FakeGroup:
             stewards_until=Epoch(self.epoch),
             is_halted=False,
             successors=tuple(self.successors),
+            frozen_until=None,
+            held=0,
         )
 
 

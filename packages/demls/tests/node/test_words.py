@@ -66,6 +66,7 @@ def proposal(**changes: Any) -> ProposalView:
         "stewards": (),
         "retry_round": 0,
         "settings": None,
+        "violation": "",
     }
     return ProposalView(**{**fields, **changes})
 
@@ -283,6 +284,8 @@ def group(**changes: Any) -> GroupView:
         "stewards_until": Epoch(7),
         "is_halted": False,
         "successors": (),
+        "frozen_until": None,
+        "held": 0,
     }
     return GroupView(**{**fields, **changes})
 

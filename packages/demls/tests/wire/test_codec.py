@@ -207,6 +207,8 @@ POLICY = messages.Policy(
     messages.Rule(1, False),
     2,
     0,
+    messages.Rule(1, False),
+    messages.Scoring(100, 0, 2, 50, 30, 10, 100, 5, 10, 20, 50),
 )
 SETTINGS = messages.Settings(bytes(32), "friends", "", POLICY)
 ELECTION = messages.StewardElection((b"s" * 20,), 1, 0, ())
