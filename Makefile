@@ -89,7 +89,7 @@ test: setup $(STAMPS)/interop
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy packages/demls/src packages/demls-consensus/src packages/demls-engine/python
+	$(BIN)/mypy packages/demls/src packages/demls-consensus/src packages/demls-engine/python rogue
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate.py --check
 	cd packages/demls-engine && cargo fmt --check && cargo clippy --release --locked --quiet -- -D warnings

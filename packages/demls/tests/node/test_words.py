@@ -408,9 +408,9 @@ def test_a_policy_is_changed_field_by_field() -> None:
     assert policies.changed(replace(DAY_POLICY, preset="theirs"), PolicyChange()).preset == "theirs"
 
 
-def settled(epoch: int, *, committer: Address = ME, **people: Any) -> events.Settled:
+def settled(epoch: int, *, committer: Address = ME, view: int = 0, **people: Any) -> events.Settled:
     fields = {"joined": (), "left": (), "carried": ()} | people
-    return events.Settled(Epoch(epoch), CandidateId(b"c"), committer, view=View(0), **fields)
+    return events.Settled(Epoch(epoch), CandidateId(b"c"), committer, view=View(view), **fields)
 
 
 @pytest.mark.parametrize(
@@ -423,6 +423,11 @@ def settled(epoch: int, *, committer: Address = ME, **people: Any) -> events.Set
         ),
         (settled(3, left=(CAROL,)), ["0x030303… left (epoch 3)."]),
         (settled(4, committer=BOB), ["Bob made a commit (epoch 4)."]),
+        (settled(4, committer=BOB, view=2), ["Bob made a commit at attempt 3 (epoch 4)."]),
+        (
+            settled(4, committer=BOB, view=1, joined=(CAROL,)),
+            ["0x030303… joined (epoch 4).", "Bob made the commit at attempt 2 (epoch 4)."],
+        ),
         (settled(4, left=(ME,)), []),
         (events.VoteRecorded(PROPOSAL, ME, False), ["Your vote to remove Bob: no. It is final."]),
         (events.VoteRecorded(PROPOSAL, BOB, False), []),
@@ -437,6 +442,10 @@ def settled(epoch: int, *, committer: Address = ME, **people: Any) -> events.Set
         (events.Removed(Epoch(5), by_own_wish=True), ["You left (epoch 5)."]),
         (events.Misbehaved(BOB, "signed twice"), ["Bob broke a rule: signed twice."]),
         (events.Rejected(events.Reason.FORGED, "x"), []),
+        (
+            events.Faulted(BOB, "V10", "it removes other leaves than was decided"),
+            ["Bob offered a commit that breaks check V10 and was refused: it removes other leaves than was decided."],
+        ),
         (events.Joined(Epoch(0)), ["You founded this group."]),
         (
             events.StewardsChanged(Epoch(6), (BOB, ME), True),

@@ -1,4 +1,4 @@
-"""How does the demo run a relay and nodes of their own? It starts them, waits for them, and always stops them."""
+"""How does the demo run relays and nodes of their own? It starts them, waits for them, and always stops them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
@@ -18,10 +19,11 @@ from demls.identity.wallet import Wallet
 from demls.node.data_folder import DataFolder, write_private
 from demls.node.settings import config_text
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 STOP_SECONDS = 10.0
 SCRYPT_N = 2**12
 """The demo's passwords are random and thrown away, so stretching them buys nothing."""
+DEMLS = ("demls.cli.main",)
 
 
 class DemoFailed(ClientError):
@@ -38,7 +40,7 @@ class Person:
     storage_key: bytes
 
 
-def make_person(name: str, place: Path, relay: str) -> Person:
+def make_person(name: str, place: Path, relay: str, **settings: str) -> Person:
     """Set up a data folder as ``demls init`` does, under a random password that stands in a file beside it."""
     folder = DataFolder(place / name.lower())
     folder.create()
@@ -46,54 +48,121 @@ def make_person(name: str, place: Path, relay: str) -> Person:
     write_private(_password_file(folder.path), password)
     wallet = Wallet.create()
     storage_key = Keystore(folder.keystore, scrypt_n=SCRYPT_N).create(password.encode(), wallet)
-    write_private(folder.config, config_text({"name": name, "relay": relay}))
+    write_private(folder.config, config_text({"name": name, "relay": relay, **settings}))
     return Person(name, folder.path, wallet, storage_key)
 
 
-@contextlib.asynccontextmanager
-async def relay_process(place: Path) -> AsyncIterator[str]:
-    """A relay in a process of its own; gives its address."""
-    arguments = ("relay", "--port", "0", "--log", str(place / "relay.sqlite"))
-    async with _process("the relay", *arguments) as process:
-        line = await _line_with(process, "The relay is ready at ", "the relay")
-        yield line.removeprefix("The relay is ready at ").split(";")[0]
+class Program:
+    """A program in a process of its own, which a story may stop, let go on, kill and start again."""
 
+    def __init__(
+        self, called: str, ready: str, *arguments: str, module: tuple[str, ...] = DEMLS, **environment: str
+    ) -> None:
+        """``ready``: how the line begins that it prints when it is. ``module``: what runs, with its first arguments."""
+        self.called = called
+        self._ready = ready
+        self._command = (sys.executable, "-m", *module, *arguments)
+        self._environment = environment
+        self._process: Process | None = None
+        self._is_paused = False
 
-@contextlib.asynccontextmanager
-async def node_process(person: Person) -> AsyncIterator[str]:
-    """A node in a process of its own; gives the address of its page."""
-    environment = {"DEMLS_PASSWORD_FILE": str(_password_file(person.folder))}
-    arguments = ("node", "--folder", str(person.folder), "--port", "0")
-    async with _process(f"{person.name}’s node", *arguments, **environment) as process:
-        yield (await _line_with(process, "Its page: ", f"{person.name}’s node")).removeprefix("Its page: ")
+    @property
+    def has_ended(self) -> bool:
+        """By itself: it was neither stopped nor killed by the story."""
+        return self._process is not None and self._process.returncode is not None
 
+    async def start(self) -> str:
+        """Returns the rest of the line that says that it is ready. Raises DemoFailed."""
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **self._environment},
+            start_new_session=True,  # Ctrl-C is for the demo, which stops its processes in order
+        )
+        return (await _line_with(self._process, self._ready, self.called)).removeprefix(self._ready)
 
-@contextlib.asynccontextmanager
-async def _process(called: str, *arguments: str, **environment: str) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "demls.cli.main",
-        *arguments,
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=STDOUT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
-        start_new_session=True,  # Ctrl-C is for the demo, which stops its processes in order
-    )
-    try:
-        yield process
-        if process.returncode is not None:
-            raise DemoFailed(f"The program of {called} ended by itself; its log says why.")
-    finally:
+    async def stop(self) -> None:
+        """In order; harmless when repeated."""
+        process, self._process = self._process, None
+        if process is None:
+            return
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
+            self._let_go_on(process)
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await process.communicate()
         except TimeoutError:
             process.kill()
             await process.communicate()
+
+    async def kill(self) -> None:
+        """At once, in the middle of whatever it does."""
+        process, self._process = self._process, None
+        assert process is not None
+        process.kill()
+        await process.communicate()
+
+    def pause(self) -> None:
+        """It stands still and says nothing, but its connections stay open. Raises DemoFailed."""
+        if not hasattr(signal, "SIGSTOP"):
+            raise DemoFailed("This story stops processes with SIGSTOP, which this system does not have.")
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        self._is_paused = True
+
+    def go_on(self) -> None:
+        """After ``pause``."""
+        assert self._process is not None
+        self._let_go_on(self._process)
+
+    def _let_go_on(self, process: Process) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            process.send_signal(signal.SIGCONT)
+
+
+def relay_program(place: Path, log: str = "relay.sqlite") -> Program:
+    """A relay; what it says when it is ready begins with its address, see ``relay_address``."""
+    return Program("the relay", "The relay is ready at ", "relay", "--port", "0", "--log", str(place / log))
+
+
+def relay_address(said: str) -> str:
+    return said.split(";", maxsplit=1)[0]
+
+
+def node_program(person: Person, module: tuple[str, ...] = (*DEMLS, "node"), **environment: str) -> Program:
+    """A node; what it says when it is ready is the address of its page."""
+    arguments = ("--folder", str(person.folder), "--port", "0")
+    environment |= {"DEMLS_PASSWORD_FILE": str(_password_file(person.folder))}
+    return Program(f"{person.name}’s node", "Its page: ", *arguments, module=module, **environment)
+
+
+@contextlib.asynccontextmanager
+async def relay_process(place: Path) -> AsyncIterator[str]:
+    """A relay in a process of its own; gives its address."""
+    async with running(relay_program(place)) as said:
+        yield relay_address(said)
+
+
+@contextlib.asynccontextmanager
+async def node_process(person: Person) -> AsyncIterator[str]:
+    """A node in a process of its own; gives the address of its page."""
+    async with running(node_program(person)) as page:
+        yield page
+
+
+@contextlib.asynccontextmanager
+async def running(program: Program) -> AsyncIterator[str]:
+    """``program`` for as long as the context lasts; gives what it said when it was ready."""
+    try:
+        yield await program.start()
+        if program.has_ended:
+            raise DemoFailed(f"The program of {program.called} ended by itself; its log says why.")
+    finally:
+        await program.stop()
 
 
 async def _line_with(process: Process, beginning: str, called: str) -> str:

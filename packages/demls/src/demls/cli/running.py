@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from demls.cli.options import FolderOption, JsonOption
 from demls.cli.output import say
 
+LIST = "list"
+
+
+class WithStories(TyperCommand):
+    """``--story`` without a name asks for the list."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for place, argument in enumerate(args):
+            if argument == "--story" and (place + 1 == len(args) or args[place + 1].startswith("-")):
+                args = [*args[: place + 1], LIST, *args[place + 1 :]]
+                break
+        return super().parse_args(ctx, args)
+
 
 def add_to(app: typer.Typer) -> None:
-    for command in (init, node, relay, demo, version):
+    for command in (init, node, relay):
         app.command()(command)
+    app.command(cls=WithStories)(demo)
+    app.command()(version)
 
 
 def init(
@@ -83,19 +99,30 @@ def demo(
     folder: Annotated[
         Path | None, typer.Option(help="Where to keep everything.", show_default="a temporary folder")
     ] = None,
+    story: Annotated[
+        str,
+        typer.Option(
+            "--story",
+            help="Which story; without a name they are listed.",
+            metavar="[NAME]",
+        ),
+    ] = "reading-circle",
     fast: Annotated[bool, typer.Option("--fast", help="Play at full speed.")] = False,
     stay: Annotated[
         bool | None, typer.Option(help="Keep a seat for you after it.", show_default="on a terminal")
     ] = None,
 ) -> None:
-    """Play the life of a group: three nodes over a relay, and a seat for you."""
+    """Play a story between real processes, checked as it goes: the life of a group, and a seat for you; or others."""
     import asyncio  # noqa: PLC0415
 
-    from demls.cli.demo import run_demo  # noqa: PLC0415
+    from demls.cli.demo import find_story, run_demo, tell_stories  # noqa: PLC0415
 
+    if story == LIST:
+        tell_stories()
+        return
     has_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     stays = has_terminal and not fast if stay is None else stay
-    asyncio.run(run_demo(folder, is_fast=fast or not has_terminal, stays=stays))
+    asyncio.run(run_demo(folder, find_story(story), is_fast=fast or not has_terminal, stays=stays))
 
 
 def version(as_json: JsonOption = False) -> None:

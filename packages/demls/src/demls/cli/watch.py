@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-from demls.api.models import Group, GroupNews, NodeInfo, NodeNews, TimelineEntry, TimelineNews
+from demls.api.models import Group, GroupNews, NodeInfo, NodeNews, Round, TimelineEntry, TimelineNews
 from demls.cli.processes import DemoFailed
 from demls.client import Client
 
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 120.0
 
 
 class Watch:
@@ -22,18 +22,30 @@ class Watch:
         self.node: NodeInfo | None = None
         self.groups: dict[str, Group] = {}
         self.lines: list[TimelineEntry] = []
+        self.rounds: list[tuple[str, int, Round]] = []
+        """(group, epoch, commit round) whenever a round said something else than before."""
         self._news = asyncio.Condition()
 
     async def follow(self) -> None:
         async for news in self.client.events(after=0):
             async with self._news:
                 if isinstance(news, GroupNews):
+                    self._note_round(news.group)
                     self.groups[news.group.id] = news.group
                 elif isinstance(news, TimelineNews):
                     self.lines.append(news.entry)
                 elif isinstance(news, NodeNews):
                     self.node = news.node
                 self._news.notify_all()
+
+    def _note_round(self, shown: Group) -> None:
+        seen = (shown.id, shown.epoch, shown.round)
+        if shown.round.open and seen not in self.rounds[-1:]:
+            self.rounds.append(seen)
+
+    async def reconnect(self) -> None:
+        """With the next request, which finds the node wherever it is then; events find it without this."""
+        await self.client.__aexit__(None, None, None)
 
     async def until(self, claim: Callable[[], bool], what: str) -> None:
         """Wait until ``claim`` holds. Raises DemoFailed, naming ``what`` did not happen."""
@@ -55,12 +67,22 @@ class Watch:
         await self.until(lambda: group in self.groups and claim(self.groups[group]), what)
         return self.groups[group]
 
+    async def until_line(self, group: str, claim: Callable[[TimelineEntry], bool], what: str) -> TimelineEntry:
+        """Wait for a line of a group; the first that fits."""
+
+        def fitting() -> list[TimelineEntry]:
+            return [one for one in self.lines if one.group == group and claim(one)]
+
+        await self.until(lambda: bool(fitting()), f"{what} at {self.name}’s node")
+        return fitting()[0]
+
+    def has_said(self, text: str) -> bool:
+        """Is this message here?"""
+        return any(one.kind == "message" and one.text == text for one in self.lines)
+
     async def until_said(self, text: str) -> None:
         """Wait for a message."""
-        await self.until(
-            lambda: any(one.kind == "message" and one.text == text for one in self.lines),
-            f"the arrival of “{text}” at {self.name}’s node",
-        )
+        await self.until(lambda: self.has_said(text), f"the arrival of “{text}” at {self.name}’s node")
 
 
 @contextlib.asynccontextmanager

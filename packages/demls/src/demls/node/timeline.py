@@ -16,6 +16,7 @@ from demls.node.present import HALTED, successor_sentence, waiting_words
 from demls.node.words import called, capital, ended, listed, uncapital
 from demls.protocol.events import (
     Event,
+    Faulted,
     Halted,
     Joined,
     JoinRefused,
@@ -166,6 +167,9 @@ def _tell(event: Event, context: Context) -> list[Told]:
                 return [Told("notice", Line(f"You left (epoch {epoch}).", epoch=epoch))]
             text = f"You were removed by vote (epoch {epoch}). You can read what was written before, nothing after."
             return [Told("warning", Line(text, epoch=epoch))]
+        case Faulted(member, check, detail):
+            text = f"{context.name(member)} offered a commit that breaks check {check} and was refused: {ended(detail)}"
+            return [Told("quiet", Line(text))]
         case Misbehaved(member, what):
             return [Told("warning", Line(f"{context.name(member)} broke a rule: {ended(what)}"))]
     return _tell_of_governance(event, context) or _tell_of_proposal(event, context)
@@ -282,8 +286,12 @@ def _settled(event: Settled, context: Context) -> list[Told]:
         for view in views
         if (text := _presence(view, context))
     ]
+    committer = capital(_you_or(event.committer, context))
+    attempt = f" at attempt {event.view + 1}" if event.view else ""
     if not event.joined and not event.left and not views:
-        tell(f"{capital(_you_or(event.committer, context))} made a commit", None)
+        tell(f"{committer} made a commit{attempt}", None)
+    elif attempt:
+        told.append(Told("quiet", Line(f"{committer} made the commit{attempt} {epoch}.", epoch=event.epoch)))
     return told
 
 

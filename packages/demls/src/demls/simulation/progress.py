@@ -160,6 +160,8 @@ class Progress(Watcher):
             state = node.state
             if node.machine is None or (state is None and node.is_out) or self.is_excused(node):
                 continue
+            if self.world.is_bad(node):
+                continue  # whoever says nothing is not answered either
             if newest is None or node.address not in members:
                 continue
             asking = () if state is None else (it for it in state.requests.waiting.values() if it.token)

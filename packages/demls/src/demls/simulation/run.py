@@ -276,6 +276,7 @@ class Life:
             if node.state is not None
             and node.state.round.is_open
             and self._is_in(node)
+            and not self.world.is_bad(node)
             and not self.progress.is_excused(node)
         )
         return ", ".join(busy)

@@ -3,41 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from demls.api.models import Group, GroupState, Proposal
 from demls.cli import proof
-from demls.cli.output import say
+from demls.cli.cast import Afterwards, Narrator, Seat, Stage, Story, since
+from demls.cli.output import line, say
 from demls.cli.processes import DemoFailed, Person
 from demls.cli.watch import Watch
+from demls.client import RefusedByNode
 
 GROUP_NAME = "Reading circle"
-SECONDS_PER_SIGN = 0.045
-PAUSE_SECONDS_MIN = 1.0
+NAMES = ("Alice", "Bob", "Carol")
 
 AFTERWARDS = ("She is out. Shall we go on with chapter four?", "Yes, chapter four. Just the two of us for now.")
 LAST_FOR_ALL = "One more word while the vote is not yet open."
-
-
-class Narrator:
-    """Speaks at reading speed, or at once."""
-
-    def __init__(self, *, is_fast: bool) -> None:
-        self._is_fast = is_fast
-
-    async def tell(self, text: str) -> None:
-        say(f"  {text}")
-        await self.pause(max(PAUSE_SECONDS_MIN, len(text) * SECONDS_PER_SIGN))
-
-    async def head(self, text: str) -> None:
-        say(f"\n{text}")
-        await self.pause(PAUSE_SECONDS_MIN)
-
-    async def pause(self, seconds: float) -> None:
-        if not self._is_fast:
-            await asyncio.sleep(seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +37,18 @@ class Cast:
     place: Path
 
 
-async def play(cast: Cast, narrator: Narrator) -> str:
-    """Play the story; returns the group's id. Raises DemoFailed, ClientError."""
+async def play(stage: Stage) -> Afterwards:
+    """Play the story; afterwards there is a seat for a visitor. Raises DemoFailed, ClientError."""
+    relay = await stage.relay()
+    players = await stage.players(*(Seat(name, relay) for name in NAMES))
+    alice, bob, carol = (player.watch for player in players)
+    cast = Cast({player.name: player.person for player in players}, alice, bob, carol, relay, stage.place)
+    group = await _tell(cast, stage.narrator)
+    return partial(_host, cast, group)
+
+
+async def _tell(cast: Cast, narrator: Narrator) -> str:
+    """Returns the group's id."""
     alice, bob, carol = cast.alice, cast.bob, cast.carol
     await narrator.head("Alice founds a group.")
     group = (await alice.client.create_group(GROUP_NAME, description="We read and talk.", preset="quick")).id
@@ -98,7 +93,7 @@ async def _admit(joiner: Watch, members: list[Watch], group: str, narrator: Narr
     for member in [*members, joiner]:
         await member.until_group(group, lambda one: one.members == len(members) + 1, "the commit that admits")
     epoch = joiner.groups[group].epoch
-    await narrator.tell(f"{joiner.name} is in: epoch {epoch}, {_since(begun)} after the last vote.")
+    await narrator.tell(f"{joiner.name} is in: epoch {epoch}, {since(begun)} after the last vote.")
 
 
 async def _vote_yes(member: Watch, group: str, kind: str, whom: str, narrator: Narrator) -> float:
@@ -123,7 +118,7 @@ async def _talk(group: str, narrator: Narrator, listeners: list[Watch], said: li
         await speaker.client.send(group, text)
         for listener in listeners:
             await listener.until_said(text)
-        await narrator.tell(f"{speaker.name}: {text}   (read by all after {_since(begun)})")
+        await narrator.tell(f"{speaker.name}: {text}   (read by all after {since(begun)})")
 
 
 async def _ban(cast: Cast, group: str, narrator: Narrator) -> None:
@@ -139,7 +134,7 @@ async def _ban(cast: Cast, group: str, narrator: Narrator) -> None:
     if not warnings:
         await carol.until(lambda: any(one.kind == "warning" for one in carol.lines), "the word to Carol")
         warnings = [one.text for one in carol.lines if one.kind == "warning"]
-    await narrator.tell(f"Carol is out, {_since(begun)} after the deciding vote. Her node tells her: “{warnings[-1]}”")
+    await narrator.tell(f"Carol is out, {since(begun)} after the deciding vote. Her node tells her: “{warnings[-1]}”")
 
 
 async def _compare(alice: Watch, bob: Watch, group: str, narrator: Narrator) -> None:
@@ -172,5 +167,67 @@ async def _prove(cast: Cast, group: str, copy: Path, narrator: Narrator) -> None
     )
 
 
-def _since(begun: float) -> str:
-    return f"{(time.monotonic() - begun) * 1000:.0f} ms"
+async def _host(cast: Cast, group: str) -> None:
+    """The fourth seat: a link for the visitor, and Alice's and Bob's votes for whoever asks with it."""
+    say("\nThe fourth seat is yours. In another terminal:\n")
+    say(f"  demls init --folder ~/demls-visitor --relay {cast.relay}")
+    say("  demls node --folder ~/demls-visitor --port 0")
+    say("\nOpen the page it prints, choose “Join”, and paste this invite link; Alice and Bob will vote yes:\n")
+    say((await cast.alice.client.invite(group)).text)
+    say("\n(Or: demls group join --folder ~/demls-visitor. Ctrl-C ends the demo.)\n")
+    async with asyncio.TaskGroup() as tasks:
+        for watch in (cast.alice, cast.bob):
+            tasks.create_task(_welcome(watch, group))
+        tasks.create_task(_echo(cast.alice, group))
+
+
+async def _welcome(watch: Watch, group: str) -> None:
+    """Vote yes on everybody who asks with a link; each link is good for one person, so the next is printed."""
+    members = watch.groups[group].members
+
+    def waiting_for_me() -> list[str]:
+        return [
+            card.id
+            for card in watch.groups[group].proposals
+            if card.kind == "invite" and card.status == "open" and card.may_vote and card.my_vote is None
+        ]
+
+    def is_news(known: int) -> bool:
+        return bool(waiting_for_me()) or watch.groups[group].members != known
+
+    while True:
+        await watch.wait_for(partial(is_news, members))
+        for proposal in waiting_for_me():
+            with contextlib.suppress(RefusedByNode):  # decided in the meantime
+                await watch.client.vote(group, proposal, yes=True)
+            await watch.wait_for(partial(_is_gone, proposal, waiting_for_me))
+        shown = watch.groups[group]
+        if watch.name == "Alice" and shown.members > members:
+            say(f"\nOne more link, for one more person:\n{(await watch.client.invite(group)).text}\n")
+        members = shown.members
+
+
+def _is_gone(proposal: str, waiting: Callable[[], list[str]]) -> bool:
+    return proposal not in waiting()
+
+
+async def _echo(watch: Watch, group: str) -> None:
+    told = len(watch.lines)
+    while True:
+        await watch.wait_for(partial(_has_more, watch, told))
+        for entry in watch.lines[told:]:
+            told += 1
+            if entry.group == group:
+                say(f"  {line(entry)}")
+
+
+def _has_more(watch: Watch, told: int) -> bool:
+    return len(watch.lines) > told
+
+
+STORY = Story(
+    "reading-circle",
+    "Three people found a group, vote each other in, talk and ban one, who can read nothing more; a seat for you.",
+    "A relay and three nodes are starting…",
+    play,
+)
