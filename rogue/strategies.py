@@ -62,8 +62,8 @@ class Turn:
         context = encode_message(CommitContext(head or own._state.head, self.view, time, entries))
         joiner_key, sync = b"", b""
         if all_adds:
-            changes = tuple(item.change for item in work)
-            follows = own._follow(changes, set(), set(), own._own_address, self.view)
+            proposals = tuple(item.proposal for item in work)
+            follows = own._follow(proposals, set(), set(), own._own_address, self.view)
             assert follows is not None
             joiner_key, sync = own._engine.random(JOINER_KEY_BYTES), encode_message(own._make_sync(time, follows))
         secrets = encode_message(JoinerSecrets(joiner_key, hashlib.sha256(sync).digest()))

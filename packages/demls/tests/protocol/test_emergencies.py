@@ -25,9 +25,9 @@ from demls.wire.messages import (
     Proof,
     RoundStatement,
     StatementKind,
-    Violation,
     encode_message,
 )
+from demls.wire.violations import Violation
 from insider import Insider
 from world import World
 

@@ -24,10 +24,10 @@ from demls.wire.messages import (
     Proof,
     RoundStatement,
     StatementKind,
-    Violation,
     decode_message,
     encode_message,
 )
+from demls.wire.violations import Violation
 from demls_consensus import Choice, SignedVote
 from hypothesis import given
 from hypothesis import strategies as st

@@ -60,8 +60,8 @@ from demls.wire.messages import (
     Proof,
     Remove,
     StatementKind,
-    Violation,
 )
+from demls.wire.violations import Violation
 from insider import Insider
 from world import Envelope, Person, World
 

@@ -18,8 +18,8 @@ from demls.wire.messages import (
     Remove,
     Settings,
     StewardElection,
-    Violation,
 )
+from demls.wire.violations import Violation
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from demls.protocol.validation import State
 from demls.protocol.views import ProposalStatus
 from demls.protocol.wishes import cast_vote, check_change, open_proposal
 from demls.wire.ids import Address, Duration, Instant, ProposalId
-from demls.wire.messages import Awake, Dormant, Emergency, Invite, Remove, Settings, StewardElection, Violation
+from demls.wire.messages import Awake, Dormant, Emergency, Invite, Remove, Settings, StewardElection
+from demls.wire.violations import Violation
 
 AWAKE_AGAIN = Duration(10 * bounds.MINUTE)
 """So long after a vote on counting a member again has failed, it is opened once more."""

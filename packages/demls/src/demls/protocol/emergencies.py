@@ -30,10 +30,10 @@ from demls.wire.messages import (
     RoundStatement,
     Scoring,
     StatementKind,
-    Violation,
     decode_message,
     encode_message,
 )
+from demls.wire.violations import Violation
 
 CAUSES = {
     Violation.BROKEN_COMMIT: Cause.BROKEN_COMMIT,

@@ -26,9 +26,9 @@ from demls.wire.messages import (
     FaultyOffer,
     Proof,
     Scoring,
-    Violation,
     encode_message,
 )
+from demls.wire.violations import Violation
 
 
 class Standing(Enum):

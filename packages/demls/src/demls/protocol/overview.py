@@ -6,6 +6,7 @@ from demls_consensus import Silence
 
 from demls.protocol.credential import CredentialRefused, parse_credential
 from demls.protocol.engine import EngineError
+from demls.protocol.evidence import violation_of
 from demls.protocol.governance import Item
 from demls.protocol.state import GroupState
 from demls.protocol.validation import amended
@@ -29,6 +30,7 @@ from demls.wire.messages import (
     Deciders,
     Dormant,
     Emergency,
+    FaultyOffer,
     Invite,
     Leave,
     Remove,
@@ -36,8 +38,8 @@ from demls.wire.messages import (
     StatementKind,
     StewardElection,
     SuccessorNotice,
-    Violation,
 )
+from demls.wire.violations import Violation
 
 _KINDS: dict[type[Change], ProposalKind] = {
     Invite: ProposalKind.INVITE,
@@ -48,14 +50,6 @@ _KINDS: dict[type[Change], ProposalKind] = {
     Emergency: ProposalKind.EMERGENCY,
     Dormant: ProposalKind.DORMANT,
     Awake: ProposalKind.AWAKE,
-}
-_VIOLATIONS: dict[int, str] = {
-    Violation.BROKEN_COMMIT: "has offered a broken commit",
-    Violation.BROKEN_MLS_PROPOSAL: "has offered a commit that does something else than was decided",
-    Violation.SCORE_BELOW_THRESHOLD: "has broken the rules so often that its score is at the threshold",
-    Violation.DEADLOCK: "the stewards have not committed for a whole round",
-    Violation.MISBEHAVING_COMMIT: "has offered a candidate against the rules",
-    Violation.EQUIVOCATION: "has signed two different things",
 }
 _RANK = {ProposalStatus.OPEN: 0, ProposalStatus.APPROVED: 1}
 
@@ -140,8 +134,21 @@ def _proposal_view(state: GroupState, item: Item) -> ProposalView:
         tuple(map(Address, change.proposed_stewards)) if isinstance(change, StewardElection) else (),
         change.retry_round if isinstance(change, StewardElection) else 0,
         amended(state.charter, change) if isinstance(change, Settings) else None,
-        _VIOLATIONS.get(change.violation_type, "") if isinstance(change, Emergency) else "",
+        _violation(change) if isinstance(change, Emergency) else None,
+        isinstance(change, Emergency) and change.violation_type == Violation.SCORE_BELOW_THRESHOLD,
     )
+
+
+def _violation(emergency: Emergency) -> Violation:
+    """What an emergency says; of one about a score, what all its proofs show if that is the same."""
+    said = Violation(emergency.violation_type)
+    if said is not Violation.SCORE_BELOW_THRESHOLD:
+        return said
+    shown = {
+        violation_of(proof.payload.check) if isinstance(proof.payload, FaultyOffer) else Violation.EQUIVOCATION
+        for proof in emergency.proofs
+    }
+    return shown.pop() if len(shown) == 1 else said
 
 
 def _is_decided_by_stewards(state: GroupState, item: Item) -> bool:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from demls.wire.ids import Address, Epoch, GroupId, Instant, ProposalId
 from demls.wire.messages import Charter, Policy
+from demls.wire.violations import Violation
 
 
 class GroupStatus(StrEnum):
@@ -107,8 +108,10 @@ class ProposalView:
     retry_round: int
     settings: Charter | None
     """Of a settings proposal: the charter as it would be."""
-    violation: str
-    """Of an emergency: what the member is accused of, in words; every node has checked the proofs."""
+    violation: Violation | None
+    """Of an emergency: what its proofs show, which every node checks."""
+    removes: bool
+    """Of an emergency: its subject goes if it is approved; else it is noted."""
 
 
 @dataclass(frozen=True, slots=True)

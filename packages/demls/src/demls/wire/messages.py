@@ -236,18 +236,6 @@ class Proof:
     )
 
 
-class Violation(IntEnum):
-    """What a member is accused of (LIP-104 §Steward violation list; numbers of the reference node, 101 is ours)."""
-
-    BROKEN_COMMIT = 1
-    BROKEN_MLS_PROPOSAL = 2
-    CENSORSHIP_INACTIVITY = 3
-    SCORE_BELOW_THRESHOLD = 4
-    DEADLOCK = 5
-    MISBEHAVING_COMMIT = 6
-    EQUIVOCATION = 101
-
-
 @dataclass(frozen=True, slots=True)
 class Emergency:
     """An emergency criteria proposal: the owner accuses ``target_member_id``, with proofs that everybody can check."""
