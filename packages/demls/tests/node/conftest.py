@@ -180,7 +180,8 @@ class FakeGroup:
             stewards=(),
             retry_round=0,
             settings=None,
-            violation="",
+            violation=None,
+            removes=False,
         )
         return self._effects(ProposalOpened(proposal_id, self.me))
 

@@ -17,6 +17,7 @@ from demls.node.settings import config_text, read_settings, same_relay
 from demls.node.timeline import Context, entry, rows
 from demls.protocol import events
 from demls.protocol.policy import COUNCIL, DAY, DAY_POLICY, PRESETS
+from demls.protocol.scores import Cause
 from demls.protocol.views import (
     GroupStatus,
     GroupView,
@@ -26,12 +27,14 @@ from demls.protocol.views import (
     ProposalView,
     RequestView,
     RoundView,
+    ScoreEntry,
     SuccessorView,
 )
 from demls.storage.store import TimelineEntry
 from demls.wire.ids import Address, CandidateId, Epoch, GroupId, Instant, ProposalId, View
 from demls.wire.links import invite_text, new_invite
-from demls.wire.messages import Charter, Rule
+from demls.wire.messages import Charter, FaultyOffer, Proof, Rule
+from demls.wire.violations import Violation
 from demls_consensus import Share
 
 ME, BOB, CAROL = (Address(bytes([number]) * 20) for number in (1, 2, 3))
@@ -66,7 +69,8 @@ def proposal(**changes: Any) -> ProposalView:
         "stewards": (),
         "retry_round": 0,
         "settings": None,
-        "violation": "",
+        "violation": None,
+        "removes": False,
     }
     return ProposalView(**{**fields, **changes})
 
@@ -99,6 +103,11 @@ def proposal(**changes: Any) -> ProposalView:
         ({"voters": 2, "needed": 2}, "Passes with 2 of 2 votes; silence counts as yes at 12:00:30."),
         ({"voters": 1, "needed": 1}, "One member decides."),
         ({"kind": ProposalKind.LEAVE}, "Leaving needs no vote; it happens with the next commit."),
+        (
+            {"kind": ProposalKind.EMERGENCY, "silence_is_yes": False},
+            "Passes with 4 of 6 votes, two thirds of the members; without them it is rejected at 12:00:30. "
+            "For people who have not voted, nodes that have checked the proofs say yes after half of the time.",
+        ),
     ],
 )
 def test_a_rule_is_said_in_words(changes: dict[str, Any], rule: str) -> None:
@@ -122,6 +131,18 @@ def card(**changes: Any) -> Proposal:
             "Elect the stewards Bob, Alice and 0x030303…, in this order",
         ),
         ({"kind": ProposalKind.ELECTION, "stewards": (BOB,)}, "Elect Bob as the only steward"),
+        (
+            {"kind": ProposalKind.EMERGENCY, "violation": Violation.EQUIVOCATION, "removes": True},
+            "Remove Bob at once: has signed two different things; every node has checked the proofs",
+        ),
+        (
+            {"kind": ProposalKind.EMERGENCY, "violation": Violation.BROKEN_COMMIT},
+            "Note that Bob has offered a broken commit; every node has checked the proofs",
+        ),
+        (
+            {"kind": ProposalKind.EMERGENCY, "violation": Violation.DEADLOCK},
+            "Note that the stewards have not committed for a whole round",
+        ),
     ],
 )
 def test_a_title_says_what_would_change(changes: dict[str, Any], title: str) -> None:
@@ -202,6 +223,7 @@ def test_nobody_is_asked_for_a_vote_that_nodes_cast_by_themselves() -> None:
             "Approved by vote: 4 yes, 0 no, 2 silent of 6. The next commit carries it out.",
         ),
         (ProposalStatus.REJECTED, "Rejected by vote.", None, "Rejected by vote."),
+        (ProposalStatus.NOTED, "Approved by vote.", None, "Approved by vote. It is noted; there is nothing to commit."),
         (ProposalStatus.WITHDRAWN, "Bob left", None, "Withdrawn: Bob left."),
         (ProposalStatus.COMMITTED, "Approved by vote.", 7, "Approved by vote. Carried out by the commit of epoch 7."),
     ],
@@ -353,9 +375,61 @@ def test_successors_and_strangers_are_shown_with_what_to_do() -> None:
 
 
 def test_members_carry_what_a_group_knows_of_them() -> None:
-    view = MemberView(BOB, "Bob", "laptop", 1, False, True, False, False, is_dormant=True, lost_turn=True)
-    (member,) = present.members([view], None)
+    (member,) = present.members([member_view(is_dormant=True, lost_turn=True)], None, 100)
     assert (member.dormant, member.lost_turn, len(member.remarks)) == (True, True, 2)
+
+
+def member_view(*moves: ScoreEntry, **changes: Any) -> MemberView:
+    fields: dict[str, Any] = {
+        "address": BOB,
+        "name": "Bob",
+        "device": "laptop",
+        "leaf": 1,
+        "is_self": False,
+        "is_steward": True,
+        "is_epoch_steward": False,
+        "removal_pending": False,
+        "is_dormant": False,
+        "lost_turn": False,
+        "score": 100,
+        "score_history": moves,
+    }
+    return MemberView(**{**fields, **changes})
+
+
+PROOF = Proof(FaultyOffer(4, bytes(32), 0, bytes(32), bytes(ME), "V10", bytes(64)))
+BROKEN = ScoreEntry(Epoch(4), Cause.BROKEN_COMMIT.value, -50)
+
+
+@pytest.mark.parametrize(
+    ("view", "sentence"),
+    [
+        (member_view(), "Bob has 100 points, as every newcomer has."),
+        (member_view(is_self=True), "You have 100 points, as every newcomer has."),
+        (
+            member_view(BROKEN, ScoreEntry(Epoch(5), "committed the group's work", 10), score=62),
+            "Bob has 62 points; a newcomer has 100. Since then: offered a broken commit in epoch 4: -50; "
+            "committed the group's work in epoch 5: +10; what is longer ago, and time without a fault: +2.",
+        ),
+        (
+            member_view(BROKEN, replace(BROKEN, epoch=Epoch(6)), score=0),
+            "Bob has 0 points; a newcomer has 100. Since then: offered a broken commit twice, last in epoch 6: -100.",
+        ),
+    ],
+)
+def test_a_score_is_explained(view: MemberView, sentence: str) -> None:
+    (member,) = present.members([view], None, 100)
+    assert (member.score, member.score_sentence) == (view.score, sentence)
+    assert [move.points for move in member.score_history] == [move.points for move in view.score_history]
+
+
+def test_a_frozen_group_says_what_waits_and_until_when() -> None:
+    seen = shown(frozen_until=Instant(NOON + 600_000), held=2)
+    assert (seen.frozen_until, seen.held) == (NOON + 600_000, 2)
+    assert seen.frozen == (
+        "An emergency is being decided: other proposals wait until it is, at the latest until 12:10:00. Chat goes on."
+    )
+    assert not shown().frozen
 
 
 @pytest.mark.parametrize(
@@ -389,6 +463,7 @@ def test_a_policy_is_changed_field_by_field() -> None:
         {"invite": {"share": "all", "decided_by": "stewards"}, "remove": {"duration_ms": 5, "silence_is_yes": True}}
         | {"stewards_min": 64, "stewards_max": 70, "batch_window_ms": 1, "delivery_time_ms": 2}
         | {"reelections_max": 3, "dormant_after_ms": 0}
+        | {"emergency": {"duration_ms": 7}, "scoring": {"threshold": 20, "broken_commit": 60}}
     )
     made = policies.changed(DAY_POLICY, change)
     assert made == replace(
@@ -402,6 +477,8 @@ def test_a_policy_is_changed_field_by_field() -> None:
         delivery_time=2,
         reelections_max=3,
         dormant_after=0,
+        emergency=Rule(7, False),
+        scoring=replace(DAY_POLICY.scoring, threshold=20, broken_commit=60),
     )
     back = PolicyChange(invite=RuleChange(share="two thirds", decided_by="members"))
     assert policies.changed(replace(DAY_POLICY, preset="custom", invite=made.invite), back) == DAY_POLICY
@@ -440,10 +517,10 @@ def settled(epoch: int, *, committer: Address = ME, view: int = 0, **people: Any
             ["A message of Bob has not arrived yet; the other members are asked for it."],
         ),
         (events.Removed(Epoch(5), by_own_wish=True), ["You left (epoch 5)."]),
-        (events.Misbehaved(BOB, "signed twice"), ["Bob broke a rule: signed twice."]),
+        (events.Misbehaved(BOB, "signed twice", PROOF), ["Bob broke a rule: signed twice."]),
         (events.Rejected(events.Reason.FORGED, "x"), []),
         (
-            events.Faulted(BOB, "V10", "it removes other leaves than was decided"),
+            events.Faulted(BOB, "V10", "it removes other leaves than was decided", PROOF),
             ["Bob offered a commit that breaks check V10 and was refused: it removes other leaves than was decided."],
         ),
         (events.Joined(Epoch(0)), ["You founded this group."]),
@@ -465,6 +542,28 @@ def settled(epoch: int, *, committer: Address = ME, view: int = 0, **people: Any
             events.Halted(Epoch(4), (BOB, CAROL)),
             [f"{present.HALTED} Both commits of epoch 4 were signed by Bob and 0x030303…."],
         ),
+        (
+            events.Frozen(True, Instant(NOON)),
+            [
+                "An emergency is being decided: other proposals wait until it is, at the latest until 12:00:00. "
+                "Chat goes on."
+            ],
+        ),
+        (events.Frozen(False, Instant(NOON)), ["The emergency is over; what has waited is opened now."]),
+        (events.ProposalHeld(PROPOSAL), ["Your proposal waits until the emergency is decided; it is opened then."]),
+        (
+            events.Unproven(BOB, PROPOSAL),
+            ["Bob accused somebody with proofs that do not hold; there is no vote on it."],
+        ),
+        (
+            events.ScoreChanged(BOB, 50, 0, Cause.BROKEN_COMMIT.value),
+            ["The score of Bob has fallen to 0, at the threshold of 0: offered a broken commit."],
+        ),
+        (
+            events.ScoreChanged(ME, 0, 10, Cause.COMMITTED.value),
+            ["Your score is 10 again, above 0: committed the group's work."],
+        ),
+        (events.ScoreChanged(BOB, 100, 50, Cause.BROKEN_COMMIT.value), []),
         (events.Waiting((BOB, CAROL), 3, 1), ["The commit round is waiting for 1 of: Bob, 0x030303…."]),
         (events.Waiting((), 3, 0), []),
     ],
@@ -477,6 +576,23 @@ def told(event: events.Event, view: ProposalView, **known: Any) -> list[Line]:
     context = Context(ME, NAMES.__getitem__, {PROPOSAL: view}, **{"now": group(), "before": group(), **known})
     made = rows("scope", [event], context, Instant(5))
     return [entry(TimelineEntry(1, row.scope, row.at, row.kind, row.body)) for row in made]
+
+
+def test_an_emergency_is_told_with_what_was_proven() -> None:
+    view = proposal(kind=ProposalKind.EMERGENCY, violation=Violation.EQUIVOCATION, removes=True)
+    what = "remove Bob at once: has signed two different things; every node has checked the proofs"
+    (opened,) = told(events.ProposalOpened(PROPOSAL, ME), view)
+    assert (opened.kind, opened.text) == ("notice", f"The vote is open whether to {what}.")
+    (voted,) = told(events.VoteRecorded(PROPOSAL, ME, True), view, is_asked=False)
+    assert voted.text == f"Your node votes to {what}: yes. It has checked the proofs."
+    (gone,) = told(settled(3, left=(BOB,), carried=(PROPOSAL,)), view)
+    assert gone.text == "Bob was removed at once (epoch 3)."
+    mine = proposal(kind=ProposalKind.EMERGENCY, violation=Violation.SCORE_BELOW_THRESHOLD, removes=True, subject=ME)
+    (about_me,) = told(events.ProposalDecided(PROPOSAL, True, False, "Approved."), mine)
+    assert about_me.text == (
+        "Decided to remove you at once: have broken the rules so often that your score is at the threshold; "
+        "every node has checked the proofs. Approved."
+    )
 
 
 ELECTION = proposal(kind=ProposalKind.ELECTION, stewards=(BOB, ME))

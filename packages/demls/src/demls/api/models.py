@@ -82,6 +82,26 @@ class Rule(Model):
     silence_is_yes: bool
 
 
+class Scoring(Model):
+    """Points that each node gives the members, for what is proven or certified.
+
+    ``start``: of a newcomer; at ``threshold`` nodes ask to remove a member; ``heal``: points back in each epoch without
+    a fault. The others: what a deed costs or brings.
+    """
+
+    start: int
+    threshold: int
+    heal: int
+    broken_commit: int
+    broken_proposal: int
+    misbehaving: int
+    equivocation: int
+    lost_turn: int
+    committed: int
+    upheld: int
+    rejected: int
+
+
 class Policy(Model):
     """What the group has agreed; ``sentences`` says all of it in words.
 
@@ -100,6 +120,8 @@ class Policy(Model):
     delivery_time_ms: int
     reelections_max: int
     dormant_after_ms: int
+    emergency: Rule
+    scoring: Scoring
     sentences: list[str]
 
 
@@ -122,6 +144,8 @@ class Proposal(Model):
     ``by_nodes``: nodes vote on it by themselves, since there is nothing to choose; nobody is asked. ``may_vote``: the
     own person's vote is waited for. ``stewards``, ``retry_round``: of an election, the list in the order of turns and
     how often it was tried before. ``differences``: of a settings proposal (empty if they are no longer known).
+    ``violation``: of an emergency, what its proofs show, in words; ``removes``: the subject goes if it is approved,
+    else it is noted.
     """
 
     id: str
@@ -151,6 +175,8 @@ class Proposal(Model):
     stewards: list[Person]
     retry_round: int
     differences: list[Difference]
+    violation: str
+    removes: bool
 
 
 class JoinRequest(Model):
@@ -212,6 +238,8 @@ class Group(Model):
     ``stewards``: in the order of turns, the epoch steward first; ``stewards_until``: the last epoch of the list,
     afterwards its turns go round until there is a new one. ``counted``: members that make a quorum, all but the
     ``dormant`` ones. ``halted``: a sentence if governance rests, else empty. ``policy``: None while you only ask.
+    ``frozen``: a sentence while an emergency is decided, at the latest until ``frozen_until``; else empty. ``held``: so
+    many proposals wait for that.
     """
 
     id: str
@@ -235,13 +263,25 @@ class Group(Model):
     round: Round
     sync: Sync
     halted: str
+    frozen: str
+    frozen_until: int | None
+    held: int
     successors: list[Successor]
+
+
+class ScoreMove(Model):
+    """One move of a score: why, by how many points, in which epoch."""
+
+    cause: str
+    points: int
+    epoch: int
 
 
 class Member(Model):
     """``dormant``: not heard for so long that the group does not wait for it.
 
     ``lost_turn``: it led lately without a commit, so it leads last for a while. ``remarks``: both in words.
+    ``score``: what your node thinks of it, ``score_history`` why (newest last), ``score_sentence`` all of it in words.
     """
 
     address: str
@@ -253,6 +293,9 @@ class Member(Model):
     dormant: bool
     lost_turn: bool
     remarks: list[str]
+    score: int
+    score_history: list[ScoreMove]
+    score_sentence: str
 
 
 class TimelineEntry(Model):
@@ -297,6 +340,22 @@ class RuleChange(Model):
     silence_is_yes: bool | None = None
 
 
+class ScoringChange(Model):
+    """What is not given stays as it is."""
+
+    start: Count | None = None
+    threshold: Count | None = None
+    heal: Count | None = None
+    broken_commit: Count | None = None
+    broken_proposal: Count | None = None
+    misbehaving: Count | None = None
+    equivocation: Count | None = None
+    lost_turn: Count | None = None
+    committed: Count | None = None
+    upheld: Count | None = None
+    rejected: Count | None = None
+
+
 class PolicyChange(Model):
     """What is not given stays as it is. A policy that cannot work is refused with a sentence (409)."""
 
@@ -310,6 +369,8 @@ class PolicyChange(Model):
     delivery_time_ms: Milliseconds | None = None
     reelections_max: Count | None = None
     dormant_after_ms: Milliseconds | None = None
+    emergency: RuleChange | None = None
+    scoring: ScoringChange | None = None
 
 
 class NewGroup(Model):

@@ -53,6 +53,7 @@ def say_group(shown: models.Group) -> None:
         ("Epoch authenticator", shown.authenticator),
         ("Commit round", printable(shown.round.sentence) or "none"),
         ("Being decided", str(sum(1 for one in shown.proposals if one.status == "open"))),
+        *((("Emergency", f"{printable(shown.frozen)} {shown.held} wait."),) if shown.frozen else ()),
         *(("Asks to join", f"{one.id[:8]}  {printable(one.sentence)}") for one in shown.requests),
         *(("Successor", printable(one.sentence)) for one in shown.successors),
     ]

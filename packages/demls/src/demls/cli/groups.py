@@ -143,8 +143,11 @@ def members(group: GroupArgument, folder: FolderOption = None, as_json: JsonOpti
     if as_json:
         say_json(found)
     else:
-        rows = [(one.name or "–", one.address, one.device, one.role, _remark(one)) for one in found]
-        table(("Name", "Address", "Device", "Role", ""), rows)
+        rows = [(one.name or "–", one.address, one.device, one.role, str(one.score), _remark(one)) for one in found]
+        table(("Name", "Address", "Device", "Role", "Score", ""), rows)
+        for one in found:
+            if any(move.points < 0 for move in one.score_history):
+                say(printable(one.score_sentence))
 
 
 def list_groups(folder: FolderOption = None, as_json: JsonOption = False) -> None:

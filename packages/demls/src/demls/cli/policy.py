@@ -11,14 +11,16 @@ import typer
 if TYPE_CHECKING:
     from demls.api import models
 
-RULES = ("invite", "remove", "election", "settings")
+RULES = ("invite", "remove", "election", "settings", "emergency")
 UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 SHARES = {"half": "more than half", "two-thirds": "two thirds", "three-quarters": "three quarters", "all": "all"}
 HELP = (
-    "Change one field; may be given several times. Of each kind (invite, remove, election, settings): "
+    "Change one field; may be given several times. Of each kind (invite, remove, election, settings, emergency): "
     "KIND.duration=2h, KIND.share=two-thirds (or half, three-quarters, all), KIND.silence=yes (or no), "
     "KIND.decided-by=members (or stewards). Of the group: stewards-min=3, stewards-max=9, batch-window=5s, "
-    "delivery-time=2s, reelections=2, dormant-after=14d (or never)."
+    "delivery-time=2s, reelections=2, dormant-after=14d (or never). Points of the scores: scoring.start=100, and so "
+    "threshold, heal, broken-commit, broken-proposal, misbehaving, equivocation, lost-turn, committed, upheld, "
+    "rejected."
 )
 
 SetOption = Annotated[list[str] | None, typer.Option("--set", help=HELP, metavar="FIELD=VALUE")]
@@ -39,7 +41,7 @@ def policy_change(
         if not equals or not value:
             raise _bad(f"“{text}” is not of the form FIELD=VALUE, such as invite.duration=2h.")
         kind, dot, rest = field.partition(".")
-        known = _OF_RULE.get(rest) if dot and kind in RULES else _OF_GROUP.get(field)
+        known = _known(kind, rest) if dot else _OF_GROUP.get(field)
         if known is None:
             raise _bad(f"There is no field “{field}”; “--help” lists them.")
         name, read = known
@@ -91,6 +93,30 @@ _OF_GROUP: dict[str, tuple[str, Callable[[str], object]]] = {
     "reelections": ("reelections_max", _count),
     "dormant-after": ("dormant_after_ms", lambda text: 0 if text == "never" else duration_ms(text)),
 }
+
+
+_POINTS = frozenset(
+    [
+        "start",
+        "threshold",
+        "heal",
+        "broken-commit",
+        "broken-proposal",
+        "misbehaving",
+        "equivocation",
+        "lost-turn",
+        "committed",
+        "upheld",
+        "rejected",
+    ]
+)
+
+
+def _known(kind: str, rest: str) -> tuple[str, Callable[[str], object]] | None:
+    """The field ``kind.rest``, and how its value is read."""
+    if kind == "scoring":
+        return (rest.replace("-", "_"), _count) if rest in _POINTS else None
+    return _OF_RULE.get(rest) if kind in RULES else None
 
 
 def _bad(sentence: str) -> typer.BadParameter:

@@ -13,6 +13,7 @@ from demls.node.words import called, capital, counted, duration_words, ended, jo
 from demls.protocol.views import GroupView, ProposalKind, ProposalStatus, ProposalView
 from demls.wire.ids import Address, ProposalId, address_text
 from demls.wire.messages import Policy, Rule
+from demls.wire.violations import Violation
 
 SHORT_ID_DIGITS = 8
 PHRASES_MAX = 4
@@ -23,6 +24,19 @@ Known = Mapping[ProposalId, tuple[Changed, ...]]
 
 BY_NODES = frozenset({ProposalKind.ELECTION, ProposalKind.DORMANT, ProposalKind.AWAKE})
 """Nothing to choose: nodes vote by themselves (LIP-104 §Consensus types, steward election)."""
+
+VIOLATIONS = MappingProxyType(
+    {
+        Violation.BROKEN_COMMIT: "has offered a broken commit",
+        Violation.BROKEN_MLS_PROPOSAL: "has offered a commit that does something else than was decided",
+        Violation.CENSORSHIP_INACTIVITY: "has been silent",
+        Violation.SCORE_BELOW_THRESHOLD: "has broken the rules so often that its score is at the threshold",
+        Violation.DEADLOCK: "the stewards have not committed for a whole round",
+        Violation.MISBEHAVING_COMMIT: "has offered a commit against the rules",
+        Violation.EQUIVOCATION: "has signed two different things",
+    }
+)
+"""What an emergency is about, in words that follow a name; a deadlock is about nobody alone."""
 
 NOTHING_KNOWN: Known = MappingProxyType({})
 
@@ -67,6 +81,8 @@ def proposal(view: ProposalView, now: Agreed, name_of: NameOf, known: Known = NO
         stewards=[person(address, name_of) for address in view.stewards],
         retry_round=view.retry_round,
         differences=[one.shown for one in changes],
+        violation="" if view.violation is None else VIOLATIONS[view.violation],
+        removes=view.removes,
     )
 
 
@@ -100,11 +116,21 @@ def title(
         case ProposalKind.SETTINGS:
             return _settings_title(changes)
         case ProposalKind.EMERGENCY:
-            return f"Remove {who} at once: it {view.violation}"
+            return _emergency_title(view, who)
         case ProposalKind.DORMANT:
             return f"Count {who} no longer: not heard for {duration_words(dormant_after) if dormant_after else 'long'}"
         case ProposalKind.AWAKE:
             return f"Count {who} again: heard once more"
+
+
+def _emergency_title(view: ProposalView, who: str) -> str:
+    what = "" if view.violation is None else VIOLATIONS[view.violation]
+    if view.violation is Violation.DEADLOCK:
+        return f"Note that {what}"
+    if who == "you":
+        what = what.replace("has ", "have ", 1).replace("its ", "your ", 1)
+    checked = "every node has checked the proofs"
+    return f"Remove {who} at once: {what}; {checked}" if view.removes else f"Note that {who} {what}; {checked}"
 
 
 def _settings_title(changes: tuple[Changed, ...]) -> str:
@@ -153,6 +179,8 @@ def rule_sentence(view: ProposalView, share: Share = Share.TWO_THIRDS) -> str:
     at = time_words(view.deadline, view.opened_at)
     what = f"silence counts as yes at {at}" if view.silence_is_yes else f"without them it is rejected at {at}"
     by_nodes = "Nodes vote on this by themselves." if view.kind in BY_NODES else ""
+    if view.kind is ProposalKind.EMERGENCY:
+        by_nodes = "For people who have not voted, nodes that have checked the proofs say yes after half of the time."
     tried = f"It was tried {times_words(view.retry_round)} before." if view.retry_round else ""
     return joined(f"{count}; {what}.", by_nodes, tried)
 

@@ -20,7 +20,7 @@ from demls.node.sent import AlreadySaid
 from demls.node.words import called
 from demls.protocol.effects import Effects
 from demls.protocol.errors import NotAMember, UnknownProposal
-from demls.protocol.events import ProposalOpened
+from demls.protocol.events import ProposalHeld, ProposalOpened
 from demls.protocol.policy import PRESETS
 from demls.protocol.views import GroupView, MemberView
 from demls.storage.store import Batch
@@ -95,7 +95,8 @@ class Desk:
             return machine.members() if is_group(machine) else (), None
 
         backup = shown.backup_steward.address if shown.backup_steward else None
-        return present.members(await self._scope(group).call(read), backup)
+        start = shown.policy.scoring.start if shown.policy is not None else 0
+        return present.members(await self._scope(group).call(read), backup, start)
 
     async def proposal(self, group: str, proposal: str) -> models.Proposal:
         found = next((one for one in self._shown(group).proposals if one.id == proposal), None)
@@ -239,7 +240,7 @@ class Desk:
         machine, effects = node.core.fetch(card, now())
         key_package = await Fetch(machine, node.router, node.transport).key_package(effects, who=who)
         effects = await self._do(group, lambda machine, at: node.core.propose_invite(machine, key_package, at))
-        return models.Done(sentence=f"You proposed to admit {who}; your vote is yes.", proposal=_opened(effects))
+        return _proposed(f"You proposed to admit {who}", effects)
 
     async def remove_member(self, group: str, address: str) -> models.Done:
         try:
@@ -248,15 +249,11 @@ class Desk:
             raise Refused(str(problem), "bad-address") from None
 
     async def propose_settings(self, group: str, new: models.NewSettings) -> models.Done:
-        def propose(machine: GroupMachine, at: Instant) -> tuple[str | None, Effects]:
+        def propose(machine: GroupMachine, at: Instant) -> Effects:
             wanted = _settings(cards.agreed(machine.view(at)), new)
-            effects = machine.change_settings(
-                at, name=wanted.name, description=wanted.description, policy=wanted.policy
-            )
-            return _opened(effects), effects
+            return machine.change_settings(at, name=wanted.name, description=wanted.description, policy=wanted.policy)
 
-        proposal = await self._ask(group, propose)
-        return models.Done(sentence="You proposed to change the settings; your vote is yes.", proposal=proposal)
+        return _proposed("You proposed to change the settings", await self._do(group, propose))
 
     async def vote(self, group: str, proposal: str, yes: bool) -> models.Done:
         proposal_id = ProposalId(_identifier(proposal, UnknownProposal("There is no such proposal. List them again.")))
@@ -266,7 +263,7 @@ class Desk:
     async def sponsor(self, group: str, request: str) -> models.Done:
         request_id = _identifier(request, _no_such_request())
         effects = await self._do(group, lambda machine, at: machine.sponsor(request_id, at))
-        return models.Done(sentence="The request is put to the vote; your vote is yes.", proposal=_opened(effects))
+        return _proposed("The request is put to the vote", effects)
 
     async def dismiss(self, group: str, request: str) -> models.Done:
         request_id = _identifier(request, _no_such_request())
@@ -278,15 +275,13 @@ class Desk:
     async def _remove(self, group: str, address: Address) -> models.Done:
         core = self._node.core
 
-        def propose(machine: GroupMachine, at: Instant) -> tuple[tuple[str, str | None], Effects]:
+        def propose(machine: GroupMachine, at: Instant) -> tuple[tuple[str, Effects], Effects]:
             who = called(address, machine.name_of(address))
             effects = core.propose_removal(machine, address, at)
-            return (who, _opened(effects)), effects
+            return (who, effects), effects
 
-        who, proposal = await self._ask(group, propose)
-        if proposal is None:
-            return models.Done(sentence=f"You asked for the removal of {who}.")
-        return models.Done(sentence=f"You proposed to remove {who}; your vote is yes.", proposal=proposal)
+        who, effects = await self._ask(group, propose)
+        return _proposed(f"You proposed to remove {who}", effects)
 
     async def _do(self, group: str, act: Callable[[GroupMachine, Instant], Effects]) -> Effects:
         def both(machine: GroupMachine, at: Instant) -> tuple[Effects, Effects]:
@@ -355,6 +350,13 @@ def _settings(now: policies.Agreed, new: models.NewSettings | models.NewSuccesso
         now.description if new.description is None else new.description.strip(),
         policies.changed(base, new.policy),
     )
+
+
+def _proposed(what: str, effects: Effects) -> models.Done:
+    """``what`` was done, in words that “your vote is yes” follows."""
+    if any(isinstance(event, ProposalHeld) for event in effects.events):
+        return models.Done(sentence=f"{what}. It waits until the emergency is decided, and is opened then.")
+    return models.Done(sentence=f"{what}; your vote is yes.", proposal=_opened(effects))
 
 
 def _opened(effects: Effects) -> str | None:

@@ -11,7 +11,7 @@ from demls_consensus import Share
 from demls.api import models
 from demls.node.words import duration_words, times_words
 from demls.protocol.policy import PRESETS
-from demls.wire.messages import Deciders, Policy, Rule
+from demls.wire.messages import Deciders, Policy, Rule, Scoring
 
 T = TypeVar("T")
 
@@ -30,6 +30,20 @@ _RULES = {
     "remove": "removals",
     "election": "elections",
     "settings": "changes of the settings",
+    "emergency": "emergencies",
+}
+_POINTS = {
+    "start": "a newcomer has",
+    "threshold": "nodes ask for a removal at",
+    "heal": "an epoch without a fault brings back",
+    "broken_commit": "a broken commit costs",
+    "broken_proposal": "a commit of something else than was decided costs",
+    "misbehaving": "any other faulty commit costs",
+    "equivocation": "signing two different things costs",
+    "lost_turn": "a lost turn costs",
+    "rejected": "an accusation without proof, or voted down, costs",
+    "committed": "a commit brings",
+    "upheld": "an upheld accusation brings",
 }
 
 
@@ -72,6 +86,8 @@ def shown(policy: Policy) -> models.Policy:
         delivery_time_ms=policy.delivery_time,
         reelections_max=policy.reelections_max,
         dormant_after_ms=policy.dormant_after,
+        emergency=_shown_rule(policy.emergency),
+        scoring=models.Scoring(**{name: getattr(policy.scoring, name) for name in _POINTS}),
         sentences=sentences(policy),
     )
 
@@ -104,7 +120,15 @@ def sentences(policy: Policy) -> list[str]:
         dormant,
         f"A commit waits {duration_words(policy.batch_window)} for more that is approved; what one member sends is "
         f"expected to reach all others within {duration_words(policy.delivery_time)}.",
+        f"Who is removed at once, for what it is proven to have done: {_rule_words(policy.emergency)} "
+        "Other proposals wait meanwhile.",
+        f"Each node keeps scores of what is proven: {', '.join(_points_words(policy.scoring))}.",
     ]
+
+
+def _points_words(scoring: Scoring) -> list[str]:
+    words = [f"{phrase} {getattr(scoring, name)}" for name, phrase in _POINTS.items()]
+    return [f"{words[0]} points", *words[1:]]
 
 
 def _rule_words(rule: Rule) -> str:
@@ -144,6 +168,8 @@ def changed(policy: Policy, change: models.PolicyChange) -> Policy:
         delivery_time=_or(change.delivery_time_ms, policy.delivery_time),
         reelections_max=_or(change.reelections_max, policy.reelections_max),
         dormant_after=_or(change.dormant_after_ms, policy.dormant_after),
+        emergency=_changed_rule(policy.emergency, change.emergency),
+        scoring=_changed_scoring(policy.scoring, change.scoring),
     )
     if made == policy:
         return policy
@@ -165,6 +191,10 @@ def _changed_rule(rule: Rule, change: models.RuleChange | None) -> Rule:
         share=rule.share if change.share is None else codes[change.share],
         decided_by=rule.decided_by if change.decided_by is None else int(Deciders[change.decided_by.upper()]),
     )
+
+
+def _changed_scoring(scoring: Scoring, change: models.ScoringChange | None) -> Scoring:
+    return scoring if change is None else replace(scoring, **change.model_dump(exclude_none=True))
 
 
 # --- Comparing ----------------------------------------------------------------------------------------------------
@@ -250,6 +280,10 @@ def _number_differences(old: Policy, new: Policy) -> Iterator[Changed]:
         "Members count no longer after",
         f"members not heard for {after} count no longer" if new.dormant_after else "every member always counts",
     )
+    for name, phrase in _POINTS.items():
+        was_points, points = str(getattr(old.scoring, name)), str(getattr(new.scoring, name))
+        label = f"Scores, {name.replace('_', ' ')}"
+        yield from both(was_points, points, f"scoring.{name}", label, f"{phrase} {points} points")
 
 
 def _changed(field: str, label: str, before: str, after: str, phrase: str) -> Changed:

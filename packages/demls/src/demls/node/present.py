@@ -9,9 +9,9 @@ from typing import Literal
 from demls.api import models
 from demls.node import cards, policies
 from demls.node.cards import NOTHING_KNOWN, Known, NameOf, person
-from demls.node.words import called, capital, ended, enumerated, listed
-from demls.protocol.views import GroupStatus, GroupView, MemberView, RequestView, RoundView, SuccessorView
-from demls.wire.ids import Address, address_text
+from demls.node.words import called, capital, ended, enumerated, listed, time_words, times_words
+from demls.protocol.views import GroupStatus, GroupView, MemberView, RequestView, RoundView, ScoreEntry, SuccessorView
+from demls.wire.ids import Address, Instant, address_text
 from demls.wire.links import BadLink, parse_invite
 
 HALTED = (
@@ -59,8 +59,19 @@ def group(
         round=commit_round(view.round, name_of),
         sync=sync(view, name_of, connection),
         halted=HALTED if view.is_halted else "",
+        frozen=frozen_sentence(view.frozen_until),
+        frozen_until=view.frozen_until,
+        held=view.held,
         successors=[_successor(one, view.own_address, name_of) for one in view.successors],
     )
+
+
+def frozen_sentence(until: Instant | None) -> str:
+    """What waits while an emergency is decided; empty if none is."""
+    if until is None:
+        return ""
+    at = time_words(until, until)
+    return f"An emergency is being decided: other proposals wait until it is, at the latest until {at}. Chat goes on."
 
 
 def in_turn(view: GroupView) -> list[Address]:
@@ -152,6 +163,9 @@ def joining(scope: str, name: str, refused: str | None, connection: Connection) 
         round=commit_round(_NO_ROUND, lambda _: ""),
         sync=_trouble(connection) or models.Sync(state="waiting", sentence=sentence),
         halted="",
+        frozen="",
+        frozen_until=None,
+        held=0,
         successors=[],
     )
 
@@ -171,7 +185,8 @@ def summary(shown: models.Group, last_entry: models.TimelineEntry | None) -> mod
     )
 
 
-def members(views: Iterable[MemberView], backup_steward: str | None) -> list[models.Member]:
+def members(views: Iterable[MemberView], backup_steward: str | None, start: int) -> list[models.Member]:
+    """``start``: the score of a newcomer."""
     return [
         models.Member(
             address=address_text(one.address),
@@ -183,9 +198,34 @@ def members(views: Iterable[MemberView], backup_steward: str | None) -> list[mod
             dormant=one.is_dormant,
             lost_turn=one.lost_turn,
             remarks=_remarks(one),
+            score=one.score,
+            score_history=[
+                models.ScoreMove(cause=move.cause, points=move.points, epoch=move.epoch) for move in one.score_history
+            ],
+            score_sentence=score_sentence(one, start),
         )
         for one in views
     ]
+
+
+def score_sentence(view: MemberView, start: int) -> str:
+    """Why does somebody have this score? Moves of one cause are told together, in the order in which they began."""
+    who = "You have" if view.is_self else f"{called(view.address, view.name)} has"
+    causes: dict[str, list[ScoreEntry]] = {}
+    for move in view.score_history:
+        causes.setdefault(move.cause, []).append(move)
+    told = [_moves_words(cause, moves) for cause, moves in causes.items()]
+    rest = view.score - start - sum(move.points for move in view.score_history)
+    told += [f"what is longer ago, and time without a fault: {rest:+d}"] if rest else []
+    if not told:
+        return f"{who} {view.score} points, as every newcomer has."
+    return f"{who} {view.score} points; a newcomer has {start}. Since then: {'; '.join(told)}."
+
+
+def _moves_words(cause: str, moves: list[ScoreEntry]) -> str:
+    points = sum(move.points for move in moves)
+    often = f" {times_words(len(moves))}, last" if len(moves) > 1 else ""
+    return f"{cause}{often} in epoch {moves[-1].epoch}: {points:+d}"
 
 
 def _remarks(view: MemberView) -> list[str]:

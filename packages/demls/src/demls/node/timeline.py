@@ -12,11 +12,12 @@ from demls.api import models
 from demls.node import cards
 from demls.node.cards import BY_NODES, Known, NameOf
 from demls.node.policies import Agreed, differences
-from demls.node.present import HALTED, successor_sentence, waiting_words
+from demls.node.present import HALTED, frozen_sentence, successor_sentence, waiting_words
 from demls.node.words import called, capital, ended, listed, uncapital
 from demls.protocol.events import (
     Event,
     Faulted,
+    Frozen,
     Halted,
     Joined,
     JoinRefused,
@@ -24,14 +25,17 @@ from demls.protocol.events import (
     MessagesMissing,
     Misbehaved,
     ProposalDecided,
+    ProposalHeld,
     ProposalOpened,
     ProposalWithdrawn,
     Removed,
     RequestReceived,
+    ScoreChanged,
     SettingsChanged,
     Settled,
     StewardsChanged,
     SuccessorFounded,
+    Unproven,
     VoteRecorded,
     Waiting,
 )
@@ -169,9 +173,12 @@ def _tell(event: Event, context: Context) -> list[Told]:
             return [Told("warning", Line(text, epoch=epoch))]
         case Faulted(member, check, detail):
             text = f"{context.name(member)} offered a commit that breaks check {check} and was refused: {ended(detail)}"
-            return [Told("quiet", Line(text))]
+            return [Told("warning", Line(text))]
         case Misbehaved(member, what):
             return [Told("warning", Line(f"{context.name(member)} broke a rule: {ended(what)}"))]
+        case Unproven(member, proposal):
+            text = f"{context.name(member)} accused somebody with proofs that do not hold; there is no vote on it."
+            return [Told("warning", Line(text, proposal=proposal))]
     return _tell_of_governance(event, context) or _tell_of_proposal(event, context)
 
 
@@ -196,6 +203,13 @@ def _tell_of_governance(event: Event, context: Context) -> list[Told]:
             who = listed(_you_or(one, context) for one in double_signers) if double_signers else ""
             signed = f" Both commits of epoch {epoch} were signed by {who}." if who else ""
             return [Told("warning", Line(f"{HALTED}{signed}", epoch=epoch))]
+        case ScoreChanged(member, before_points, after_points, cause):
+            return _score(member, before_points, after_points, cause, context)
+        case Frozen(is_on, until):
+            text = frozen_sentence(until) if is_on else "The emergency is over; what has waited is opened now."
+            return [Told("notice", Line(text))]
+        case ProposalHeld():
+            return [Told("notice", Line("Your proposal waits until the emergency is decided; it is opened then."))]
         case Waiting(missing, _, short):
             was_waiting = context.before is not None and bool(context.before.round.missing)
             if bool(missing) == was_waiting:
@@ -204,6 +218,17 @@ def _tell_of_governance(event: Event, context: Context) -> list[Told]:
             text = f"The commit round is {waiting}." if waiting else "The commit round is waiting no longer."
             return [Told("quiet", Line(text))]
     return []
+
+
+def _score(member: Address, before: int, after: int, cause: str, context: Context) -> list[Told]:
+    """Only when it crosses the threshold."""
+    view = context.now or context.before
+    if view is None or (before <= view.policy.scoring.threshold) == (after <= view.policy.scoring.threshold):
+        return []
+    whose = "Your score" if member == context.me else f"The score of {context.name(member)}"
+    threshold = view.policy.scoring.threshold
+    where = f"has fallen to {after}, at the threshold of" if after <= threshold else f"is {after} again, above"
+    return [Told("quiet", Line(f"{whose} {where} {threshold}: {ended(cause)}"))]
 
 
 def _stewards(epoch: int, stewards: Iterable[Address], by_vote: bool, context: Context) -> list[Told]:
@@ -231,7 +256,8 @@ def _tell_of_proposal(event: Event, context: Context) -> list[Told]:
                 return tell(f"{capital(_you_or(owner, context))} will leave with the next commit.", proposal)
             if kind in BY_NODES:
                 return tell(f"The nodes vote whether to {context.change(proposal)}.", proposal)
-            if kind is ProposalKind.INVITE and context.proposals[proposal].sponsor is not None:
+            is_sponsored = kind is ProposalKind.INVITE and context.proposals[proposal].sponsor is not None
+            if is_sponsored or kind is ProposalKind.EMERGENCY:
                 return tell(f"The vote is open whether to {context.change(proposal)}.", proposal)
             verb = "propose" if owner == context.me else "proposes"
             who = capital(_you_or(owner, context))
@@ -239,7 +265,9 @@ def _tell_of_proposal(event: Event, context: Context) -> list[Told]:
         case VoteRecorded(proposal, voter, yes) if voter == context.me and context.kind(proposal) not in BY_NODES:
             answer = "yes" if yes else "no"
             if not context.is_asked:
-                text = f"Your node votes to {context.change(proposal)}: {answer}. This was agreed before."
+                is_emergency = context.kind(proposal) is ProposalKind.EMERGENCY
+                why = "It has checked the proofs." if is_emergency else "This was agreed before."
+                text = f"Your node votes to {context.change(proposal)}: {answer}. {why}"
                 return [Told("quiet", Line(text, proposal=proposal))]
             return tell(f"Your vote to {context.change(proposal)}: {answer}. It is final.", proposal)
         case ProposalDecided(proposal, approved, _, reason):
@@ -272,10 +300,12 @@ def _settled(event: Settled, context: Context) -> list[Told]:
     joined = [address for address in event.joined if address != context.me]
     left = [address for address in event.left if address != context.me]
     by_vote = [one for one in left if one in carried and carried[one].kind is ProposalKind.REMOVE]
-    by_wish = [one for one in left if one not in by_vote]
+    at_once = [one for one in left if one in carried and carried[one].kind is ProposalKind.EMERGENCY]
+    by_wish = [one for one in left if one not in by_vote and one not in at_once]
     for people, singular, plural in (
         (joined, "joined", "joined"),
         (by_vote, "was removed by vote", "were removed by vote"),
+        (at_once, "was removed at once", "were removed at once"),
         (by_wish, "left", "left"),
     ):
         if people:
@@ -295,7 +325,7 @@ def _settled(event: Settled, context: Context) -> list[Told]:
     return told
 
 
-_OF_MEMBERS = (ProposalKind.INVITE, ProposalKind.REMOVE, ProposalKind.LEAVE)
+_OF_MEMBERS = (ProposalKind.INVITE, ProposalKind.REMOVE, ProposalKind.LEAVE, ProposalKind.EMERGENCY)
 
 
 def _presence(view: ProposalView, context: Context) -> str:
