@@ -43,6 +43,20 @@ const QUICK = {
   delivery_time_ms: 2 * SECOND,
   reelections_max: 2,
   dormant_after_ms: 14 * DAY,
+  emergency: rule(30 * SECOND, false),
+  scoring: {
+    start: 100,
+    threshold: 0,
+    heal: 2,
+    broken_commit: 50,
+    broken_proposal: 30,
+    misbehaving: 10,
+    equivocation: 100,
+    lost_turn: 5,
+    committed: 10,
+    upheld: 20,
+    rejected: 50,
+  },
   sentences: SENTENCES,
 };
 const DAILY = {
@@ -51,6 +65,7 @@ const DAILY = {
   invite: rule(DAY, true),
   remove: rule(DAY, false),
   election: rule(10 * MINUTE, false),
+  emergency: rule(10 * MINUTE, false),
   settings: rule(2 * DAY, false),
   batch_window_ms: 5 * SECOND,
 };
@@ -159,6 +174,8 @@ export function createStory({ messages, members, isEmpty, tell }) {
       stewards: [],
       retry_round: 0,
       differences: [],
+      violation: "",
+      removes: false,
       rule: `Passes with ${needed} of ${voters}; ${silence_is_yes ? "silence counts as yes when the time is up." : "without them it is rejected when the time is up."}`,
       my_vote: null,
       may_vote: true,
@@ -190,6 +207,9 @@ export function createStory({ messages, members, isEmpty, tell }) {
       stewards_sentence:
         people.length > 2 ? "Bob, Alice and Carol take turns, in this order; the list serves until epoch 9." : "",
       halted: "",
+      frozen: "",
+      frozen_until: null,
+      held: 0,
       successors: [],
       proposals: [],
       requests: [],
@@ -624,6 +644,9 @@ export function createStory({ messages, members, isEmpty, tell }) {
           dormant: false,
           lost_turn: false,
           remarks: [],
+          score: 100,
+          score_history: [],
+          score_sentence: `${one.name} has 100 points, as every newcomer has.`,
           ...marks.get(id)?.[one.address],
           removal_pending: group.proposals.some(
             (proposed) =>

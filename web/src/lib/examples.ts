@@ -12,6 +12,20 @@ export function rule(change: Partial<Rule> = {}): Rule {
   return { decided_by: "members", share: "two thirds", duration_ms: 86_400_000, silence_is_yes: false, ...change };
 }
 
+const SCORING: Policy["scoring"] = {
+  start: 100,
+  threshold: 0,
+  heal: 2,
+  broken_commit: 50,
+  broken_proposal: 30,
+  misbehaving: 10,
+  equivocation: 100,
+  lost_turn: 5,
+  committed: 10,
+  upheld: 20,
+  rejected: 50,
+};
+
 export function policy(change: Partial<Policy> = {}): Policy {
   return {
     preset: "day",
@@ -25,6 +39,8 @@ export function policy(change: Partial<Policy> = {}): Policy {
     delivery_time_ms: 2000,
     reelections_max: 2,
     dormant_after_ms: 14 * 86_400_000,
+    emergency: rule({ duration_ms: 600_000 }),
+    scoring: SCORING,
     sentences: [],
     ...change,
   };
@@ -59,6 +75,8 @@ export function proposal(change: Partial<Proposal> = {}): Proposal {
     stewards: [],
     retry_round: 0,
     differences: [],
+    violation: "",
+    removes: false,
     ...change,
   };
 }
@@ -73,6 +91,9 @@ export function member(change: Partial<Member> = {}): Member {
     dormant: false,
     lost_turn: false,
     remarks: [],
+    score: 100,
+    score_history: [],
+    score_sentence: "",
     ...change,
   };
 }
@@ -118,6 +139,9 @@ export function group(change: Partial<Group> = {}): Group {
     round: round(),
     sync: IN_SYNC,
     halted: "",
+    frozen: "",
+    frozen_until: null,
+    held: 0,
     successors: [],
     ...change,
   };

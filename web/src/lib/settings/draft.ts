@@ -33,8 +33,8 @@ export interface PolicyDraft extends Record<RuleKind, RuleDraft> {
   delivery_time: Span;
 }
 
-/** All that a policy says, without its name and its sentences. */
-export type Values = Omit<Policy, "preset" | "sentences">;
+/** What the form holds; a policy says more, which stays as it is. */
+export type Values = Omit<Policy, "preset" | "sentences" | "emergency" | "scoring">;
 
 /** What is offered when members shall become dormant who did not before. */
 const DORMANT_OFFER: Span = { amount: 14, unit: "days" };

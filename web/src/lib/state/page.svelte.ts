@@ -487,7 +487,7 @@ function sentenceOf(error: unknown): string {
 /** What a list of members depends on. */
 function rosterOf(group: Group): string {
   const leaving = group.proposals.filter(
-    (one) => (one.kind === "remove" || one.kind === "leave") && one.status !== "rejected",
+    (one) => (one.kind === "remove" || one.kind === "leave" || one.removes) && one.status !== "rejected",
   );
   const stewards = [group.epoch_steward, group.backup_steward, ...group.stewards];
   return [

@@ -15,6 +15,8 @@ export function statusWord(proposal: Proposal, now: number): string {
       return "Committed";
     case "withdrawn":
       return "Withdrawn";
+    case "noted":
+      return "Noted";
   }
 }
 
@@ -43,6 +45,8 @@ export function ifNothing(proposal: Proposal, now: number): string {
   const when = `${until(proposal.deadline, now)}, at ${moment(proposal.deadline, now)}`;
   if (proposal.my_vote !== null || !proposal.may_vote)
     return `Decided ${when}, or as soon as enough have voted.`;
+  if (proposal.kind === "emergency")
+    return `If you do not vote, your node says yes once it has checked the proofs; it closes ${when}.`;
   return proposal.silence_is_yes
     ? `Your silence counts as yes ${when}.`
     : `Your silence does not count as yes; it closes ${when}.`;

@@ -12,7 +12,7 @@ export const LOST: Standing = {
   sentence: "Not connected to your node; this is how things were.",
 };
 
-type Told = Pick<Group, "sync" | "halted" | "round" | "state">;
+type Told = Pick<Group, "sync" | "halted" | "frozen" | "round" | "state">;
 
 /** What keeps the node from knowing comes first, then what keeps the group from going on. */
 export function standingOf(group: Told): Standing {
@@ -20,6 +20,7 @@ export function standingOf(group: Told): Standing {
   if (group.state !== "member" || sync.state === "offline" || sync.state === "catching up") return sync;
   if (halted !== "") return { state: "halted", sentence: halted };
   if (isStuck(group)) return { state: "waiting", sentence: round.sentence };
+  if (group.frozen !== "") return { state: "waiting", sentence: group.frozen };
   return sync;
 }
 

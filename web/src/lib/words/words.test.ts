@@ -74,6 +74,12 @@ describe("a proposal card", () => {
     expect(myVote({ ...election, status: "rejected" })).toBe("Your node did not vote.");
   });
 
+  test("of an emergency says what the node does for whoever does not vote", () => {
+    const emergency = proposal({ kind: "emergency", violation: "has signed two different things", removes: true });
+    expect(needsMyVote(emergency)).toBe(true);
+    expect(plain(ifNothing(emergency, 0))).toContain("your node says yes once it has checked the proofs");
+  });
+
   test("of settings has its changes below the heading, if they are known", () => {
     const settings = proposal({ kind: "settings", title: "Change the settings: at most 5 stewards" });
     const differences = [{ field: "stewards_max", label: "Most stewards", before: "3", after: "5" }];
@@ -91,6 +97,7 @@ describe("a proposal card", () => {
     expect(plain(statusWord(proposal(), 1))).toBe("10 s left");
     expect(statusWord(proposal(), 10_000)).toBe("Counting");
     expect(statusWord(proposal({ status: "committed" }), 0)).toBe("Committed");
+    expect(statusWord(proposal({ status: "noted" }), 0)).toBe("Noted");
   });
 
   test("draws shares of all voters, and nothing without voters", () => {
@@ -203,6 +210,7 @@ describe("how a group stands", () => {
     ["says for whom it waits", group({ round: waiting }), "waiting", /waiting for 2 of: Ann, Ben, Cem/u],
     ["says who stands in for the stewards", group({ round: replaced }), "waiting", /^The stewards are silent; Dana/u],
     ["says that governance rests", group({ halted: "Governance rests.", round: waiting }), "halted", /^Governance/u],
+    ["says that other proposals wait", group({ frozen: "An emergency is being decided." }), "waiting", /^An emergency/u],
     [
       "says first that nothing is heard",
       group({ halted: "Governance rests.", sync: { state: "offline", sentence: "No relay." } }),
