@@ -23,8 +23,8 @@ from demls.wire.messages import (
     Settings,
     StatementKind,
     StewardElection,
-    Violation,
 )
+from demls.wire.violations import Violation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from insider import Insider
@@ -326,9 +326,10 @@ def test_work_that_was_held_up_is_committed_before_the_next_freeze(world: World)
     assert alice.receive_proposal(said, step) is None
     assert said in alice.emergencies.waiting()
     assert not is_frozen(world)
-    world.run(60_000)
+    world.run(10_000)
     assert view(world).description == "owed"
-    assert alice.governance.items[said.id].status is ProposalStatus.NOTED
+    assert alice.governance.items[said.id].status is ProposalStatus.OPEN
+    assert is_frozen(world)
 
 
 # --- Bounds -----------------------------------------------------------------------------------------------------------

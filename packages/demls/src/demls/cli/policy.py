@@ -95,21 +95,10 @@ _OF_GROUP: dict[str, tuple[str, Callable[[str], object]]] = {
 }
 
 
-_POINTS = frozenset(
-    [
-        "start",
-        "threshold",
-        "heal",
-        "broken-commit",
-        "broken-proposal",
-        "misbehaving",
-        "equivocation",
-        "lost-turn",
-        "committed",
-        "upheld",
-        "rejected",
-    ]
-)
+_POINTS = {
+    *("start", "threshold", "heal", "broken-commit", "broken-proposal", "misbehaving", "equivocation"),
+    *("lost-turn", "committed", "upheld", "rejected"),
+}
 
 
 def _known(kind: str, rest: str) -> tuple[str, Callable[[str], object]] | None:
