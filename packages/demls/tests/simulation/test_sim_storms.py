@@ -12,11 +12,11 @@ SEEDS = int(os.environ.get("DEMLS_STORMS", "20"))
 
 BREAKS = {
     "a quorum": (1, "P1"),
-    "the second phase": (11, "P1"),
-    "the override": (11, "P3"),
+    "the second phase": (95, "P3"),
+    "the override": (33, "P3"),
     "canonical content": (4, "P7"),
-    "members as leaders": (4, "P3"),
-    "durable statements": (61, "P5"),
+    "members as leaders": (1, "P3"),
+    "durable statements": (14, "P5"),
 }
 """The first seed that breaks a promise without the rule. The others are broken by the tales alone."""
 
@@ -38,4 +38,4 @@ def test_a_storm_breaks_a_core_without_the_rule(name: str) -> None:
 
 def test_the_same_seed_is_the_same_storm() -> None:
     with without("the second phase"):
-        assert str(storm(11)) == str(storm(11))
+        assert str(storm(95)) == str(storm(95))

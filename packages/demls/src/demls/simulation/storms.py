@@ -75,8 +75,11 @@ class Storm:
             drill.run(_SLOT // 2)
 
     def _is_free(self, name: str) -> bool:
-        """Are no other settings being decided?"""
-        items = self._drill.state(name).governance.in_flight()
+        """Are no other settings being decided, and does no emergency make them wait?"""
+        state = self._drill.state(name)
+        if state.emergencies.is_frozen(self._drill.world.clock.now):
+            return False
+        items = state.governance.in_flight()
         return not any(isinstance(item.change, Settings) for item in items)
 
     def _vote(self, name: str) -> None:
