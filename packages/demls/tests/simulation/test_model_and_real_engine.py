@@ -17,7 +17,21 @@ from scripts_of_groups import Play, Step
 from transcript import Story
 from world import World
 
-STORIES = sorted((Path(__file__).parents[1] / "protocol" / "transcripts").glob("*.txt"))
+BY_NAME = {
+    "all_but_one_silent",
+    "election",
+    "joiner_in_the_middle_of_an_emergency",
+    "recovery_layers",
+    "rotation",
+    "scores",
+    "silent_backup",
+    "silent_leader",
+    "waiting",
+}
+"""They name who leads first, which depends on keys, and another engine makes other keys."""
+
+TRANSCRIPTS = sorted((Path(__file__).parents[1] / "protocol" / "transcripts").glob("*.txt"))
+STORIES = [path for path in TRANSCRIPTS if path.stem not in BY_NAME]
 
 STEPS: st.SearchStrategy[Step] = st.tuples(
     st.integers(0, 11), st.integers(0, 4), st.integers(0, 127), st.integers(0, 511)
