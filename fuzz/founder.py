@@ -217,7 +217,7 @@ def welcome_seeds() -> list[bytes]:
     listed = StewardListing((device.address,), 0, 0, 0, (), ())
     electorate = Electorate(0, (seat,), (device.address,), bounds.QUICK)
     follows = Succession(listed, (), ())
-    plain = Sync(group_id, 0, first_head(group_id), electorate, follows, (), (), START, (), ())
+    plain = Sync(group_id, 0, first_head(group_id), electorate, follows, (), (), START, (), (), bytes(32))
     proposal = sample(Random(3), Proposal)
     busy = dataclasses.replace(
         plain,

@@ -62,6 +62,7 @@ class Booth(Council):
             Charter(1, "demls", "friends", "", bytes(32), self.policy),
             electorate,
             len(settled_pool(self.members.since(), self.epoch) & self.members.counted),
+            bytes(32),
         )
 
     def listed(self, retry_round: int = 0, without: Iterable[int] = (), epoch: int = 5) -> tuple[Address, ...]:

@@ -640,12 +640,13 @@ def test_channels_and_settled_commits_of_old_epochs_are_dropped(world: World, mo
         world.do(f"guest {number}", lambda group: group.leave(world.now))
         world.run(20_000)
     alice = world.person("alice")
-    assert len(alice.group.topics()) == bounds.CHANNELS_KEPT + 2
+    assert len(alice.group.topics()) == bounds.CHANNELS_KEPT + 3
     kept = {
         prefix: sum(key.startswith(prefix) for key in alice.records)
-        for prefix in (b"channel/", b"owners/", b"settled/")
+        for prefix in (b"channel/", b"back/", b"owners/", b"settled/")
     }
-    assert kept == {b"channel/": 8 + 1, b"owners/": bounds.CHANNELS_KEPT + 1, b"settled/": 8}
+    newest = bounds.CHANNELS_KEPT + 1
+    assert kept == {b"channel/": newest, b"back/": 8, b"owners/": newest, b"settled/": 8}
 
 
 def test_ended_proposals_are_dropped() -> None:

@@ -434,7 +434,7 @@ def led_away(seats: Callable[[World, Insider], tuple[Seat, ...]], signers: tuple
     electorate = Electorate(mallory.epoch, seats(world, mallory), (mallory.address,), PRESETS["quick"])
     follows = Succession(StewardListing((mallory.address,), 0, 0, 0, (), ()), (), (), ())
     state = (mallory.group_id, mallory.epoch, mallory.head)
-    sync = encode_message(Sync(*state, electorate, follows, (), (), world.now, (), ()))
+    sync = encode_message(Sync(*state, electorate, follows, (), (), world.now, (), (), bytes(32)))
     key = bytes(32)
     secrets = encode_message(JoinerSecrets(key, hashlib.sha256(sync).digest()))
     built = mls.propose_commit(adds=[joining.key_package], group_info_extensions={JOINER_EXTENSION: secrets})

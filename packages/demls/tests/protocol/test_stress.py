@@ -105,7 +105,8 @@ class Promises:
         for person in self.world.members():
             kinds = Counter(key.split(b"/")[0] for key in person.records)
             members = len(person.group.members())
-            assert kinds[b"channel"] <= bounds.SETTLED_KEPT + 1
+            assert kinds[b"channel"] <= bounds.CHANNELS_KEPT + 1
+            assert kinds[b"back"] <= bounds.SETTLED_KEPT + 1
             assert kinds[b"owners"] <= bounds.CHANNELS_KEPT + 1
             assert kinds[b"settled"] <= bounds.SETTLED_KEPT
             assert kinds[b"request"] <= bounds.REQUESTS_MAX

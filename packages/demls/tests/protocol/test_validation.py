@@ -140,7 +140,18 @@ class Bench:
         stewards = StewardList((self.leader.address,), Epoch(1), Epoch(1))
         electorate = electorate_of(Epoch(1), self.roster, stewards.members, QUICK)
         self.state = State(
-            Epoch(1), HEAD, PARENT, self.roster, stewards, order, (), (), self.charter, electorate, settled=1
+            Epoch(1),
+            HEAD,
+            PARENT,
+            self.roster,
+            stewards,
+            order,
+            (),
+            (),
+            self.charter,
+            electorate,
+            settled=1,
+            way_back=bytes(32),
         )
         self.items: dict[ProposalId, Item] = {}
         self.now = NOW
@@ -181,6 +192,7 @@ class Bench:
             "time": NOW,
             "electorates": (),
             "used_tokens": (),
+            "way_back": bytes(32),
         }
         return Sync(**(values | fields))
 

@@ -11,14 +11,16 @@ from demls.simulation.storms import storm
 SEEDS = int(os.environ.get("DEMLS_STORMS", "20"))
 
 BREAKS = {
-    "a quorum": (1, "P1"),
-    "the second phase": (95, "P3"),
-    "the override": (33, "P3"),
-    "canonical content": (4, "P7"),
-    "members as leaders": (1, "P3"),
-    "durable statements": (14, "P5"),
+    "a quorum": "P1",
+    "the second phase": "P3",
+    "the override": "P3",
+    "canonical content": "P7",
+    "members as leaders": "P3",
+    "durable statements": "P5",
 }
-"""The first seed that breaks a promise without the rule. The others are broken by the tales alone."""
+"""Which promise a storm breaks without the rule. The other rules are shown to be needed by the tales alone."""
+
+TRIES = 400
 
 
 @pytest.mark.parametrize("seed", range(1, SEEDS + 1))
@@ -28,11 +30,14 @@ def test_a_storm_breaks_nothing(seed: int) -> None:
 
 @pytest.mark.parametrize("name", BREAKS)
 def test_a_storm_breaks_a_core_without_the_rule(name: str) -> None:
-    seed, promise = BREAKS[name]
-    with without(name):
-        broken = storm(seed)
-    assert broken is not None
-    assert broken.promise == promise
+    """Which seed it is changes with the core; that there is one, and that it is harmless with the rule, does not."""
+    for seed in range(1, TRIES):
+        with without(name):
+            broken = storm(seed)
+        if broken is not None and broken.promise == BREAKS[name]:
+            break
+    else:
+        pytest.fail(f"{TRIES} storms break nothing without {name}")
     assert storm(seed) is None
 
 

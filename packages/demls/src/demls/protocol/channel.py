@@ -17,6 +17,9 @@ from demls.wire.ids import Topic
 from demls.wire.messages import Frame, Payload, decode_message, encode_message
 
 EXPORTER_LABEL = "demls channel"
+WAY_BACK_LABEL = "demls way back"
+"""Exporter label of the channel on which members that stayed behind in an epoch are answered; joiners get it too."""
+
 SECRET_BYTES = 32
 _LENGTH_BYTES = 4
 _SMALLEST = 256

@@ -517,8 +517,14 @@ class Round:
         return view if self._host.is_good(candidate, acks.values()) else None
 
     def ack_candidate(self, step: Step) -> None:
-        candidate = self.offers[View(self.at.view)].candidate.id
-        self._state(StatementKind.ACK, candidate, self._host.choices(candidate), step)
+        """Acknowledge the offer. Of a fresh candidate the ack carries the own votes; of a certified one it does not.
+
+        Consent is proven by the certificate then, and the own votes no longer matter: did they count again in each
+        view, some members could stay locked on what the others, knowing more votes, never find good (rule of the ack).
+        """
+        offer = self.offers[View(self.at.view)]
+        choices = b"" if offer.certificate else self._host.choices(offer.candidate.id)
+        self._state(StatementKind.ACK, offer.candidate.id, choices, step)
 
     def is_hopeless(self, step: Step) -> bool:
         """This view can bring nothing: its time is over, its offer is invalid, or its leader may not do the work.

@@ -174,7 +174,7 @@ class Inbound:
         if key is None or not state.engine.verify(key, DIGEST_LABEL, wanted.content(state.group_id), wanted.signature):
             step.refuse(Reason.FORGED, "a digest that its member did not sign")
             return
-        channel = state.channels.get(Epoch(wanted.epoch))
+        channel = state.way_back(Epoch(wanted.epoch))
         is_asked = wanted.asked == state.own or state.own in state.state.leaders[:STRAGGLER_HELPERS]
         if wanted.epoch < state.epoch and channel is not None and is_asked:
             state.say_history(Epoch(wanted.epoch), channel, step)

@@ -13,7 +13,7 @@ from demls_consensus import quorum
 from demls.protocol import policy as bounds
 from demls.protocol.admission import meaning_of
 from demls.protocol.candidates import Candidates
-from demls.protocol.channel import EXPORTER_LABEL, SECRET_BYTES, Channel, channel_of
+from demls.protocol.channel import EXPORTER_LABEL, SECRET_BYTES, WAY_BACK_LABEL, Channel, channel_of
 from demls.protocol.chat import Chat
 from demls.protocol.checks import Verdict
 from demls.protocol.commit_round import NIL, ROUND_LABEL, Round
@@ -173,6 +173,9 @@ class GroupState:
         self.welcomes = Welcomes(ledger)
         former = ledger.find(b"former", dict[bytes, str]) or {}
         self.former_names = {Address(address): name for address, name in former.items()}
+        keys = ledger.find(b"former-keys", dict[bytes, bytes]) or {}
+        self._former_keys = {Address(address): LeafKey(key) for address, key in keys.items()}
+        """Of those who left: who does not know yet that it is out asks with its key."""
         self.is_halted = False
         self._listening: tuple[State, dict[Topic, Channel]] | None = None
         self.heard_at = Instant(0)
@@ -202,10 +205,12 @@ class GroupState:
         self._assemble(entered)
         epoch = self.epoch
         self.channels[epoch] = self._open_channel(epoch)
+        self.ledger.put_bytes(_back_key(epoch), self.state.way_back)
+        self.ledger.delete(_back_key(epoch - bounds.SETTLED_KEPT))
         self.ledger.put(_owners_key(epoch), self.roster.owners())
         self.ledger.put(b"since", {bytes(address): joined for address, joined in self.roster.since().items()})
         self.presence.enter(self.roster, now)
-        for old in [old for old in self.channels if old < epoch - bounds.SETTLED_KEPT]:
+        for old in [old for old in self.channels if old < epoch - bounds.CHANNELS_KEPT]:
             del self.channels[old]
             self.ledger.delete(_channel_key(old))
         self.ledger.delete(_owners_key(epoch - bounds.CHANNELS_KEPT - 1))
@@ -223,6 +228,7 @@ class GroupState:
         before = {Address(seat.address): Epoch(seat.since) for seat in sync.roster}
         head = next_head(sync.head, sync.epoch, settled.candidate.id)
         self.enter(Entered(head, Instant(sync.time), sync.succession, before), now)
+        self.ledger.put_bytes(_back_key(sync.epoch), sync.way_back)
         self.governance.enter(self.roster, self.state.electorate)
         for electorate in (*sync.electorates, sync.electorate):
             self.governance.electorates.add(Electorate.read(electorate))
@@ -263,6 +269,7 @@ class GroupState:
             self.charter,
             electorate_of(epoch, roster, stewards.rotated(epoch, roster), policy),
             len(settled_pool(roster.since(), epoch) & roster.counted),
+            self.mls.export_secret(WAY_BACK_LABEL, entered.head, SECRET_BYTES),
         )
         self.candidates = Candidates(
             state=self.state,
@@ -622,8 +629,11 @@ class GroupState:
         if seat is not None:
             self.former_names[member] = seat.name
             self.ledger.put(b"former", {bytes(address): name for address, name in self.former_names.items()})
-        while len(self.former_names) > bounds.FORMER_NAMES_KEPT:
-            del self.former_names[next(iter(self.former_names))]
+            self._former_keys[member] = seat.leaf_key
+            self.ledger.put(b"former-keys", {bytes(address): bytes(key) for address, key in self._former_keys.items()})
+        for kept in (self.former_names, self._former_keys):
+            while len(kept) > bounds.FORMER_NAMES_KEPT:
+                del kept[next(iter(kept))]
 
     def name_of(self, address: bytes) -> str:
         """What a member, or a former one, calls itself; empty for anybody else."""
@@ -646,21 +656,21 @@ class GroupState:
     def listening(self) -> dict[Topic, Channel]:
         """Where this member listens now, by topic."""
         if self._listening is None or self._listening[0] is not self.state:
-            channels = (self.rendezvous, *self.heard_channels())
+            channels = (self.rendezvous, channel_of(self.state.way_back), *self.channels.values())
             self._listening = self.state, {channel.topic: channel for channel in channels}
         return self._listening[1]
 
-    def heard_channels(self) -> list[Channel]:
-        """Those of the newest epochs; older ones are kept only to answer on them."""
-        oldest = self.epoch - bounds.CHANNELS_KEPT
-        return [channel for epoch, channel in self.channels.items() if epoch >= oldest]
+    def way_back(self, epoch: Epoch) -> Channel | None:
+        """Where members that are still in ``epoch`` listen for an answer; None if that is not known here."""
+        secret = self.ledger.find_bytes(_back_key(epoch))
+        return channel_of(secret) if secret is not None else None
 
     def known_key(self, member: bytes, epoch: int) -> LeafKey | None:
-        """The leaf key with which a member signed in ``epoch``; of an unknown epoch, the one it has now."""
-        key = self.governance.electorates.leaf_key_of(member, epoch)
+        """The leaf key with which a member signed in ``epoch``; of an unknown epoch, the one it has now or had last."""
+        if self.governance.electorates.get(epoch) is not None:
+            return self.governance.electorates.leaf_key_of(member, epoch)
         seat = self.roster.seat(member)
-        is_known = self.governance.electorates.get(epoch) is not None
-        return key if is_known or seat is None else seat.leaf_key
+        return seat.leaf_key if seat is not None else self._former_keys.get(Address(member))
 
     def _is_known_epoch(self, epoch: int) -> bool:
         return self.governance.electorates.get(epoch) is not None
@@ -688,6 +698,10 @@ class GroupState:
 
 def _channel_key(epoch: int) -> bytes:
     return b"channel/" + epoch.to_bytes(8, "big")
+
+
+def _back_key(epoch: int) -> bytes:
+    return b"back/" + max(epoch, 0).to_bytes(8, "big")
 
 
 def _owners_key(epoch: int) -> bytes:

@@ -74,6 +74,7 @@ def build_sync(
         time,
         tuple(known.message() for known in map(governance.electorates.get, epochs) if known is not None),
         requests.used_tokens(),
+        state.way_back,
     )
 
 

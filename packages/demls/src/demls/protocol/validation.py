@@ -65,6 +65,8 @@ class State:
     electorate: Electorate
     settled: int
     """How many could become stewards now."""
+    way_back: bytes
+    """Secret of the channel on which members that stay behind in this state are answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +147,9 @@ def _read_welcome(
             sync = decode_message(candidate.sync, Sync)
         except WireError:
             return _invalid(Check.WELCOME, "its sync cannot be read")
-        stated = (sync.group_id, sync.epoch, sync.head, sync.time, sync.electorate)
-        if stated != (group_id, state.epoch, state.head, context.time, state.electorate.message()):
+        stated = (sync.group_id, sync.epoch, sync.head, sync.time, sync.electorate, sync.way_back)
+        own = (group_id, state.epoch, state.head, context.time, state.electorate.message(), state.way_back)
+        if stated != own:
             return _invalid(Check.WELCOME, "its sync states another state")
         epochs = [electorate.epoch for electorate in sync.electorates]
         if epochs != sorted(set(epochs)) or max(epochs, default=-1) >= state.epoch:

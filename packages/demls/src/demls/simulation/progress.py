@@ -80,7 +80,15 @@ class Progress(Watcher):
 
     def is_excused(self, node: Node) -> bool:
         """Is there nobody to be waited for in this member's place?"""
-        return node.name in self.vanished or self.is_ghost(node)
+        return node.name in self.vanished or self.is_ghost(node) or self.is_lost(node)
+
+    def is_lost(self, node: Node) -> bool:
+        """So far behind that nobody who is still there was there then: only a resync could bring it back."""
+        newest, state = self.world.newest(), node.state
+        if newest is None or newest.state is None or state is None or state.epoch >= newest.state.epoch:
+            return False
+        helpers = (other.state for other in self.world.members() if other is not node and other.state is not None)
+        return not any(helper.history.leaving(state.epoch) is not None for helper in helpers)
 
     def is_ghost(self, node: Node) -> bool:
         """Admitted with the leaf of an earlier device, which the person has thrown away to ask anew."""

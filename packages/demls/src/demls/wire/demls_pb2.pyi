@@ -1020,12 +1020,15 @@ class Sync(_message.Message):
     TIME_FIELD_NUMBER: _builtins.int
     ELECTORATES_FIELD_NUMBER: _builtins.int
     USED_TOKENS_FIELD_NUMBER: _builtins.int
+    WAY_BACK_FIELD_NUMBER: _builtins.int
     group_id: _builtins.bytes
     epoch: _builtins.int
     """of the state that the candidate continues"""
     head: _builtins.bytes
     time: _builtins.int
     """chain time of the candidate it stands in"""
+    way_back: _builtins.bytes
+    """of the state: to answer members that are still in it"""
     @_builtins.property
     def electorate(self) -> Global___Electorate:
         """of that state"""
@@ -1061,10 +1064,11 @@ class Sync(_message.Message):
         time: _builtins.int = ...,
         electorates: _abc.Iterable[Global___Electorate] | None = ...,
         used_tokens: _abc.Iterable[Global___UsedToken] | None = ...,
+        way_back: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["electorate", b"electorate", "succession", b"succession"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["electorate", b"electorate", "electorates", b"electorates", "epoch", b"epoch", "group_id", b"group_id", "head", b"head", "proposals", b"proposals", "succession", b"succession", "time", b"time", "used_tokens", b"used_tokens", "votes", b"votes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["electorate", b"electorate", "electorates", b"electorates", "epoch", b"epoch", "group_id", b"group_id", "head", b"head", "proposals", b"proposals", "succession", b"succession", "time", b"time", "used_tokens", b"used_tokens", "votes", b"votes", "way_back", b"way_back"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -506,6 +506,8 @@ class Sync:
     time: int
     electorates: Annotated[tuple[Electorate, ...], Size(0, 64)]
     used_tokens: Annotated[tuple[UsedToken, ...], Size(0, 4096)]
+    way_back: Digest32
+    """Secret of the channel on which members that are still in that state are answered."""
 
     @property
     def roster(self) -> tuple[Seat, ...]:
