@@ -157,7 +157,7 @@ def offers_two_broken_commits(world: World, name: str) -> None:
 
 def is_offer(world: World, payload: bytes) -> bool:
     alice = state(world, "alice")
-    opened = (unseal(channel, payload, alice.engine) for channel in alice.heard_channels())
+    opened = (unseal(channel, payload, alice.engine) for channel in alice.channels.values())
     return any(isinstance(message, Offer) for message in opened)
 
 
