@@ -269,9 +269,9 @@ class Governance:
     def _refusal(self, proposal: Proposal, proposal_id: ProposalId, solicited: bool) -> tuple[Reason, str] | None:
         if proposal.group_id != self._group_id:
             return Reason.INVALID, "a proposal of another group"
-        electorate = self.electorates.get(proposal.epoch)
-        key = self.electorates.leaf_key_of(proposal.owner, proposal.epoch)
-        if key is None or electorate is None:
+        electorate = self._electorate_of(proposal)
+        seat = electorate.seats.get(Address(proposal.owner)) if electorate is not None else None
+        if seat is None or electorate is None:
             return Reason.NOT_ENTITLED, "a proposal by no member of its epoch"
         if Address(proposal.owner) not in self._roster.addresses:
             return Reason.NOT_ENTITLED, "a proposal by a former member"
@@ -286,7 +286,7 @@ class Governance:
             return Reason.LIMIT, "too many proposals by one member in one epoch"
         if not solicited and not self.has_room(proposal.owner):
             return Reason.LIMIT, "too many open proposals"
-        if not self._engine.verify(key, PROPOSAL_LABEL, proposal_id, proposal.signature):
+        if not self._engine.verify(seat.leaf_key, PROPOSAL_LABEL, proposal_id, proposal.signature):
             return Reason.FORGED, "a proposal that its owner did not sign"
         return self._fault_of(proposal)
 
@@ -299,9 +299,22 @@ class Governance:
             return None
         return Item(proposal, proposal.id, meaning, first_seen, deadline, tally)
 
+    def _electorate_of(self, proposal: Proposal) -> Electorate | None:
+        """Who decides it, None if that is not known here.
+
+        Leaving asks only who it is, and whoever has been in since has the same key now. So members that joined after
+        the epoch in which a straggler wished to leave need not know that epoch to agree with those who do.
+        """
+        known = self.electorates.get(proposal.epoch)
+        present = self.electorates.get(self._epoch)
+        if known is not None or present is None or not isinstance(proposal.change.payload, Leave):
+            return known
+        seats = {address: seat for address, seat in present.seats.items() if seat.since <= proposal.epoch}
+        return Electorate(Epoch(proposal.epoch), seats, (), present.policy)
+
     def _tally(self, proposal: Proposal) -> Tally | None:
         """The count of those who decide it and are still in and counted; None if nobody is."""
-        electorate = self.electorates.get(proposal.epoch)
+        electorate = self._electorate_of(proposal)
         if electorate is None:
             return None
         change = proposal.change.payload
