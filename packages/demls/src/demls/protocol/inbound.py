@@ -204,7 +204,14 @@ class Inbound:
 
     def _receive_request(self, request: JoinRequest, step: Step) -> None:
         state = self._state
-        if state.welcomes.again(request.key_package_bytes, step) or state.own not in state.state.leaders:
+        if state.welcomes.again(request.key_package_bytes, step):
+            return
+        if state.welcomes.is_sharing:
+            member = state.requests.admitted(request, state.roster)
+            if member is not None:
+                state.welcomes.share_own(member, request.key_package_bytes, step)
+                return
+        if state.own not in state.state.leaders:
             return
         rank = state.state.leaders.index(state.own)
         agreed = frozenset(Address(founder) for before in state.charter.predecessor for founder in before.founders)

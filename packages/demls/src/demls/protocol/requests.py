@@ -25,6 +25,7 @@ TOKEN_BYTES = 16
 _NOBODY = bytes(20)
 """Issuer of what came without a token."""
 POSTPONED = Duration(10_000)
+_IS_MEMBER = "a request by somebody who is a member"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,9 @@ class Requests:
         refusal = self._refusal(request, roster, step.now)
         if refusal is not None and not (refusal[0] is Reason.LIMIT and self._names(request) in agreed):
             reason, sentence = refusal
+            if self._names(request) in roster.addresses:
+                step.refuse(Reason.STALE, _IS_MEMBER)
+                return None
             step.refuse(reason, sentence)
             return sentence if reason in (Reason.STALE, Reason.LIMIT) else None
         try:
@@ -75,7 +79,7 @@ class Requests:
             step.refuse(Reason.INVALID, f"a request to join with an unusable key package: {problem}")
             return None
         if credential.address in roster.addresses:
-            step.refuse(Reason.STALE, "a request by somebody who is a member")
+            step.refuse(Reason.STALE, _IS_MEMBER)
             return None
         request_id = digest(b"demls request 1", request.key_package_bytes)
         if request_id in self.waiting or (request.token or request_id[:TOKEN_BYTES]) in self._used:
@@ -103,6 +107,16 @@ class Requests:
         self._ledger.put(b"request/" + request_id, kept)
         step.tell(RequestReceived(request_id, Address(kept.address), kept.name, Address(kept.issuer)))
         return None
+
+    def admitted(self, request: JoinRequest, roster: Roster) -> Address | None:
+        """Which member asks, by the key package that it was added with; None if the request is nobody's who was."""
+        try:
+            package = self._engine.parse_key_package(request.key_package_bytes)
+            address = Address(parse_credential(package.credential).address)
+        except (EngineError, CredentialRefused):
+            return None
+        seat = roster.seat(address)
+        return address if seat is not None and seat.leaf_key == package.signature_key else None
 
     def _names(self, request: JoinRequest) -> Address | None:
         """Whom the key package names."""

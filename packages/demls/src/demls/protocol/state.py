@@ -82,6 +82,7 @@ from demls.wire.messages import (
     Succession,
     Sync,
     Vote,
+    WelcomeBundle,
     decode_message,
     encode_message,
 )
@@ -223,8 +224,9 @@ class GroupState:
         self.enter(Entered(first_head(self.group_id), Instant(0), succession, {}), now)
         self.governance.enter(self.roster, self.state.electorate)
 
-    def enter_joined(self, sync: Sync, settled: SettledCommit, now: Instant) -> None:
+    def enter_joined(self, sync: Sync, message: WelcomeBundle, now: Instant) -> None:
         """Begin with the state that a verified welcome leads to."""
+        settled = message.settled
         before = {Address(seat.address): Epoch(seat.since) for seat in sync.roster}
         head = next_head(sync.head, sync.epoch, settled.candidate.id)
         self.enter(Entered(head, Instant(sync.time), sync.succession, before), now)
@@ -236,6 +238,10 @@ class GroupState:
         scoring = self.charter.policy.scoring
         self.scores.settle(sync.succession.deeds, self.roster.addresses, (), self.epoch, scoring, step)
         self.history.keep(settled)
+        newcomers = sorted(seat.address for seat in self.roster.seats if seat.since == self.epoch)
+        is_needed = len(self.roster.seats) - len(newcomers) < WELCOMERS_MAX
+        if is_needed and self.own in newcomers[:WELCOMERS_MAX]:
+            self.welcomes.keep_own(message, (address for address in newcomers if address != self.own), now)
 
     def resume(self, now: Instant) -> None:
         """Go on after a restart, in the state that the ledger tells."""

@@ -53,7 +53,7 @@ class Accepted:
     mls: MlsGroup
     charter: Charter
     sync: Sync
-    settled: SettledCommit
+    message: WelcomeBundle
 
 
 def build_sync(
@@ -104,7 +104,7 @@ def open_welcome(message: WelcomeBundle, key_package_private: bytes, engine: Eng
     if charter.version != CHARTER_VERSION:
         raise WelcomeRefused("The group was founded by a newer demls; update to join it.")
     _check(mls, charter, sync, message, engine)
-    return Accepted(mls, charter, sync, message.settled)
+    return Accepted(mls, charter, sync, message)
 
 
 def _check(mls: MlsGroup, charter: Charter, sync: Sync, message: WelcomeBundle, engine: Engine) -> None:

@@ -1,7 +1,8 @@
 """Who sends a joiner its welcome, and what if it does not arrive?
 
 The committer sends it as soon as the commit is settled; the next members in order do if the joiner is not heard.
-Whoever holds one repeats it, ever more rarely, until the joiner is heard, and at once when the joiner asks again.
+Whoever holds one repeats it, ever more rarely, until the joiner is heard, and at once when the joiner asks again. Where
+few members stay who could do that, those who came with the same welcome hold it, too, for whoever asks for it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ WELCOMERS_MAX = 8
 
 REPEAT_FIRST = Duration(10 * bounds.SECOND)
 REPEAT_MOST = Duration(10 * bounds.MINUTE)
+_OWN = b"welcomed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,22 @@ class PendingWelcome:
     sent: int
 
 
+@dataclass(frozen=True, slots=True)
+class OwnWelcome:
+    """The welcome that the own member came with, and who has not been heard of those who came with it."""
+
+    message: bytes
+    unheard: list[bytes]
+    since: int
+
+
 class Welcomes:
     """The welcomes that the own member holds."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._pending: dict[bytes, PendingWelcome] = dict(ledger.under(b"welcome/", PendingWelcome))
+        self._own: OwnWelcome | None = ledger.find(_OWN, OwnWelcome)
         self._repeated: dict[bytes, Instant] = {}
         """When a welcome was last said again: whoever repeats a request does not make members shout."""
 
@@ -61,6 +73,29 @@ class Welcomes:
             else:
                 self._keep(pending)
 
+    def keep_own(self, message: WelcomeBundle, newcomers: Iterable[Address], now: Instant) -> None:
+        """Hold the welcome that the own member came with for the others whom it is for."""
+        unheard = sorted(bytes(address) for address in newcomers)
+        if unheard:
+            self._put_own(OwnWelcome(encode_message(message), unheard, now))
+
+    def _put_own(self, own: OwnWelcome | None) -> None:
+        self._own = own
+        if own is None:
+            self._ledger.delete(_OWN)
+        else:
+            self._ledger.put(_OWN, own)
+
+    def share_own(self, member: Address, key_package: bytes, step: Step) -> None:
+        """A newcomer of the same commit asks for its welcome: ``key_package`` is the one by which it was added."""
+        if self._own is not None and member in self._own.unheard:
+            self._send(PendingWelcome(member, key_package, self._own.message, step.now, self._own.since, 0), step)
+
+    @property
+    def is_sharing(self) -> bool:
+        """Is the own welcome held for others?"""
+        return self._own is not None
+
     def _keep(self, pending: PendingWelcome) -> None:
         self._pending[pending.address] = pending
         self._ledger.put(b"welcome/" + pending.address, pending)
@@ -72,6 +107,8 @@ class Welcomes:
                 self.heard(Address(address))
             elif pending.send_at <= step.now:
                 self._send(pending, step)
+        if self._own is not None and step.now > self._own.since + bounds.WELCOME_LIFETIME:
+            self._put_own(None)
 
     def _send(self, pending: PendingWelcome, step: Step) -> None:
         step.say(decode_message(pending.message, WelcomeBundle), joiner_channel(pending.key_package))
@@ -94,6 +131,9 @@ class Welcomes:
         self._repeated.pop(member, None)
         if self._pending.pop(member, None) is not None:
             self._ledger.delete(b"welcome/" + member)
+        if self._own is not None and member in self._own.unheard:
+            left = [other for other in self._own.unheard if other != member]
+            self._put_own(replace(self._own, unheard=left) if left else None)
 
     def deadline(self) -> Instant | None:
         times = (Instant(pending.send_at) for pending in self._pending.values())

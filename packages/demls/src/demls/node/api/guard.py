@@ -70,6 +70,8 @@ class Guard:
             self._access.check_host_and_origin(headers)
         else:
             self._access.check(scope.get("method", "GET"), headers, is_socket=is_socket)
+        if not scope.get("query_string", b"").isascii():
+            raise Denied(400, "bad-request", "The query of this address is not percent-encoded.")
         length = headers.get("content-length", "0")
         if not length.isdecimal() or len(length) > 15 or int(length) > BODY_BYTES_MAX:
             raise _too_large()
