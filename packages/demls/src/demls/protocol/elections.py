@@ -44,7 +44,7 @@ class Elections:
             return Reason.INVALID, "an election that leaves out others than settled members, each once and in order"
         if election.proposed_stewards != self._list(electorate, excluded, election.retry_round):
             return Reason.INVALID, "an election of another list than the only valid one"
-        if not excluded <= self._going():
+        if not excluded <= self._going() | self._governance.departed(electorate):
             self._hold(proposal)
             return Reason.STALE, "an election that leaves out somebody whose removal is not known to be decided"
         return None

@@ -555,6 +555,11 @@ class Governance:
                 return "Who made the invite link is no longer in the group."
         return self._obstacle(item)
 
+    def departed(self, electorate: Electorate) -> frozenset[Address]:
+        """Who was in that electorate and is out, or has left and come back: that was decided, and committed since."""
+        seats = ((address, self._roster.seat(address)) for address in electorate.seats)
+        return frozenset(a for a, seat in seats if seat is None or seat.since > electorate.epoch)
+
     def _was_in_since(self, subject: Address, epoch: int) -> bool:
         """Was it a member in a recent epoch after ``epoch``? The electorates of those are everybody's."""
         later = (self.electorates.get(recent) for recent in self.recent_epochs() if recent > epoch)

@@ -32,5 +32,6 @@ NAMED: tuple[NamedSeed, ...] = (
     NamedSeed("open request used twice", 2014, "P2: a request by an open link had no token that could be used up.", 6),
     NamedSeed("own votes count again in each view", 79, "P3: some stayed locked on what others never found good.", 9),
     NamedSeed("a straggler leaves", 238, "P3: newcomers could not judge a leave opened before they came.", 13),
+    NamedSeed("leaves out who is gone", 138, "P3: newcomers could not judge a list without those who left.", 8),
     NamedSeed("left behind among newcomers", 91, "P3: nobody could answer a member in whose epoch nobody had been.", 6),
 )
