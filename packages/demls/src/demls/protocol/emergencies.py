@@ -152,7 +152,7 @@ class Emergencies:
         if is_later or any(finding.standing is Standing.FALSE for finding in findings):
             return Reason.FORGED, UNPROVEN
         is_unknown = any(finding.standing is Standing.UNKNOWN for finding in findings)
-        if is_unknown and self._governance.early_yes(proposal.id) >= state.roster.q:
+        if is_unknown and self._governance.is_approved_early(proposal):
             return None  # so many have confirmed it that some of them are honest
         if is_unknown:
             self._unconfirmed.setdefault(Address(proposal.owner), {})[proposal.id] = proposal

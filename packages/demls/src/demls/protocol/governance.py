@@ -386,12 +386,21 @@ class Governance:
             return
         if len(kept) >= bounds.EARLY_VOTES_PER_MEMBER_MAX:
             del kept[next(iter(kept))]  # else old votes, said again by others, would keep out the new ones
-        kept[ProposalId(vote.proposal_id), vote.choice] = vote
-        self.changes += 1
+        about = ProposalId(vote.proposal_id), vote.choice
+        if about not in kept:
+            self.changes += 1
+        kept[about] = vote
 
-    def early_yes(self, proposal_id: ProposalId) -> int:
-        """How many members say YES to a proposal that is not known here."""
-        return sum(1 for kept in self._early.values() if (proposal_id, Choice.YES) in kept)
+    def is_approved_early(self, proposal: Proposal) -> bool:
+        """Have so many said YES to a proposal not known here that it is approved, and that one of them is honest?"""
+        tally = self._tally(proposal)
+        if tally is None:
+            return False
+        for voter, kept in self._early.items():
+            for choice in Choice:
+                if (proposal.id, choice) in kept:
+                    tally.record(voter, choice)
+        return tally.verdict(deadline_passed=False).is_yes and tally.yes > self._roster.f
 
     def _record(self, item: Item, vote: SignedVote, step: Step) -> None:
         recorded = item.tally.record(vote.voter, vote.choice)

@@ -112,10 +112,18 @@ class Inbound:
         if isinstance(message, SettledCommit | Digest) or channel in (state.rendezvous, state.channel):
             return
         is_late = step.now < state.settled_at + STRAGGLER_AFTER
-        if is_late or state.own not in state.state.leaders[:STRAGGLER_HELPERS]:
+        if is_late:
             return
         epoch = next(epoch for epoch, known in state.channels.items() if known == channel)
-        state.say_history(epoch, channel, step)
+        if state.own in self._helpers(epoch):
+            state.say_history(epoch, channel, step)
+
+    def _helpers(self, epoch: Epoch) -> list[Address]:
+        """Who answers whoever is still in ``epoch``: the first in the order of leaders that saw its end."""
+        state = self._state.state
+        seats = map(state.roster.seat, state.leaders)
+        witnesses = [seat.address for seat in seats if seat is not None and seat.since <= epoch + 1]
+        return (witnesses or list(state.leaders))[:STRAGGLER_HELPERS]
 
     def _is_current(self, message: Offer | RoundStatement | Digest) -> bool:
         """Messages of other states are nothing bad: they are late, or early for us."""
@@ -175,7 +183,7 @@ class Inbound:
             step.refuse(Reason.FORGED, "a digest that its member did not sign")
             return
         channel = state.way_back(Epoch(wanted.epoch))
-        is_asked = wanted.asked == state.own or state.own in state.state.leaders[:STRAGGLER_HELPERS]
+        is_asked = wanted.asked == state.own or state.own in self._helpers(Epoch(wanted.epoch))
         if wanted.epoch < state.epoch and channel is not None and is_asked:
             state.say_history(Epoch(wanted.epoch), channel, step)
             state.successors.repeat(step, channel)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from demls_consensus import Silence
 
+from demls.protocol.admission import meaning_of
 from demls.protocol.credential import CredentialRefused, parse_credential
 from demls.protocol.engine import EngineError
-from demls.protocol.evidence import violation_of
+from demls.protocol.evidence import Standing, violation_of
 from demls.protocol.governance import Item
 from demls.protocol.state import GroupState
 from demls.protocol.validation import amended
@@ -17,6 +18,7 @@ from demls.protocol.views import (
     ProposalKind,
     ProposalStatus,
     ProposalView,
+    ProvenView,
     RequestView,
     RoundView,
     ScoreEntry,
@@ -27,17 +29,21 @@ from demls.wire.links import invite_text
 from demls.wire.messages import (
     Awake,
     Change,
+    Charter,
     Deciders,
     Dormant,
     Emergency,
     FaultyOffer,
     Invite,
     Leave,
+    Proof,
+    Proposal,
     Remove,
     Settings,
     StatementKind,
     StewardElection,
     SuccessorNotice,
+    decode_message,
 )
 from demls.wire.violations import Violation
 
@@ -96,6 +102,8 @@ def group_view(state: GroupState, waiting: tuple[Address, ...]) -> GroupView:
         tuple(_successor_view(state, notice) for _, notice in sorted(state.successors.known.items())),
         state.emergencies.deadline() if state.emergencies.is_frozen(state.now) else None,
         len(state.emergencies.waiting()),
+        tuple(filter(None, (_held_view(state, proposal) for proposal in state.emergencies.waiting()))),
+        state.state.leaders[0],
     )
 
 
@@ -108,15 +116,14 @@ def _successor_view(state: GroupState, notice: SuccessorNotice) -> SuccessorView
 
 def _proposal_view(state: GroupState, item: Item) -> ProposalView:
     change, tally = item.change, item.tally
-    sponsor = Address(change.sponsor) if isinstance(change, Invite) and change.sponsor else None
     mine = state.governance.vote_of(item, state.own)
     return ProposalView(
         item.proposal_id,
         _KINDS[type(change)],
         item.subject,
-        _name_of(state, item),
+        _name_of(state, item.subject, change),
         Address(item.proposal.owner),
-        sponsor,
+        _sponsor(change),
         item.first_seen,
         item.deadline,
         tally.silence is Silence.COUNTS_AS_YES and tally.n > 2,
@@ -131,11 +138,53 @@ def _proposal_view(state: GroupState, item: Item) -> ProposalView:
         item.reason,
         item.epoch,
         _is_decided_by_stewards(state, item),
+        *_details(state, change),
+        isinstance(change, Emergency) and state.emergencies.is_confirmed(change),
+        Epoch(item.proposal.epoch),
+    )
+
+
+def _held_view(state: GroupState, proposal: Proposal) -> ProposalView | None:
+    """A proposal that waits for an emergency: nobody can vote on it yet."""
+    change, owner = proposal.change.payload, Address(proposal.owner)
+    meaning = meaning_of(change, owner, state.engine)
+    if meaning is None:
+        return None
+    return ProposalView(
+        proposal.id,
+        _KINDS[type(change)],
+        meaning.subject,
+        _name_of(state, meaning.subject, change),
+        owner,
+        _sponsor(change),
+        Instant(proposal.created_at),
+        Instant(proposal.created_at + proposal.duration),
+        *(False, 0, 0, 0, 0, 0, None, False),
+        ProposalStatus.OPEN,
+        "",
+        None,
+        False,
+        *_details(state, change),
+        opened_in=Epoch(proposal.epoch),
+    )
+
+
+def _sponsor(change: Change) -> Address | None:
+    return Address(change.sponsor) if isinstance(change, Invite) and change.sponsor else None
+
+
+def _details(
+    state: GroupState, change: Change
+) -> tuple[tuple[Address, ...], int, Charter | None, Violation | None, bool, Emergency | None]:
+    """What only some kinds have: stewards, retry round, settings, violation, whether it removes, the emergency."""
+    emergency = change if isinstance(change, Emergency) else None
+    return (
         tuple(map(Address, change.proposed_stewards)) if isinstance(change, StewardElection) else (),
         change.retry_round if isinstance(change, StewardElection) else 0,
         amended(state.charter, change) if isinstance(change, Settings) else None,
-        _violation(change) if isinstance(change, Emergency) else None,
-        isinstance(change, Emergency) and change.violation_type == Violation.SCORE_BELOW_THRESHOLD,
+        _violation(emergency) if emergency is not None else None,
+        emergency is not None and emergency.violation_type == Violation.SCORE_BELOW_THRESHOLD,
+        emergency,
     )
 
 
@@ -156,14 +205,14 @@ def _is_decided_by_stewards(state: GroupState, item: Item) -> bool:
     return electorate is not None and electorate.rule(item.change).decided_by == Deciders.STEWARDS
 
 
-def _name_of(state: GroupState, item: Item) -> str:
+def _name_of(state: GroupState, subject: Address, change: Change) -> str:
     """What the subject calls itself, from the roster or from its key package."""
-    known = state.name_of(item.subject)
+    known = state.name_of(subject)
     if known:
         return known
-    if isinstance(item.change, Invite):
+    if isinstance(change, Invite):
         try:
-            package = state.engine.parse_key_package(item.change.key_package_bytes)
+            package = state.engine.parse_key_package(change.key_package_bytes)
             return parse_credential(package.credential).name
         except (EngineError, CredentialRefused):
             return ""
@@ -183,6 +232,7 @@ def _round_view(state: GroupState, waiting: tuple[Address, ...]) -> RoundView:
         waiting,
         state.short() if waiting else 0,
         leader_is_steward=leader in state.state.stewards.members,
+        passed=state.state.leaders[: current.at.view] if current.is_open else (),
     )
 
 
@@ -192,6 +242,7 @@ def member_views(state: GroupState) -> tuple[MemberView, ...]:
     scoring = state.charter.policy.scoring
     stewards, lost = frozenset(turns), {turn.member_id for turn in state.state.lost}
     leaving = {item.subject for item in state.governance.approved() if item.effect[0] == "remove"}
+    proven = _proven(state)
     return tuple(
         MemberView(
             seat.address,
@@ -209,6 +260,19 @@ def member_views(state: GroupState) -> tuple[MemberView, ...]:
                 ScoreEntry(Epoch(entry.epoch), entry.cause, entry.points)
                 for entry in state.scores.of(seat.address, scoring).history
             ),
+            proven.get(seat.address, ()),
+            state.emergencies.case_against(seat.address, scoring) if seat.address in proven else (),
         )
         for seat in state.roster.seats
     )
+
+
+def _proven(state: GroupState) -> dict[Address, tuple[ProvenView, ...]]:
+    """Of every member against whom the own node keeps proofs, those that it has confirmed."""
+    proven: dict[Address, tuple[ProvenView, ...]] = {}
+    for key, raw in state.ledger.bytes_under(b"proof/"):
+        proof, member = decode_message(raw, Proof), Address(key[:20])
+        finding = state.court.find(proof)
+        if finding.standing is Standing.PROVEN and finding.member == member:
+            proven[member] = (*proven.get(member, ()), ProvenView(proof, finding.violation))
+    return proven

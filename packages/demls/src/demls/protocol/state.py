@@ -343,6 +343,8 @@ class GroupState:
             case StewardElection():
                 policy = self.charter.policy
                 return self.elections.obstacle(item, change, self.state.stewards, self.epoch, policy)
+            case Emergency() if self.epoch > item.proposal.epoch + bounds.PAST_EPOCHS:
+                return "It was not committed in time; what it is about can be brought up again."
             case Settings() if change.base != self.charter.digest:
                 return "The settings have been changed since; propose it anew."
             case Dormant() if subject is None or subject.dormant or subject.since > item.proposal.epoch:

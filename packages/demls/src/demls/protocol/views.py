@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from demls.wire.ids import Address, Epoch, GroupId, Instant, ProposalId
-from demls.wire.messages import Charter, Policy
+from demls.wire.messages import Charter, Emergency, Policy, Proof
 from demls.wire.violations import Violation
 
 
@@ -53,6 +53,14 @@ class ScoreEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ProvenView:
+    """A proof that the own node keeps against a member and has confirmed, and what it proves."""
+
+    proof: Proof
+    violation: Violation
+
+
+@dataclass(frozen=True, slots=True)
 class MemberView:
     """``name`` is what the member calls itself: shown, never trusted."""
 
@@ -72,6 +80,10 @@ class MemberView:
     """What the own node thinks of it."""
     score_history: tuple[ScoreEntry, ...]
     """Why, newest last."""
+    proven: tuple[ProvenView, ...] = ()
+    """What the own node can prove against it."""
+    case: tuple[Proof, ...] = ()
+    """Proofs that are enough to ask for its removal at once; empty if those kept are not, or have been decided on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +124,11 @@ class ProposalView:
     """Of an emergency: what its proofs show, which every node checks."""
     removes: bool
     """Of an emergency: its subject goes if it is approved; else it is noted."""
+    emergency: Emergency | None = None
+    """Of an emergency: the proofs."""
+    is_confirmed: bool = False
+    """Of an emergency: the own node has seen for itself that all its proofs hold."""
+    opened_in: Epoch = Epoch(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +157,8 @@ class RoundView:
     short: int
     leader_is_steward: bool
     """Else the stewards had their turns without success, and a member commits in their place."""
+    passed: tuple[Address, ...] = ()
+    """Who led the views before this one, in their order, each once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +203,10 @@ class GroupView:
     """Elections and commit proposals wait for an emergency, until then at the latest."""
     held: int
     """How many proposals wait for that."""
+    waiting: tuple[ProposalView, ...] = ()
+    """Those, without votes as yet."""
+    first_leader: Address | None = None
+    """Who makes the next commit, if nobody's turn passes."""
 
     @classmethod
     def of_ended(
