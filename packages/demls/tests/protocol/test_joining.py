@@ -16,7 +16,7 @@ from demls.protocol.credential import Device
 from demls.protocol.events import Joined, JoinRefused, Reason, Rejected, RequestReceived
 from demls.protocol.joining import ASK_AGAIN_FIRST, ASK_AGAIN_MOST, Joining
 from demls.protocol.policy import DAY, HOUR, MINUTE, PRESETS
-from demls.protocol.sync import BUNDLE_DATA, build_sync
+from demls.protocol.sync import BUNDLE_DATA, build_sync, seal_bundle
 from demls.wire.ids import Instant
 from demls.wire.messages import (
     Candidate,
@@ -51,19 +51,32 @@ class Waiting:
     world: World
     joining: Joining
     welcome: WelcomeBundle
+    settled: SettledCommit
+    """The commit that admits, as the members hold it."""
 
     def receive(self, welcome: WelcomeBundle) -> list[Any]:
         channel = joiner_channel(self.joining.key_package)
         sealed = seal(channel, welcome, self.world.person("alice").engine)
         return list(self.joining.receive(channel.topic, sealed, self.world.now).events)
 
-    def bundle(self, key: bytes, **fields: bytes) -> bytes:
-        """The bundle with other content, sealed with ``key``."""
-        engine = self.world.person("alice").engine
-        plain = engine.unseal(self.welcome.settled.candidate.joiner_key, self.welcome.bundle, BUNDLE_DATA)
+    @property
+    def key(self) -> bytes:
+        return self.settled.candidate.joiner_key
+
+    def open(self) -> JoinerBundle:
+        """What is in the bundle."""
+        plain = self.world.person("alice").engine.unseal(self.key, self.welcome.bundle, BUNDLE_DATA)
         assert plain is not None
-        content = replace(decode_message(plain, JoinerBundle), **fields)
-        return engine.seal(key, encode_message(content), BUNDLE_DATA)
+        return decode_message(plain, JoinerBundle)
+
+    def sealed(self, content: JoinerBundle, key: bytes | None = None) -> WelcomeBundle:
+        """The welcome with another bundle."""
+        engine = self.world.person("alice").engine
+        return replace(self.welcome, bundle=engine.seal(key or self.key, encode_message(content), BUNDLE_DATA))
+
+    def with_settled(self, **fields: Any) -> WelcomeBundle:
+        content = self.open()
+        return self.sealed(replace(content, settled=replace(content.settled, **fields)))
 
 
 @pytest.fixture
@@ -82,7 +95,11 @@ def admitted(world: World, name: str = "dave") -> Waiting:
     engine = world.person("alice").engine
     welcome = unseal(channel, world.log[channel.topic][-1].payload, engine)
     assert isinstance(welcome, WelcomeBundle)
-    return Waiting(world, joining, welcome)
+    state = world.person("alice").group._state
+    assert state is not None
+    settled = state.history.leaving(state.epoch - 1)
+    assert settled is not None
+    return Waiting(world, joining, welcome, settled)
 
 
 def test_a_genuine_welcome_makes_a_member(waiting: Waiting) -> None:
@@ -100,6 +117,19 @@ def standing(records: dict[bytes, bytes]) -> dict[str, Any]:
     return {name: kept[name] for name in ("head", "time", "stewards", "lost", "dormant")}
 
 
+def test_who_reads_along_at_the_rendezvous_learns_nothing_from_a_welcome(waiting: Waiting) -> None:
+    """The channel's key follows from the joiner's request, which whoever had a link once can read."""
+    sent = encode_message(waiting.welcome)
+    candidate = waiting.settled.candidate
+    hidden = (
+        candidate.joiner_key,
+        candidate.sync,
+        candidate.commit,
+        *(lock.signature for lock in waiting.settled.locks),
+    )
+    assert not [piece for piece in hidden if piece in sent]
+
+
 def test_a_joiner_is_in_the_same_state_as_the_others(waiting: Waiting) -> None:
     """Head, chain time and steward list, and who joined when."""
     waiting.receive(waiting.welcome)
@@ -110,13 +140,11 @@ def test_a_joiner_is_in_the_same_state_as_the_others(waiting: Waiting) -> None:
 
 
 def settled_with(**fields: Any) -> Callable[[Waiting], WelcomeBundle]:
-    return lambda w: replace(w.welcome, settled=replace(w.welcome.settled, **fields))
+    return lambda w: w.with_settled(**fields)
 
 
 def candidate_with(**fields: Any) -> Callable[[Waiting], WelcomeBundle]:
-    return lambda w: replace(
-        w.welcome, settled=replace(w.welcome.settled, candidate=replace(w.welcome.settled.candidate, **fields))
-    )
+    return lambda w: w.with_settled(candidate=replace(w.open().settled.candidate, **fields))
 
 
 def with_sync(**fields: Any) -> Callable[[Waiting], WelcomeBundle]:
@@ -126,10 +154,8 @@ def with_sync(**fields: Any) -> Callable[[Waiting], WelcomeBundle]:
 
 def forged_sync(change: Callable[[Sync], Sync]) -> Callable[[Waiting], WelcomeBundle]:
     def build(w: Waiting) -> WelcomeBundle:
-        sync = encode_message(change(decode_message(w.welcome.settled.candidate.sync, Sync)))
-        candidate = replace(w.welcome.settled.candidate, sync=sync)
-        settled = replace(w.welcome.settled, candidate=candidate)
-        return replace(w.welcome, bundle=w.bundle(candidate.joiner_key, sync=sync), settled=settled)
+        sync = encode_message(change(decode_message(w.settled.candidate.sync, Sync)))
+        return candidate_with(sync=sync)(w)
 
     return build
 
@@ -144,7 +170,7 @@ def listing_with(**fields: Any) -> Callable[[Waiting], WelcomeBundle]:
 
 
 def locks(change: Callable[[Waiting, SettledCommit], Any]) -> Callable[[Waiting], WelcomeBundle]:
-    return lambda w: replace(w.welcome, settled=replace(w.welcome.settled, locks=change(w, w.welcome.settled)))
+    return lambda w: w.with_settled(locks=change(w, w.settled))
 
 
 def other_groups(w: Waiting) -> WelcomeBundle:
@@ -152,20 +178,17 @@ def other_groups(w: Waiting) -> WelcomeBundle:
 
 
 def tampered_tree(w: Waiting) -> WelcomeBundle:
-    key = w.welcome.settled.candidate.joiner_key
-    engine = w.world.person("alice").engine
-    plain = engine.unseal(key, w.welcome.bundle, BUNDLE_DATA)
-    assert plain is not None
-    tree = bytearray(decode_message(plain, JoinerBundle).ratchet_tree)
+    content = w.open()
+    tree = bytearray(content.ratchet_tree)
     tree[len(tree) // 2] ^= 1
-    return replace(w.welcome, bundle=w.bundle(key, ratchet_tree=bytes(tree)))
+    return w.sealed(replace(content, ratchet_tree=bytes(tree)))
 
 
 REFUSED: dict[str, Callable[[Waiting], WelcomeBundle]] = {
     "for somebody else's key package": other_groups,
     "that is garbled": lambda w: replace(w.welcome, welcome=w.welcome.welcome[:-1] + b"\x00"),
     "that is no welcome": lambda w: replace(w.welcome, welcome=b"welcome"),
-    "whose bundle is sealed with another key": lambda w: replace(w.welcome, bundle=w.bundle(b"k" * 32)),
+    "whose bundle is sealed with another key": lambda w: w.sealed(w.open(), b"k" * 32),
     "whose bundle is garbled": lambda w: replace(w.welcome, bundle=w.welcome.bundle[:-1] + b"\x00"),
     "with another tree": tampered_tree,
     "with a sync of another group": with_sync(group_id=b"g" * 32),
@@ -193,7 +216,6 @@ REFUSED: dict[str, Callable[[Waiting], WelcomeBundle]] = {
     "with a certificate of another epoch": settled_with(epoch=0),
     "with a certificate of another state": settled_with(head=b"h" * 32),
     "with a certificate of another view": settled_with(view=3),
-    "with a certificate of another welcome": candidate_with(welcome=b"w"),
     "with a certificate of another commit": candidate_with(commit=b"c"),
     "with a certificate of another sync": candidate_with(sync=b"s"),
     "with one lock": locks(lambda w, settled: settled.locks[:1]),
@@ -444,9 +466,8 @@ def led_away(seats: Callable[[World, Insider], tuple[Seat, ...]], signers: tuple
         mallory.statement(StatementKind.LOCK, 0, candidate.id, member=world.person(name).address) for name in signers
     )
     settled = SettledCommit(mallory.epoch, mallory.head, candidate, 0, locks, ())
-    bundle = engine.seal(key, encode_message(JoinerBundle(mls.ratchet_tree(), sync)), BUNDLE_DATA)
     channel = joiner_channel(joining.key_package)
-    welcome = seal(channel, WelcomeBundle(candidate.welcome, bundle, settled), engine)
+    welcome = seal(channel, seal_bundle(mls, settled, engine), engine)
     joining.receive(channel.topic, welcome, world.now)
     return joining
 

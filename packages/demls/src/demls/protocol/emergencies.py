@@ -147,6 +147,8 @@ class Emergencies:
         target = Address(emergency.target_member_id)
         if not target or emergency.stuck or not emergency.proofs:
             return Reason.INVALID, "an emergency without a target or a proof"
+        if state.roster.seat(target) is None:  # its old keys could feed emergencies without end
+            return Reason.STALE, "an emergency about somebody who is no member"
         findings = [self._court.find(proof) for proof in emergency.proofs]
         is_later = any(epoch_of(proof) > proposal.epoch for proof in emergency.proofs)
         if is_later or any(finding.standing is Standing.FALSE for finding in findings):

@@ -151,7 +151,7 @@ class Group:
         group_id = GroupId(accepted.mls.group_id)
         state = _new_state(ledger, engine, device, group_id, accepted.charter, accepted.mls)
         state.requests.adopt_used(sync.used_tokens)
-        state.enter_joined(sync, accepted.message, now)
+        state.enter_joined(accepted, now)
         group = cls(state)
         step = Step(now, state.channel)
         for proposal in sync.proposals:

@@ -47,7 +47,7 @@ from demls.protocol.scores import Scores
 from demls.protocol.step import Step
 from demls.protocol.stewards import StewardList, settled_pool
 from demls.protocol.successors import Successors
-from demls.protocol.sync import build_sync, seal_bundle
+from demls.protocol.sync import Accepted, build_sync, seal_bundle
 from demls.protocol.validation import State
 from demls.protocol.views import GroupStatus
 from demls.protocol.welcomes import WELCOMERS_MAX, Welcomes
@@ -80,9 +80,7 @@ from demls.wire.messages import (
     SettledCommit,
     StewardElection,
     Succession,
-    Sync,
     Vote,
-    WelcomeBundle,
     decode_message,
     encode_message,
 )
@@ -224,9 +222,9 @@ class GroupState:
         self.enter(Entered(first_head(self.group_id), Instant(0), succession, {}), now)
         self.governance.enter(self.roster, self.state.electorate)
 
-    def enter_joined(self, sync: Sync, message: WelcomeBundle, now: Instant) -> None:
+    def enter_joined(self, accepted: Accepted, now: Instant) -> None:
         """Begin with the state that a verified welcome leads to."""
-        settled = message.settled
+        sync, settled = accepted.sync, accepted.settled
         before = {Address(seat.address): Epoch(seat.since) for seat in sync.roster}
         head = next_head(sync.head, sync.epoch, settled.candidate.id)
         self.enter(Entered(head, Instant(sync.time), sync.succession, before), now)
@@ -241,7 +239,7 @@ class GroupState:
         newcomers = sorted(seat.address for seat in self.roster.seats if seat.since == self.epoch)
         is_needed = len(self.roster.seats) - len(newcomers) < WELCOMERS_MAX
         if is_needed and self.own in newcomers[:WELCOMERS_MAX]:
-            self.welcomes.keep_own(message, (address for address in newcomers if address != self.own), now)
+            self.welcomes.keep_own(accepted.message, (address for address in newcomers if address != self.own), now)
 
     def resume(self, now: Instant) -> None:
         """Go on after a restart, in the state that the ledger tells."""
@@ -345,6 +343,8 @@ class GroupState:
                 return self.elections.obstacle(item, change, self.state.stewards, self.epoch, policy)
             case Emergency() if self.epoch > item.proposal.epoch + bounds.PAST_EPOCHS:
                 return "It was not committed in time; what it is about can be brought up again."
+            case Emergency() if change.target_member_id and subject is None:
+                return "The member is no longer in the group."
             case Settings() if change.base != self.charter.digest:
                 return "The settings have been changed since; propose it anew."
             case Dormant() if subject is None or subject.dormant or subject.since > item.proposal.epoch:

@@ -7,7 +7,7 @@ welcome. Everything in it that can be recomputed or proven is.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from demls_consensus import quorum
 
@@ -53,6 +53,7 @@ class Accepted:
     mls: MlsGroup
     charter: Charter
     sync: Sync
+    settled: SettledCommit
     message: WelcomeBundle
 
 
@@ -79,10 +80,14 @@ def build_sync(
 
 
 def seal_bundle(mls: MlsGroup, settled: SettledCommit, engine: Engine) -> WelcomeBundle:
-    """What the joiners of a just merged commit need; O(members), since the tree is in it."""
+    """What the joiners of a just merged commit need; O(members), since the tree is in it.
+
+    Whoever has ever had an invite link can read along where joiners are answered, so that all of it is sealed.
+    """
     candidate = settled.candidate
-    bundle = encode_message(JoinerBundle(mls.ratchet_tree(), candidate.sync))
-    return WelcomeBundle(candidate.welcome, engine.seal(candidate.joiner_key, bundle, BUNDLE_DATA), settled)
+    known = replace(candidate, welcome=b"", joiner_key=b"")
+    bundle = encode_message(JoinerBundle(mls.ratchet_tree(), replace(settled, candidate=known)))
+    return WelcomeBundle(candidate.welcome, engine.seal(candidate.joiner_key, bundle, BUNDLE_DATA))
 
 
 def open_welcome(message: WelcomeBundle, key_package_private: bytes, engine: Engine) -> Accepted:
@@ -95,27 +100,29 @@ def open_welcome(message: WelcomeBundle, key_package_private: bytes, engine: Eng
         if plain is None:
             raise WelcomeRefused("The bundle of the welcome is not sealed with its key.")
         bundle = decode_message(plain, JoinerBundle)
-        sync = decode_message(bundle.sync, Sync)
-        if hashlib.sha256(bundle.sync).digest() != secrets.sync_hash:
+        sent = bundle.settled.candidate
+        sync = decode_message(sent.sync, Sync)
+        if hashlib.sha256(sent.sync).digest() != secrets.sync_hash:
             raise WelcomeRefused("The sync is not the one that the welcome names.")
         mls = opened.join(bundle.ratchet_tree)
     except (EngineError, WireError) as problem:
         raise WelcomeRefused("The welcome cannot be opened or does not verify.") from problem
     if charter.version != CHARTER_VERSION:
         raise WelcomeRefused("The group was founded by a newer demls; update to join it.")
-    _check(mls, charter, sync, message, engine)
-    return Accepted(mls, charter, sync, message)
+    candidate = replace(sent, welcome=message.welcome, joiner_key=secrets.joiner_key)
+    settled = replace(bundle.settled, candidate=candidate)
+    _check(mls, charter, sync, settled, engine)
+    return Accepted(mls, charter, sync, settled, message)
 
 
-def _check(mls: MlsGroup, charter: Charter, sync: Sync, message: WelcomeBundle, engine: Engine) -> None:
-    settled = message.settled
+def _check(mls: MlsGroup, charter: Charter, sync: Sync, settled: SettledCommit, engine: Engine) -> None:
     if not is_sound(charter.policy) or sync.time > INSTANT_MAX:
         raise WelcomeRefused("The group's policy or time is beyond all bounds.")
     if charter.profile not in PROFILES or sync.group_id != mls.group_id or sync.epoch + 1 != mls.epoch:
         raise WelcomeRefused("The sync is of another group or epoch than the welcome.")
     if (settled.epoch, settled.head) != (sync.epoch, sync.head):
         raise WelcomeRefused("The certificate is of another state than the sync.")
-    if settled.candidate.welcome != message.welcome or settled.candidate.sync != encode_message(sync):
+    if settled.candidate.sync != encode_message(sync):
         raise WelcomeRefused("The certificate is of another candidate than the welcome.")
     try:
         for member in mls.members():

@@ -1082,22 +1082,18 @@ class WelcomeBundle(_message.Message):
 
     WELCOME_FIELD_NUMBER: _builtins.int
     BUNDLE_FIELD_NUMBER: _builtins.int
-    SETTLED_FIELD_NUMBER: _builtins.int
     welcome: _builtins.bytes
     bundle: _builtins.bytes
     """JoinerBundle sealed with the joiner key"""
-    @_builtins.property
-    def settled(self) -> Global___SettledCommit: ...
     def __init__(
         self,
         *,
         welcome: _builtins.bytes = ...,
         bundle: _builtins.bytes = ...,
-        settled: Global___SettledCommit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["settled", b"settled"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "settled", b"settled", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1105,21 +1101,24 @@ Global___WelcomeBundle: _TypeAlias = WelcomeBundle  # noqa: Y015
 
 @_typing.final
 class JoinerBundle(_message.Message):
+    """The candidate in settled comes without welcome and joiner_key, which its reader has already."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RATCHET_TREE_FIELD_NUMBER: _builtins.int
-    SYNC_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
     ratchet_tree: _builtins.bytes
-    sync: _builtins.bytes
+    @_builtins.property
+    def settled(self) -> Global___SettledCommit: ...
     def __init__(
         self,
         *,
         ratchet_tree: _builtins.bytes = ...,
-        sync: _builtins.bytes = ...,
+        settled: Global___SettledCommit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settled", b"settled"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ratchet_tree", b"ratchet_tree", "sync", b"sync"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ratchet_tree", b"ratchet_tree", "settled", b"settled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

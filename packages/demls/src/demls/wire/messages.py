@@ -27,6 +27,7 @@ COMMIT_BYTES_MAX = 4 * 1024 * 1024
 WELCOME_BYTES_MAX = 4 * 1024 * 1024
 SYNC_BYTES_MAX = 8 * 1024 * 1024
 TREE_BYTES_MAX = 8 * 1024 * 1024
+BUNDLE_BYTES_MAX = 16 * 1024 * 1024
 ENTRIES_MAX = 50
 VOTES_IN_OFFER_MAX = 50 * 1024
 STATED_PROPOSALS_MAX = 512
@@ -517,15 +518,18 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class WelcomeBundle:
+    """``bundle``: a JoinerBundle sealed with the joiner key, which stands in the welcome's GroupInfo."""
+
     welcome: Annotated[bytes, Size(1, WELCOME_BYTES_MAX)]
-    bundle: Annotated[bytes, Size(1, TREE_BYTES_MAX + SYNC_BYTES_MAX + 1024)]
-    settled: SettledCommit
+    bundle: Annotated[bytes, Size(1, BUNDLE_BYTES_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
 class JoinerBundle:
+    """The commit that admits, as it was certified; its candidate lacks what the joiner has already."""
+
     ratchet_tree: Annotated[bytes, Size(1, TREE_BYTES_MAX)]
-    sync: Annotated[bytes, Size(1, SYNC_BYTES_MAX)]
+    settled: SettledCommit
 
 
 @dataclass(frozen=True, slots=True)
