@@ -307,6 +307,17 @@ def test_what_a_merge_makes_impossible_is_withdrawn_with_a_reason(case: str) -> 
     assert council.status(proposal) is ProposalStatus.WITHDRAWN
 
 
+def test_nobody_removes_itself_when_it_is_alone() -> None:
+    council = Council(n=2)
+    proposal = council.proposal(Remove(address(0)), owner=0)
+    council.receive(proposal)
+    council.vote(proposal, (0, True), (1, True))
+    assert council.status(proposal) is ProposalStatus.APPROVED
+    council.settle(roster(0, epoch=1), 1)
+    assert council.status(proposal) is ProposalStatus.WITHDRAWN
+    assert council.governance.items[proposal.id].reason == "Nobody else is there who could remove the member."
+
+
 def test_a_proposal_outlives_commits() -> None:
     council = Council(policy=DAY_POLICY)
     proposal = council.proposal(REMOVE)

@@ -551,6 +551,8 @@ class Governance:
             return "The member is no longer in the group."
         if kind == "remove" and seat is not None and seat.since > item.proposal.epoch:
             return "The member has left and come back since; propose it anew."
+        if kind == "remove" and not isinstance(item.change, Leave) and self._roster.counted == {item.subject}:
+            return "Nobody else is there who could remove the member."
         if kind == "add" and seat is not None:
             return "This person is a member already."
         if kind == "add" and self._was_in_since(item.subject, item.proposal.epoch):
