@@ -43,11 +43,16 @@ class Duties:
         self._held = self._seen = 0
         self._accused: dict[Address, Instant] = {}
         self._answered: set[ProposalId] = set()
+        self._done: tuple[object, ...] = ()
 
     # --- All of them --------------------------------------------------------------------------------------------
 
     def act(self, step: Step) -> None:
-        """Everything that is due now. O(1) while nothing is."""
+        """Everything that is due now. O(1) while nothing is, and nothing if it was done in this step already."""
+        stamp = step, *self._stamp(step)
+        if stamp == self._done:
+            return
+        self._done = stamp
         self._notice_fresh(step)
         self._retry_held(step)
         self._open_emergencies(step)
@@ -66,6 +71,12 @@ class Duties:
         if self._return_at is not None and step.now >= self._return_at:
             self._return_at = None
             self._come_back(step)
+
+    def _stamp(self, step: Step) -> tuple[object, ...]:
+        """What duties depend on, within one step."""
+        state = self._state
+        known = state.governance.changes + state.court.changes
+        return state.state, known, state.round.is_open, len(step.events), len(step.said)
 
     def _notice_fresh(self, step: Step) -> None:
         """Proposals that have come in, whichever way."""

@@ -180,9 +180,10 @@ class Emergencies:
     def _is_noted(self, emergency: Emergency) -> bool:
         """Is there one of the same kind against the same member that is open, or was decided YES on the same acts?"""
         about = emergency.violation_type, emergency.target_member_id
-        for item in self._governance.items.values():
+        for item in self._governance.emergencies.values():
             known = item.change
-            if not isinstance(known, Emergency) or (known.violation_type, known.target_member_id) != about:
+            assert isinstance(known, Emergency)
+            if (known.violation_type, known.target_member_id) != about:
                 continue
             is_open = item.status is ProposalStatus.OPEN
             if is_open or (item.status is ProposalStatus.NOTED and _acts_of(emergency) <= _acts_of(known)):
@@ -268,8 +269,7 @@ class Emergencies:
 
     def open(self) -> list[Item]:
         """Emergencies that are being decided."""
-        items = self._governance.items.values()
-        return [item for item in items if isinstance(item.change, Emergency) and item.status is ProposalStatus.OPEN]
+        return [item for item in self._governance.emergencies.values() if item.status is ProposalStatus.OPEN]
 
     def is_frozen(self, now: Instant) -> bool:
         """Do elections and commit proposals wait now?"""

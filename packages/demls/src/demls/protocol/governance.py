@@ -162,6 +162,8 @@ class Governance:
         self._going: dict[ProposalId, Item] = {}
         self.elections: dict[ProposalId, Item] = {}
         """The steward elections among them."""
+        self.emergencies: dict[ProposalId, Item] = {}
+        """The emergencies among them."""
         self.changes = 0
         """How often anything has changed here, to notice that it has."""
         self._fresh: set[ProposalId] = set()
@@ -601,6 +603,7 @@ class Governance:
             for item in ended[epoch]:
                 del self.items[item.proposal_id]
                 self.elections.pop(item.proposal_id, None)
+                self.emergencies.pop(item.proposal_id, None)
                 self._ledger.delete(b"proposal/" + item.proposal_id)
                 self._ledger.delete_all(b"vote/" + item.proposal_id)
 
@@ -612,6 +615,8 @@ class Governance:
             self._going.pop(item.proposal_id, None)
         if isinstance(item.change, StewardElection):
             self.elections[item.proposal_id] = item
+        elif isinstance(item.change, Emergency):
+            self.emergencies[item.proposal_id] = item
 
     def _save(self, item: Item) -> None:
         self.changes += 1

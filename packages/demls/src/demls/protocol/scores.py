@@ -96,6 +96,8 @@ class Scores:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._known: dict[Address, Score] = {Address(key): score for key, score in ledger.under(b"score/", Score)}
+        self._least: int | None = None
+        """The worst of all, computed when it is asked for."""
 
     def of(self, member: Address, scoring: Scoring) -> Score:
         """A member's score; nobody begins worse than another."""
@@ -145,6 +147,7 @@ class Scores:
 
     def _keep(self, member: Address, score: Score) -> None:
         self._known[member] = score
+        self._least = None
         self._ledger.put(b"score/" + member, score)
 
     def _forget(self, members: frozenset[Address]) -> None:
@@ -159,6 +162,10 @@ class Scores:
 
     def below(self, members: Iterable[Address], scoring: Scoring) -> list[Address]:
         """Members at the threshold or below it, worst first."""
+        if self._least is None:
+            self._least = min((score.points for score in self._known.values()), default=scoring.start)
+        if self._least > scoring.threshold:
+            return []
         bad = [a for a in members if a in self._known and self._known[a].points <= scoring.threshold]
         return sorted(bad, key=lambda address: (self._known[address].points, address))
 
