@@ -11,7 +11,7 @@ from council import ENGINE, GROUP, KEYS, RETURNED, address
 from demls.protocol import policy as bounds
 from demls.protocol.checks import RULES, Check, Verdict
 from demls.protocol.commit_round import OFFER_LABEL, ROUND_LABEL
-from demls.protocol.evidence import Court, Finding, Standing, epoch_of, proof_id, violation_of, weight
+from demls.protocol.evidence import Court, Finding, Standing, proof_id, violation_of, weight
 from demls.protocol.governance import VOTE_LABEL
 from demls.protocol.policy import SCORING
 from demls.protocol.records import Ledger
@@ -251,7 +251,7 @@ def test_different_acts_have_different_names() -> None:
 
 
 def test_a_proof_says_when() -> None:
-    assert [epoch_of(Proof(act)) for act in (STATEMENTS, VOTES, offer(1, epoch=3))] == [2, 2, 3]
+    assert [Proof(act).epoch for act in (STATEMENTS, VOTES, offer(1, epoch=3))] == [2, 2, 3]
 
 
 @given(st.sampled_from([*PROVEN, "offer"]), st.integers(0, 10_000), st.integers(0, 7))

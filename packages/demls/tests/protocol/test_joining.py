@@ -339,7 +339,8 @@ def test_a_joining_goes_on_after_a_restart() -> None:
     assert world.person("alice").heard() == ["here"]
 
 
-def test_an_answer_is_told_and_stops_the_asking() -> None:
+def test_an_answer_is_told_once_and_makes_asking_rare() -> None:
+    """Anybody who reads along at the rendezvous could have sent it."""
     world = World(10)
     joining = joining_of(world)
     channel = joiner_channel(joining.key_package)
@@ -347,8 +348,9 @@ def test_an_answer_is_told_and_stops_the_asking() -> None:
     answer = seal(channel, JoinAnswer("Sorry, no.", bytes(20), bytes(64)), engine)
     effects = joining.receive(channel.topic, answer, world.now)
     assert effects.events == (JoinRefused("Sorry, no."),)
-    assert effects.deadline is None
+    assert effects.deadline == joining.asked_at + ASK_AGAIN_MOST
     assert joining.refused == "Sorry, no."
+    assert not joining.receive(channel.topic, answer, world.now).events
 
 
 def joining_of(world: World) -> Joining:

@@ -131,7 +131,7 @@ def test_who_lost_the_notice_gets_it_when_it_asks_what_it_missed(succession: Suc
     assert not succession.old.person("carol").told(SuccessorFounded)
     for name in ("bob", "carol"):
         succession.old.restart(name)
-    succession.old.run(MINUTE)
+    succession.old.run(10 * MINUTE)
     assert succession.old.person("carol").told(SuccessorFounded)
     assert succession.old.person("bob").group.view(succession.old.now).successors[0].name == "friends again"
 

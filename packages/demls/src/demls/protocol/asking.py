@@ -25,6 +25,8 @@ class Asking:
     def __init__(self, state: GroupState) -> None:
         self._state = state
         self._returned_at = Instant(0)
+        self._last: Address | None = None
+        """Whom this node asked last when it came back."""
 
     def ask(self, step: Step) -> None:
         """Ask one other member, drawn at random, for what is missing here."""
@@ -42,14 +44,21 @@ class Asking:
             self._returned_at = step.now
             self.come_back(step)
 
+    def _others(self) -> list[Address]:
+        return [seat.address for seat in self._state.roster.seats if seat.address != self._state.own]
+
     def _somebody(self) -> Address | None:
-        state = self._state
-        others = [seat.address for seat in state.roster.seats if seat.address != state.own]
-        return others[int.from_bytes(state.engine.random(8), "big") % len(others)] if others else None
+        others = self._others()
+        return others[int.from_bytes(self._state.engine.random(8), "big") % len(others)] if others else None
 
     def come_back(self, step: Step) -> None:
-        """After a restart or a leap: whoever is ahead shall say so, here or, from a state long past, there."""
-        state, other = self._state, self._somebody()
+        """After a restart or a leap: whoever is ahead shall say so, here or, from a state long past, there.
+
+        Each time the next is asked, since some may be away.
+        """
+        state, others = self._state, self._others()
+        place = others.index(self._last) + 1 if self._last in others else None
+        self._last = other = others[place % len(others)] if place is not None else self._somebody()
         if other is not None:
             step.say(self.digest(other))
             step.say(self.brief(other), state.rendezvous)

@@ -256,10 +256,18 @@ class Candidates:
             )
         return self._found[candidate_id]
 
-    def note_votes(self, offer: Offer) -> None:
+    def named(self, candidate: Candidate) -> frozenset[ProposalId]:
+        """The proposals that a candidate carries; none if it is no commit of this state."""
+        if candidate.id not in self._own:
+            self.content(candidate)
+        return frozenset(ProposalId(entry.proposal_id) for entry in self.entries(candidate.id))
+
+    def note_votes(self, offer: Offer) -> bool:
         """Remember the votes that came with an offer, to rebuild the decision certificates that it names.
 
-        And who has signed it: the leader that offers a candidate first answers for its structure.
+        And who has signed it: the leader that offers a candidate first answers for its structure. Its signature does
+        not cover the votes, so whoever repeats the offer may have left out or exchanged some: of each entry those
+        count that make its certificate. Says whether this offer shows more than those before.
         """
         if not offer.certificate:
             self._offered_by.setdefault(offer.candidate.id, offer)
@@ -270,7 +278,20 @@ class Candidates:
             except Malformed:
                 continue
             shown.setdefault(vote.proposal_id, []).append(vote)
-        self._shown.setdefault(offer.candidate.id, shown)
+        candidate_id, known = offer.candidate.id, self._shown.get(offer.candidate.id)
+        if known is None:
+            self._shown[candidate_id] = shown
+            return False
+        is_better = False
+        for entry in self.entries(candidate_id):
+            before, now = known.get(entry.proposal_id), shown.get(entry.proposal_id)
+            is_open = entry.proposal_id in self._governance.items and entry.certificate_hash
+            if now is None or now == before or not is_open or self._is_shown(candidate_id, entry):
+                continue
+            known[entry.proposal_id] = now
+            if self._is_shown(candidate_id, entry):
+                is_better = True
+        return is_better
 
     def _is_shown(self, candidate_id: CandidateId, entry: Entry) -> bool:
         """Do the votes that came with the candidate make the certificate that its entry names?"""

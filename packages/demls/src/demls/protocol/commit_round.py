@@ -195,6 +195,13 @@ class Round:
             self._take_offer(offer)
             self._heard(Address(offer.leader), View(offer.view))
 
+    def replace_offer(self, offer: Offer) -> None:
+        """The same offer, with votes that the one kept lacks: this is the one to repeat."""
+        known = self.offers.get(View(offer.view))
+        if known is not None and known.signature == offer.signature and known.candidate.id == offer.candidate.id:
+            self.offers[View(offer.view)] = offer
+            self._ledger.put_bytes(_offer_key(View(offer.view)), encode_message(offer))
+
     def _take_offer(self, offer: Offer) -> None:
         view = View(offer.view)
         self._may_settle = True

@@ -23,6 +23,9 @@ from demls.wire.ids import Address, Duration, Instant, ProposalId
 from demls.wire.messages import Awake, Dormant, Emergency, Invite, Remove, Settings, StewardElection
 from demls.wire.violations import Violation
 
+RETURNS = 3
+"""So many members are asked one after the other besides the first, by whoever comes back."""
+
 AWAKE_AGAIN = Duration(10 * bounds.MINUTE)
 """So long after a vote on counting a member again has failed, it is opened once more."""
 
@@ -35,6 +38,7 @@ class Duties:
         self._ask = asking.ask
         self._come_back = asking.come_back
         self._return_at: Instant | None = None
+        self._returns = 0
         self._unvoted: set[ProposalId] = set(state.governance.items)
         self._look_at: Instant | None = None
         self._gossip_at: Instant | None = None
@@ -69,7 +73,8 @@ class Duties:
             self._vote(proposal_id, step)
         self._gossip(step)
         if self._return_at is not None and step.now >= self._return_at:
-            self._return_at = None
+            self._returns -= 1
+            self._return_at = Instant(step.now + bounds.REPEAT_EVERY) if self._returns else None
             self._come_back(step)
 
     def _stamp(self, step: Step) -> tuple[object, ...]:
@@ -90,7 +95,11 @@ class Duties:
 
     def caught_up(self, now: Instant) -> None:
         """A commit that others had settled was merged: there may be more, so ask once more in a moment."""
-        self._return_at = Instant(now + bounds.REPEAT_EVERY)
+        self._return_at, self._returns = Instant(now + bounds.REPEAT_EVERY), 1
+
+    def came_back(self, now: Instant) -> None:
+        """After a restart, or new in the group: ask a few more in a while, since whoever was asked may be away."""
+        self._return_at, self._returns = Instant(now + bounds.REPEAT_EVERY), RETURNS
 
     def deadline(self, now: Instant) -> Instant | None:
         """When something is due by time alone."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from demls.protocol import policy as bounds
 from demls.protocol.events import Faulted, Frozen, Misbehaved, ProposalDecided, Reason, Unproven
-from demls.protocol.evidence import Court, Standing, epoch_of, proof_id, violation_of, weight
+from demls.protocol.evidence import Court, Standing, proof_id, violation_of, weight
 from demls.protocol.governance import Governance, Item
 from demls.protocol.records import Ledger
 from demls.protocol.scores import Cause, Scores
@@ -150,7 +150,7 @@ class Emergencies:
         if state.roster.seat(target) is None:  # its old keys could feed emergencies without end
             return Reason.STALE, "an emergency about somebody who is no member"
         findings = [self._court.find(proof) for proof in emergency.proofs]
-        is_later = any(epoch_of(proof) > proposal.epoch for proof in emergency.proofs)
+        is_later = any(proof.epoch > proposal.epoch for proof in emergency.proofs)
         if is_later or any(finding.standing is Standing.FALSE for finding in findings):
             return Reason.FORGED, UNPROVEN
         is_unknown = any(finding.standing is Standing.UNKNOWN for finding in findings)
@@ -282,7 +282,8 @@ class Emergencies:
     def must_wait(self, proposal: Proposal, now: Instant) -> bool:
         """Does this proposal have to wait: for an emergency, or, being one, for the work held by the last freeze?"""
         if isinstance(proposal.change.payload, Emergency):
-            return self._owes_commit and not self._is_on and self._governance.has_ordinary_work()
+            is_owed = self._owes_commit and not self._is_on and self._governance.has_ordinary_work()
+            return is_owed and not self._governance.is_approved_early(proposal)
         return self.is_frozen(now) and not isinstance(proposal.change.payload, Leave)
 
     def hold(self, proposal: Proposal) -> bool:

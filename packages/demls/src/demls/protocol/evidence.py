@@ -88,15 +88,6 @@ def proof_id(proof: Proof) -> bytes:
             return digest(b"demls act 1", b"offer", candidate, leader)
 
 
-def epoch_of(proof: Proof) -> int:
-    """In which epoch the act is said to have happened."""
-    match proof.payload:
-        case DoubleStatement(first=first):
-            return first.epoch
-        case DoubleVote(epoch=epoch) | FaultyOffer(epoch=epoch):
-            return epoch
-
-
 class Court:
     """Checks the proofs of one group, and remembers which candidates the own node has found faulty."""
 
@@ -115,6 +106,7 @@ class Court:
         self._key_of = key_of
         self._is_known = is_known
         self._judged: dict[bytes, str] = dict(ledger.under(b"judged/", str))
+        self._proven: dict[Proof, Finding] = {}
         self.changes = 0
         """How often something was judged, to notice that proofs may be confirmed now."""
 
@@ -132,7 +124,18 @@ class Court:
             self._ledger.delete(b"judged/" + oldest)
 
     def find(self, proof: Proof) -> Finding:
-        """Never raises; O(1)."""
+        """Never raises; O(1). What has been proven stays so, and is not verified again."""
+        known = self._proven.get(proof)
+        if known is not None:
+            return known
+        finding = self._examine(proof)
+        if finding.standing is Standing.PROVEN:
+            self._proven[proof] = finding
+            if len(self._proven) > bounds.JUDGED_KEPT:
+                del self._proven[next(iter(self._proven))]
+        return finding
+
+    def _examine(self, proof: Proof) -> Finding:
         match proof.payload:
             case DoubleStatement() as double:
                 return self._double_statement(double)

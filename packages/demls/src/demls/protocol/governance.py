@@ -321,10 +321,9 @@ class Governance:
             return None
         change = proposal.change.payload
         rule = electorate.rule(change)
+        latest = _witnessed_in(proposal)
         seats = (self._roster.seat(address) for address in electorate.deciding(change))
-        voters = frozenset(
-            bytes(seat.address) for seat in seats if seat and seat.since <= proposal.epoch and not seat.dormant
-        )
+        voters = frozenset(bytes(seat.address) for seat in seats if seat and seat.since <= latest and not seat.dormant)
         silence = Silence.COUNTS_AS_YES if rule.silence_is_yes else Silence.COUNTS_FOR_NOTHING
         return Tally(voters, silence, share=Share.from_code(rule.share)) if voters else None
 
@@ -644,6 +643,13 @@ class Governance:
     def in_flight(self) -> Iterator[Item]:
         """Open and approved work, in canonical order."""
         yield from sorted(self._going.values(), key=Item.order)
+
+
+def _witnessed_in(proposal: Proposal) -> int:
+    """Since when somebody has to be in to decide it; an emergency, since what it is about: others cannot have seen it."""
+    change = proposal.change.payload
+    proofs = change.proofs if isinstance(change, Emergency) else ()
+    return min((proof.epoch for proof in proofs), default=proposal.epoch)
 
 
 def _vote_key(vote: SignedVote) -> bytes:

@@ -160,7 +160,8 @@ class Group:
             state.governance.receive_vote(vote, step)
         state.governance.settle((), state.roster, state.state.electorate, step)
         step.events[:] = [Joined(state.epoch)]
-        step.say(group._asking.digest(state.own))
+        group._asking.ask(step)
+        group._duties.came_back(now)
         return group, group._finish(step)
 
     @classmethod
@@ -201,6 +202,7 @@ class Group:
         group = cls(state)
         step = Step(now, state.channel)
         group._asking.come_back(step)
+        group._duties.came_back(now)
         return group, group._finish(step)
 
     # --- What it is ---------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ class Inbound:
             case PrivateMessage():
                 self._receive_chat(message, step)
             case SuccessorNotice():
-                state.successors.receive(message, state.known_key, state.own, step)
+                state.successors.receive(message, state.present_key, state.own, step)
             case _:
                 step.refuse(Reason.INVALID, "a message that does not belong on the group's channel")
 
@@ -134,14 +134,17 @@ class Inbound:
         if not self._is_current(offer) or state.is_halted or not state.round.admits(offer, step):
             return
         state.heard(Address(offer.leader), step.now)
+        named = state.candidates.named(offer.candidate)
         for proposal in offer.proposals:
-            state.governance.receive_proposal(proposal, step, solicited=True)
+            if proposal.id in named:
+                state.receive_proposal(proposal, step, solicited=True)
         for vote in offer.votes:
             state.governance.receive_vote(vote, step)
         for ack in offer.certificate:
             if self._is_current(ack):
                 state.round.receive_statement(ack, step)
-        state.candidates.note_votes(offer)
+        if state.candidates.note_votes(offer):
+            state.round.replace_offer(offer)
         state.round.receive_offer(offer, step)
 
     def _receive_digest(self, channel: Channel, wanted: Digest, step: Step) -> None:

@@ -172,6 +172,8 @@ class Joining:
             case WelcomeBundle() as welcome:
                 return self._receive_welcome(welcome, now)
             case JoinAnswer() as answer:
+                if answer.reason == self._record.refused:
+                    return self._effects([])
                 self._update(refused=answer.reason)
                 return self._effects([], JoinRefused(answer.reason))
             case _:
@@ -213,7 +215,7 @@ class Joining:
         )
 
     def tick(self, now: Instant) -> Effects:
-        """Ask again, ever more rarely, until there is an answer."""
+        """Ask again, ever more rarely; even after a refusal, since anybody who reads along could have sent that."""
         if self.group is not None:
             return self.group.tick(now)
         deadline = self._deadline()
@@ -223,9 +225,10 @@ class Joining:
         return self._effects([self._request()])
 
     def _deadline(self) -> Instant | None:
-        if self._link is None or self._record.refused or self._record.asked_at >= self._link.expires:
+        if self._link is None or self._record.asked_at >= self._link.expires:
             return None
-        pause = min(ASK_AGAIN_MOST, ASK_AGAIN_FIRST * 4 ** (self._record.asked - 1))
+        is_refused = bool(self._record.refused)
+        pause = ASK_AGAIN_MOST if is_refused else min(ASK_AGAIN_MOST, ASK_AGAIN_FIRST * 4 ** (self._record.asked - 1))
         return Instant(self._record.asked_at + pause)
 
     # --- Making effects -----------------------------------------------------------------------------------------

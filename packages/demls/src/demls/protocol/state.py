@@ -315,9 +315,14 @@ class GroupState:
         content = statement.content(self.group_id)
         return self.verify(statement.member, ROUND_LABEL, content, statement.signature)
 
-    def receive_proposal(self, proposal: Proposal, step: Step) -> Item | None:
-        """A proposal of a member: it becomes one to vote on, waits for an emergency to end, or is refused."""
-        if proposal.id not in self.governance.items and self.emergencies.must_wait(proposal, step.now):
+    def receive_proposal(self, proposal: Proposal, step: Step, *, solicited: bool = False) -> Item | None:
+        """A proposal of a member: it becomes one to vote on, waits for an emergency to end, or is refused.
+
+        ``solicited``: a candidate carries it, so the leader for one has seen it approved.
+        """
+        is_known = proposal.id in self.governance.items
+        may_wait = not solicited or isinstance(proposal.change.payload, Emergency)
+        if not is_known and may_wait and self.emergencies.must_wait(proposal, step.now):
             key = self.known_key(proposal.owner, proposal.epoch)
             if key is None or not self.engine.verify(key, PROPOSAL_LABEL, proposal.id, proposal.signature):
                 step.refuse(Reason.FORGED, "a proposal that its owner did not sign")
@@ -326,7 +331,7 @@ class GroupState:
             elif proposal.owner == self.own:
                 step.tell(ProposalHeld(proposal.id))
             return None
-        item = self.governance.receive_proposal(proposal, step)
+        item = self.governance.receive_proposal(proposal, step, solicited=solicited)
         last = step.events[-1] if step.events else None
         if item is None and isinstance(last, Rejected) and last.detail == UNPROVEN:
             step.tell(Unproven(Address(proposal.owner), proposal.id))
@@ -679,6 +684,10 @@ class GroupState:
             return self.governance.electorates.leaf_key_of(member, epoch)
         seat = self.roster.seat(member)
         return seat.leaf_key if seat is not None else self._former_keys.get(Address(member))
+
+    def present_key(self, member: bytes, epoch: int) -> LeafKey | None:
+        """As ``known_key``, of present members only: former ones keep their keys."""
+        return self.known_key(member, epoch) if self.roster.seat(member) is not None else None
 
     def _is_known_epoch(self, epoch: int) -> bool:
         return self.governance.electorates.get(epoch) is not None

@@ -88,7 +88,7 @@ class Welcomes:
 
     def share_own(self, member: Address, key_package: bytes, step: Step) -> None:
         """A newcomer of the same commit asks for its welcome: ``key_package`` is the one by which it was added."""
-        if self._own is not None and member in self._own.unheard:
+        if self._own is not None and member in self._own.unheard and not self._is_over(step.now):
             self._send(PendingWelcome(member, key_package, self._own.message, step.now, self._own.since, 0), step)
 
     @property
@@ -107,8 +107,11 @@ class Welcomes:
                 self.heard(Address(address))
             elif pending.send_at <= step.now:
                 self._send(pending, step)
-        if self._own is not None and step.now > self._own.since + bounds.WELCOME_LIFETIME:
+        if self._is_over(step.now):
             self._put_own(None)
+
+    def _is_over(self, now: Instant) -> bool:
+        return self._own is not None and now > self._own.since + bounds.WELCOME_LIFETIME
 
     def _send(self, pending: PendingWelcome, step: Step) -> None:
         step.say(decode_message(pending.message, WelcomeBundle), joiner_channel(pending.key_package))
@@ -136,5 +139,7 @@ class Welcomes:
             self._put_own(replace(self._own, unheard=left) if left else None)
 
     def deadline(self) -> Instant | None:
-        times = (Instant(pending.send_at) for pending in self._pending.values())
+        times = [Instant(pending.send_at) for pending in self._pending.values()]
+        if self._own is not None:
+            times.append(Instant(self._own.since + bounds.WELCOME_LIFETIME + 1))
         return min(times, default=None)

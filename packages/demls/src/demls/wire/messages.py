@@ -236,6 +236,15 @@ class Proof:
         }
     )
 
+    @property
+    def epoch(self) -> int:
+        """In which epoch it is said to have happened."""
+        match self.payload:
+            case DoubleStatement(first=first):
+                return first.epoch
+            case DoubleVote(epoch=epoch) | FaultyOffer(epoch=epoch):
+                return epoch
+
 
 @dataclass(frozen=True, slots=True)
 class Emergency:
