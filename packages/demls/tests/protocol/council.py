@@ -16,54 +16,41 @@ from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.step import Step
 from demls.protocol.views import ProposalStatus
-from demls.wire.ids import Address, Epoch, GroupId, Instant
+from demls.wire.ids import Address, Epoch, Instant
 from demls.wire.messages import (
     Change,
     ChangeRequest,
-    Credential,
     Invite,
     Leave,
     Policy,
     Proposal,
     Remove,
     Vote,
-    encode_message,
 )
 from demls_consensus import Choice, SignedVote
 from demls_engine import Engine
+from leaves import GROUP, Leaf, address
 
-GROUP = GroupId(b"g" * 32)
 NOW = Instant(1_000_000)
 ENGINE = Engine(bytes(32))
 KEYS = [ENGINE.signature_key() for _ in range(8)]
 RETURNED = [ENGINE.signature_key() for _ in range(8)]
 
 
-def address(number: int) -> Address:
-    return Address(bytes([number + 1]) * 20)
-
-
 @dataclass
-class Leaf:
-    leaf: int
+class SigningLeaf(Leaf):
+    """One whose key can sign."""
+
     key: Any
 
     @property
     def signature_key(self) -> bytes:
         return bytes(self.key.public)
 
-    @property
-    def credential(self) -> bytes:
-        return encode_message(Credential(address(self.leaf), "laptop", f"member {self.leaf}"))
-
-    @property
-    def extensions(self) -> dict[int, bytes]:
-        return {}
-
 
 def roster(*numbers: int, epoch: int = 0, returned: tuple[int, ...] = (), dormant: tuple[int, ...] = ()) -> Roster:
     """Members since epoch 0, but for ``returned``, who came back in ``epoch`` with new keys."""
-    leaves = [Leaf(n, RETURNED[n] if n in returned else KEYS[n]) for n in numbers]
+    leaves = [SigningLeaf(n, RETURNED[n] if n in returned else KEYS[n]) for n in numbers]
     since = {address(n): Epoch(0) for n in numbers if n not in returned}
     return Roster(leaves, Epoch(epoch), since, map(address, dormant))
 

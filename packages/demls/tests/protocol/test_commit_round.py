@@ -17,14 +17,13 @@ from demls.protocol.step import Step
 from demls.wire.ids import Address, CandidateId, Duration, Epoch, Head, Instant, View
 from demls.wire.messages import (
     Candidate,
-    Credential,
     Offer,
     Proposal,
     RoundStatement,
     StatementKind,
     Vote,
-    encode_message,
 )
+from leaves import Leaf, address
 
 ACK, LOCK = StatementKind.ACK, StatementKind.LOCK
 HEAD = Head(bytes(32))
@@ -33,32 +32,11 @@ WINDOW = Duration(300)
 START = Instant(1_000_000)
 
 
-def address(number: int) -> Address:
-    return Address(bytes([number + 1]) * 20)
-
-
 def candidate(name: str) -> Candidate:
     return Candidate(name.encode(), b"", b"", b"")
 
 
 X, Y = candidate("x"), candidate("y")
-
-
-@dataclass
-class Leaf:
-    leaf: int
-
-    @property
-    def signature_key(self) -> bytes:
-        return bytes([self.leaf]) * 32
-
-    @property
-    def credential(self) -> bytes:
-        return encode_message(Credential(address(self.leaf), "laptop", f"member {self.leaf}"))
-
-    @property
-    def extensions(self) -> dict[int, bytes]:
-        return {}
 
 
 @dataclass

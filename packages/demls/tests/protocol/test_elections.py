@@ -182,6 +182,25 @@ def test_a_list_that_leaves_somebody_out_waits_until_the_removal_is_known_to_be_
     assert booth.receive(again) is not None
 
 
+SINCE_GONE = {"who is out": roster(0, 1, 2, 4, 5, 6, epoch=6, returned=(6,))}
+SINCE_GONE["who is out and in again"] = roster(0, 1, 2, 3, 4, 5, 6, epoch=6, returned=(3, 6))
+
+
+@pytest.mark.parametrize("case", SINCE_GONE)
+def test_a_newcomer_judges_a_list_that_leaves_out(case: str) -> None:
+    """It never saw the removal, only that the chain has carried one: whoever sat there then does not sit there now."""
+    booth = Booth()
+    members = SINCE_GONE[case]
+    booth.enter(members, 6)
+    assert not booth.governance.items, "nothing is known of how it came to that"
+    item = booth.open(booth.election(without=(3,)))
+    assert item is not None
+    assert booth.elections.held == {}
+    assert booth.open(booth.election(without=(4,)), serial=1) is None, "and of nobody else"
+    assert booth.open(booth.election(without=(3, 4)), serial=2) is None
+    assert booth.opinion(item) is True
+
+
 def test_consent_by_silence_leaves_nobody_out_for_it_may_be_undone() -> None:
     booth = Booth()
     removal = booth.decide(Remove(address(3)), 0, 0, 1)

@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import pytest
 from demls.protocol import policy as bounds
-from demls.protocol.channel import channel_of
-from demls.protocol.events import Frozen, ProposalHeld, Reason, Rejected
+from demls.protocol.channel import unseal
+from demls.protocol.events import Frozen, ProposalHeld, Reason, Rejected, Settled
 from demls.protocol.policy import MINUTE, PRESETS, SCORING
 from demls.protocol.state import GroupState
-from demls.protocol.step import Step
 from demls.protocol.views import GroupView, ProposalKind, ProposalStatus
 from demls.wire.ids import Instant
 from demls.wire.messages import (
@@ -20,6 +19,7 @@ from demls.wire.messages import (
     Leave,
     Proof,
     Remove,
+    RoundStatement,
     Settings,
     StatementKind,
     StewardElection,
@@ -299,37 +299,39 @@ def test_several_emergencies_share_one_freeze(world: World) -> None:
     assert [event.is_on for event in world.person("alice").told(Frozen)] == [True, False]  # type: ignore[attr-defined]
 
 
+def is_statement(world: World, payload: bytes) -> bool:
+    alice = state(world, "alice")
+    messages = (unseal(channel, payload, alice.engine) for channel in alice.channels.values())
+    return any(isinstance(message, RoundStatement) for message in messages)
+
+
 def test_work_that_was_held_up_is_committed_before_the_next_freeze(world: World) -> None:
     """The freeze has lifted, work is approved, its commit is on the way: the next emergency waits for it."""
-    alice = state(world, "alice")
     describe(world, "alice", "owed")
-    open_emergency(world)
-    world.lose = lambda person, envelope: True
-    for name in ("bob", "carol"):
-        voter = Insider(world, name)
-        items = alice.governance.items.values()
-        for item in [item for item in items if item.status is ProposalStatus.OPEN]:
-            step = Step(world.now, channel_of(bytes(32)))
-            alice.governance.receive_vote(voter.vote(item.proposal_id, True), step)
-    world.do("alice", lambda group: group.tick(world.now))
-    vote(world, True, "alice")
-    assert statuses(world, ProposalKind.EMERGENCY) == [ProposalStatus.NOTED]
-    assert not is_frozen(world)
-    assert view(world).round.is_open
+    first = open_emergency(world)
+    world.lose = lambda person, envelope: is_statement(world, envelope.payload)
+    vote(world, True, "bob", "carol", kind=Settings)
+    vote(world, True, *HONEST)
+    world.run(3_000)
+    second = open_emergency(world, number=1)
+    for name in HONEST:
+        assert state(world, name).governance.items[first].status is ProposalStatus.NOTED
+        assert second in [held.id for held in state(world, name).emergencies.waiting()]
+        assert second not in state(world, name).governance.items
+        assert view(world, name).round.is_open
+        assert not is_frozen(world, name)
     world.lose = lambda person, envelope: False
-    bob = Insider(world, "bob")
-    culprit = Insider(world, "mallory")
-    votes = [culprit.vote(bytes([9]) * 32, yes).signed_vote for yes in (True, False)]
-    proofs = (Proof(DoubleVote(culprit.epoch, votes[0], votes[1])),)
-    said = bob.proposal(Emergency(Violation.EQUIVOCATION, culprit.address, proofs, ()))
-    step = Step(world.now, channel_of(bytes(32)))
-    assert alice.receive_proposal(said, step) is None
-    assert said in alice.emergencies.waiting()
-    assert not is_frozen(world)
-    world.run(10_000)
-    assert view(world).description == "owed"
-    assert alice.governance.items[said.id].status is ProposalStatus.OPEN
-    assert is_frozen(world)
+    world.run(4_000)
+    for name in HONEST:
+        assert view(world, name).description == "owed"
+        assert state(world, name).governance.items[second].status is ProposalStatus.OPEN
+        assert is_frozen(world, name)
+        told = [type(event) for event in world.person(name).events if isinstance(event, Frozen | Settled)]
+        assert told[-4:] == [Frozen, Frozen, Settled, Frozen], "on and off, the commit, and on again"
+    world.run(GENTLE.emergency.duration // 2 + 1_000)
+    for name in HONEST:
+        assert state(world, name).governance.items[second].status is ProposalStatus.NOTED
+        assert not is_frozen(world, name)
 
 
 # --- Bounds -----------------------------------------------------------------------------------------------------------

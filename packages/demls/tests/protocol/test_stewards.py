@@ -23,31 +23,10 @@ from demls.wire.ids import Address, Epoch, GroupId, Head, View
 from demls.wire.messages import Credential, LostTurn, encode_message
 from hypothesis import given
 from hypothesis import strategies as st
+from leaves import GROUP, Leaf, address
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "vectors" / "stewards.json").read_text())
-GROUP = GroupId(b"g" * 32)
 HEAD = Head(b"h" * 32)
-
-
-def address(number: int) -> Address:
-    return Address(bytes([number + 1]) * 20)
-
-
-@dataclass
-class Leaf:
-    leaf: int
-
-    @property
-    def signature_key(self) -> bytes:
-        return bytes([self.leaf]) * 32
-
-    @property
-    def credential(self) -> bytes:
-        return encode_message(Credential(address(self.leaf), "laptop", ""))
-
-    @property
-    def extensions(self) -> dict[int, bytes]:
-        return {}
 
 
 def roster(*numbers: int, newcomers: tuple[int, ...] = (), dormant: tuple[int, ...] = ()) -> Roster:

@@ -12,11 +12,10 @@ from demls.protocol.policy import DAY_POLICY, QUICK
 from demls.protocol.roster import Roster
 from demls.protocol.stewards import StewardList, generate, is_genuine, is_settled, leaders, list_size
 from demls.protocol.succession import Carried, follow
-from demls.wire.ids import Address, Epoch, GroupId, Head, View
+from demls.wire.ids import Address, Epoch, Head, View
 from demls.wire.messages import (
     Awake,
     Change,
-    Credential,
     Deed,
     Dormant,
     LostTurn,
@@ -25,34 +24,12 @@ from demls.wire.messages import (
     Settings,
     StewardElection,
     Succession,
-    encode_message,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from leaves import GROUP, Leaf, address
 
-GROUP = GroupId(b"g" * 32)
 NONE: frozenset[Address] = frozenset()
-
-
-def address(number: int) -> Address:
-    return Address(bytes([number + 1]) * 20)
-
-
-@dataclass
-class Leaf:
-    leaf: int
-
-    @property
-    def signature_key(self) -> bytes:
-        return bytes([self.leaf]) * 32
-
-    @property
-    def credential(self) -> bytes:
-        return encode_message(Credential(address(self.leaf), "laptop", ""))
-
-    @property
-    def extensions(self) -> dict[int, bytes]:
-        return {}
 
 
 FIRST = Epoch(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,8 @@ def test_the_story_goes_as_told(path: Path) -> None:
 @pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
 def test_the_story_goes_as_told_when_everybody_restarts_after_every_line(path: Path) -> None:
     Story(path, restart_everybody).run()
+
+
+def test_every_story_stands_in_the_list() -> None:
+    listed = set(re.findall(r"`([a-z_]+)`", (STORIES[0].parent / "README.md").read_text()))
+    assert listed == {path.stem for path in STORIES}

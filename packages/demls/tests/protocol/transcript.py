@@ -13,6 +13,9 @@
     double carol                    acknowledge two different candidates in one view
     double carol to alice           the same, and only alice hears of it for now (until ``heal``)
     accuse bob of dave              an emergency without a proof that holds
+    garble bob                      bob leads with bytes that are no commit, in whichever view is his
+    garble bob with X               or with what was caught, said again as its own
+    stuck alice                     declare a deadlock, with the nil acknowledgements that were heard
     say alice some words
     run 5s                          let time pass
     offline bob | online bob        a node that is switched off; the relay keeps its envelopes
@@ -38,6 +41,7 @@ from demls.protocol.channel import seal, unseal
 from demls.protocol.errors import RequestRefused
 from demls.protocol.events import (
     Event,
+    Faulted,
     JoinRefused,
     Misbehaved,
     ProposalDecided,
@@ -50,15 +54,17 @@ from demls.protocol.events import (
     Waiting,
 )
 from demls.protocol.group import Group
-from demls.protocol.policy import PRESETS
+from demls.protocol.policy import PRESETS, SCORING
 from demls.protocol.views import ProposalKind, ProposalView
 from demls.wire.messages import (
+    Candidate,
     DoubleStatement,
     Emergency,
     InviteLink,
     Offer,
     Proof,
     Remove,
+    RoundStatement,
     StatementKind,
 )
 from demls.wire.violations import Violation
@@ -66,7 +72,9 @@ from insider import Insider
 from world import Envelope, Person, World
 
 POLICIES = PRESETS | {"two": replace(PRESETS["quick"], stewards_max=2)}
-"""``two``: never more than two stewards, so that a small group has to elect them."""
+POLICIES |= {"strict": replace(PRESETS["quick"], scoring=replace(SCORING, broken_commit=100))}
+"""``two``: never more than two stewards, so that a small group has to elect them. ``strict``: one broken commit is
+enough for an emergency."""
 
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _VERBS = {ProposalKind.INVITE: "invite", ProposalKind.REMOVE: "ban", ProposalKind.LEAVE: "leave"}
@@ -187,6 +195,30 @@ class Story:
         insider, target = Insider(self.world, name), self.world.person(other).address
         made = (insider.statement(StatementKind.ACK, 0, bytes([byte]) * 32, member=target) for byte in (1, 2))
         change = Emergency(Violation.EQUIVOCATION, target, (Proof(DoubleStatement(*made)),), ())
+        duration = self.world.person(name).group._live().charter.policy.emergency.duration
+        insider.say(insider.proposal(change, duration=duration))
+        self.world.deliver()
+
+    def do_garble(self, name: str, *what: str) -> None:
+        insider = Insider(self.world, name)
+        candidate = self.caught[what[1]].candidate if what else Candidate(b"no commit", b"", b"", b"")
+        order = [self.world.name_of(member) for member in self.world.person(name).group._live().state.leaders]
+        self.do_mute(name)
+        said = seal(insider.channel, insider.offer(candidate, order.index(name)), insider.person.engine)
+        self.world.publish(insider.channel.topic, said, "a relay")
+        self.world.deliver()
+
+    def do_stuck(self, name: str) -> None:
+        insider = Insider(self.world, name)
+        nil = [
+            said
+            for said in insider.overheard()
+            if isinstance(said, RoundStatement)
+            and (said.kind, said.candidate, said.head) == (StatementKind.ACK, b"", insider.head)
+        ]
+        latest = max((said.view for said in nil), default=0)
+        acks = {said.member: said for said in nil if said.view == latest}
+        change = Emergency(Violation.DEADLOCK, b"", (), tuple(said for _, said in sorted(acks.items())))
         duration = self.world.person(name).group._live().charter.policy.emergency.duration
         insider.say(insider.proposal(change, duration=duration))
         self.world.deliver()
@@ -404,6 +436,8 @@ def _sentence(world: World, event: Event) -> str:
             return f"withdrawn: {reason}"
         case Misbehaved(member, what):
             return f"{world.name_of(member)} misbehaved: {what}"
+        case Faulted(member=member, proof=proof):
+            return f"{world.name_of(member)} failed {proof.payload.check}"  # type: ignore[union-attr]
         case ScoreChanged(member=member, cause=cause):
             return f"{world.name_of(member)} {cause}"
         case Waiting(missing, needed):

@@ -28,9 +28,9 @@ class Asking:
         self._last: Address | None = None
         """Whom this node asked last when it came back."""
 
-    def ask(self, step: Step) -> None:
-        """Ask one other member, drawn at random, for what is missing here."""
-        other = self._somebody()
+    def ask(self, step: Step, other: Address | None = None) -> None:
+        """Ask one other member, drawn at random if none is given, for what is missing here."""
+        other = other if other in self._others() else self._somebody()
         if other is None:
             return
         step.say(self.digest(other))

@@ -646,7 +646,7 @@ class Governance:
 
 
 def _witnessed_in(proposal: Proposal) -> int:
-    """Since when somebody has to be in to decide it; an emergency, since what it is about: others cannot have seen it."""
+    """Since when somebody has to be in to decide it; an emergency, since its acts: others cannot have seen them."""
     change = proposal.change.payload
     proofs = change.proofs if isinstance(change, Emergency) else ()
     return min((proof.epoch for proof in proofs), default=proposal.epoch)

@@ -143,15 +143,27 @@ class Group:
 
     @classmethod
     def from_welcome(
-        cls, accepted: Accepted, *, device: Device, engine: Engine, now: Instant, ledger: Ledger
+        cls,
+        accepted: Accepted,
+        *,
+        device: Device,
+        engine: Engine,
+        now: Instant,
+        ledger: Ledger,
+        introducer: Address | None = None,
     ) -> tuple[Group, Effects]:
-        """Become a member through a verified welcome; ``ledger`` holds the records of the joining, which end."""
+        """Become a member through a verified welcome; ``ledger`` holds the records of the joining, which end.
+
+        ``introducer``: the member whose link was used, to be heard before this is known to be its group.
+        """
         ledger.delete_all(b"")
         sync = accepted.sync
         group_id = GroupId(accepted.mls.group_id)
         state = _new_state(ledger, engine, device, group_id, accepted.charter, accepted.mls)
         state.requests.adopt_used(sync.used_tokens)
         state.enter_joined(accepted, now)
+        if introducer is not None and introducer not in {lock.member for lock in accepted.settled.locks}:
+            state.expect_introducer(introducer)
         group = cls(state)
         step = Step(now, state.channel)
         for proposal in sync.proposals:
@@ -160,7 +172,7 @@ class Group:
             state.governance.receive_vote(vote, step)
         state.governance.settle((), state.roster, state.state.electorate, step)
         step.events[:] = [Joined(state.epoch)]
-        group._asking.ask(step)
+        group._asking.ask(step, introducer)
         group._duties.came_back(now)
         return group, group._finish(step)
 

@@ -50,6 +50,7 @@ class Inbound:
         self._caught_up = caught_up
         self._asked_back_at = Instant(0)
         self._answered: dict[Address, Instant] = {}
+        self._greeted: set[tuple[Epoch, Address]] = set()
 
     def open(self, topic: Topic, payload: bytes) -> tuple[Channel, Payload] | None:
         channel = self._state.listening().get(topic)
@@ -105,6 +106,7 @@ class Inbound:
                 state.heard(seat.address, step.now)
         elif state.round.receive_statement(statement, step):
             state.heard(Address(statement.member), step.now)
+            state.vouched(Address(statement.member))
 
     def answer_straggler(self, channel: Channel, message: Payload, step: Step) -> None:
         """Whoever still speaks on the channel of an old epoch has missed its end: the first few members say it."""
@@ -158,6 +160,7 @@ class Inbound:
             return
         if self._is_current(wanted):
             state.heard(Address(wanted.member), step.now)
+            state.vouched(Address(wanted.member))
         if wanted.asked != state.own:
             return
         last = self._answered.get(Address(wanted.member))
@@ -166,6 +169,7 @@ class Inbound:
         self._answered = {member: at for member, at in self._answered.items() if at > step.now - bounds.REPEAT_EVERY}
         self._answered[Address(wanted.member)] = step.now
         if self._is_current(wanted):
+            self._greet(Address(wanted.member), step)
             for payload in answer_digest(wanted, current=state.round, governance=state.governance, roster=state.roster):
                 step.say(payload)
             due = step.now >= self._asked_back_at + bounds.REPEAT_EVERY
@@ -175,6 +179,15 @@ class Inbound:
         elif wanted.epoch < state.epoch:
             state.say_history(Epoch(wanted.epoch), channel, step)
         state.successors.repeat(step)
+
+    def _greet(self, member: Address, step: Step) -> None:
+        """A newcomer that asks this member hears it once: it may wait for that to know which group it is in."""
+        state = self._state
+        seat = state.roster.seat(member)
+        if seat is not None and seat.since == state.epoch and (state.epoch, member) not in self._greeted:
+            self._greeted = {(epoch, known) for epoch, known in self._greeted if epoch == state.epoch}
+            self._greeted.add((state.epoch, member))
+            step.say(self._asking.digest(member))
 
     def _receive_return(self, wanted: Digest, step: Step) -> None:
         """Somebody asks where everybody is: tell it what it missed, or learn that this node is the one behind."""
@@ -211,6 +224,7 @@ class Inbound:
             step.refuse(Reason.NOT_ENTITLED, "a chat message by no member of its epoch")
             return
         state.heard(sender, step.now)
+        state.vouched(sender)
         state.chat.read(decrypted.plaintext, sender, Epoch(decrypted.epoch), step)
 
     def _receive_request(self, request: JoinRequest, step: Step) -> None:

@@ -202,12 +202,20 @@ class Joining:
             decode_message(record.binding, Binding),
         )
         self.group, effects = Group.from_welcome(
-            accepted, device=device, engine=self._engine, now=now, ledger=self._ledger
+            accepted,
+            device=device,
+            engine=self._engine,
+            now=now,
+            ledger=self._ledger,
+            introducer=Address(link.issuer) if link is not None else None,
         )
         return effects
 
     def _knows_issuer(self, link: InviteLink, accepted: Accepted) -> bool:
-        """Was the member whose link was used there before? Nobody else can lead us into a group of its own making."""
+        """Was the member whose link was used there before?
+
+        Who knows an old key package of its can still put it there; so its person is told until the member is heard.
+        """
         content = invite_content(link.group_id, link.token, link.expires, link.issuer)
         return any(
             seat.address == link.issuer and self._engine.verify(seat.leaf_key, INVITE_LABEL, content, link.signature)

@@ -103,6 +103,7 @@ def group_view(state: GroupState, waiting: tuple[Address, ...]) -> GroupView:
         state.emergencies.deadline() if state.emergencies.is_frozen(state.now) else None,
         len(state.emergencies.waiting()),
         tuple(filter(None, (_held_view(state, proposal) for proposal in state.emergencies.waiting()))),
+        state.introducer,
         state.state.leaders[0],
     )
 

@@ -86,6 +86,7 @@ from demls.wire.messages import (
 )
 
 CATCH_UP_MAX = 8
+_INTRODUCER = b"introducer"
 """Settled commits sent at once to a member that is behind; it asks again."""
 
 
@@ -170,6 +171,9 @@ class GroupState:
             Epoch(int.from_bytes(key, "big")): channel_of(secret) for key, secret in ledger.bytes_under(b"channel/")
         }
         self.welcomes = Welcomes(ledger)
+        introducer = ledger.find_bytes(_INTRODUCER)
+        self.introducer: Address | None = Address(introducer) if introducer else None
+        """Whose link led here, as long as it was not heard in a state of this group."""
         former = ledger.find(b"former", dict[bytes, str]) or {}
         self.former_names = {Address(address): name for address, name in former.items()}
         keys = ledger.find(b"former-keys", dict[bytes, bytes]) or {}
@@ -240,6 +244,17 @@ class GroupState:
         is_needed = len(self.roster.seats) - len(newcomers) < WELCOMERS_MAX
         if is_needed and self.own in newcomers[:WELCOMERS_MAX]:
             self.welcomes.keep_own(accepted.message, (address for address in newcomers if address != self.own), now)
+
+    def expect_introducer(self, member: Address) -> None:
+        """Nobody but this member can show that the group is the one that it has invited to."""
+        self.introducer = member
+        self.ledger.put_bytes(_INTRODUCER, member)
+
+    def vouched(self, member: Address) -> None:
+        """A member has signed something that only a member of this very state could."""
+        if member == self.introducer:
+            self.introducer = None
+            self.ledger.delete(_INTRODUCER)
 
     def resume(self, now: Instant) -> None:
         """Go on after a restart, in the state that the ledger tells."""

@@ -128,7 +128,7 @@ class ProposalView:
     """Of an emergency: the proofs."""
     is_confirmed: bool = False
     """Of an emergency: the own node has seen for itself that all its proofs hold."""
-    opened_in: Epoch = Epoch(0)
+    opened_in: Epoch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +205,8 @@ class GroupView:
     """How many proposals wait for that."""
     waiting: tuple[ProposalView, ...] = ()
     """Those, without votes as yet."""
+    introducer: Address | None = None
+    """Whose link led here, as long as that member was not heard: a look-alike could have been made without it."""
     first_leader: Address | None = None
     """Who makes the next commit, if nobody's turn passes."""
 

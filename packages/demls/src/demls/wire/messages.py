@@ -27,7 +27,6 @@ COMMIT_BYTES_MAX = 4 * 1024 * 1024
 WELCOME_BYTES_MAX = 4 * 1024 * 1024
 SYNC_BYTES_MAX = 8 * 1024 * 1024
 TREE_BYTES_MAX = 8 * 1024 * 1024
-BUNDLE_BYTES_MAX = 16 * 1024 * 1024
 ENTRIES_MAX = 50
 VOTES_IN_OFFER_MAX = 50 * 1024
 STATED_PROPOSALS_MAX = 512
@@ -239,11 +238,7 @@ class Proof:
     @property
     def epoch(self) -> int:
         """In which epoch it is said to have happened."""
-        match self.payload:
-            case DoubleStatement(first=first):
-                return first.epoch
-            case DoubleVote(epoch=epoch) | FaultyOffer(epoch=epoch):
-                return epoch
+        return self.payload.first.epoch if isinstance(self.payload, DoubleStatement) else self.payload.epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -530,13 +525,11 @@ class WelcomeBundle:
     """``bundle``: a JoinerBundle sealed with the joiner key, which stands in the welcome's GroupInfo."""
 
     welcome: Annotated[bytes, Size(1, WELCOME_BYTES_MAX)]
-    bundle: Annotated[bytes, Size(1, BUNDLE_BYTES_MAX)]
+    bundle: Annotated[bytes, Size(1, TREE_BYTES_MAX + SYNC_BYTES_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
 class JoinerBundle:
-    """The commit that admits, as it was certified; its candidate lacks what the joiner has already."""
-
     ratchet_tree: Annotated[bytes, Size(1, TREE_BYTES_MAX)]
     settled: SettledCommit
 
