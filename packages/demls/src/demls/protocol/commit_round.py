@@ -209,8 +209,9 @@ class Round:
         self.candidates[offer.candidate.id] = offer.candidate
         self._host.learn(offer.candidate)
         self._ledger.put_bytes(_offer_key(view), encode_message(offer))
-        kept = {CandidateId(self.at.lock), CandidateId(self.at.best)}
-        spare = [v for v in sorted(self.offers) if self.offers[v].candidate.id not in kept and v != view]
+        newest = {self.offers[v].candidate.id: v for v in sorted(self.offers)}
+        kept = {newest.get(CandidateId(self.at.lock)), newest.get(CandidateId(self.at.best)), view}
+        spare = [v for v in sorted(self.offers) if v not in kept]
         for old in spare[: max(0, len(self.offers) - bounds.CANDIDATES_KEPT_MAX)]:
             self._ledger.delete(_offer_key(old))
             dropped = self.offers.pop(old).candidate.id

@@ -30,6 +30,7 @@ from demls.wire.messages import (
     DoubleVote,
     Emergency,
     Entry,
+    FaultyOffer,
     Invite,
     Leave,
     Proof,
@@ -646,10 +647,10 @@ class Governance:
 
 
 def _witnessed_in(proposal: Proposal) -> int:
-    """Since when somebody has to be in to decide it; an emergency, since its acts: others cannot have seen them."""
+    """Since when somebody has to be in to decide it; a faulty candidate, since its epoch: others cannot have seen it."""
     change = proposal.change.payload
     proofs = change.proofs if isinstance(change, Emergency) else ()
-    return min((proof.epoch for proof in proofs), default=proposal.epoch)
+    return min((proof.epoch for proof in proofs if isinstance(proof.payload, FaultyOffer)), default=proposal.epoch)
 
 
 def _vote_key(vote: SignedVote) -> bytes:
