@@ -647,7 +647,7 @@ class Governance:
 
 
 def _witnessed_in(proposal: Proposal) -> int:
-    """Since when somebody has to be in to decide it; a faulty candidate, since its epoch: others cannot have seen it."""
+    """Since when one has to be in to decide it; a faulty candidate, since its epoch: others cannot have seen it."""
     change = proposal.change.payload
     proofs = change.proofs if isinstance(change, Emergency) else ()
     return min((proof.epoch for proof in proofs if isinstance(proof.payload, FaultyOffer)), default=proposal.epoch)
