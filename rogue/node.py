@@ -1,4 +1,4 @@
-"""``python -m rogue.node --strategy NAME ...``: a node that cheats when it leads; else as ``demls node``."""
+"""``python -m rogue.node --strategy NAME ...``: a node that cheats as it leads or is told to; else ``demls node``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 
 from demls.cli.main import app
 
+from rogue.deeds import obey
 from rogue.strategies import STRATEGIES, cheat
 
 
@@ -14,7 +15,7 @@ def main() -> None:
     parser.add_argument(
         "--strategy",
         action="append",
-        required=True,
+        default=[],
         metavar="[GROUP=]NAME",
         help=f"how it cheats, in all groups or in those of this name: {', '.join(STRATEGIES)}",
     )
@@ -26,6 +27,7 @@ def main() -> None:
             parser.error(f"there is no strategy “{name}”: say one of {', '.join(STRATEGIES)}")
         chosen[group] = name
     cheat(chosen)
+    obey()
     app(["node", *rest])
 
 

@@ -90,6 +90,40 @@ const NO_ROUND = {
   waiting: "",
   sentence: "",
 };
+const SCORE = {
+  score: 100,
+  score_history: [],
+  proofs: [],
+  accusation: "",
+};
+const move = (epoch, points, after, cause) => ({ epoch, points, after, cause });
+const SCORES = {
+  Bob: {
+    score: 116,
+    score_history: [
+      move(2, 10, 110, "committed the group's work"),
+      move(4, -5, 105, "led without a commit"),
+      move(5, 10, 115, "committed the group's work"),
+    ],
+  },
+  Mallory: {
+    score: 42,
+    score_history: [
+      move(2, 10, 110, "committed the group's work"),
+      move(3, -50, 60, "offered a broken commit"),
+      move(4, -30, 30, "offered a commit that does something else than was decided"),
+      move(6, 10, 40, "committed the group's work"),
+    ],
+    proofs: [
+      "Mallory signed a commit that is no commit at all for the epoch that it was offered in, in epoch 3, attempt 1 (check V01).",
+      "Mallory signed a commit that does something else than was decided, in epoch 4, attempt 1 (check V10).",
+    ],
+    accusation: "note",
+    accusation_sentence:
+      "Your node can prove that Mallory has offered a broken commit. That is not enough for a removal at once: the members would only note it, and every node would score it.",
+  },
+};
+
 const HALTED =
   "Governance rests: two different commits of one epoch were certified, so nobody can be admitted or removed any more. " +
   "You can still talk; whoever founds a successor group lets people go on there.";
@@ -176,6 +210,7 @@ export function createStory({ messages, members, isEmpty, tell }) {
       differences: [],
       violation: "",
       removes: false,
+      emergency: null,
       rule: `Passes with ${needed} of ${voters}; ${silence_is_yes ? "silence counts as yes when the time is up." : "without them it is rejected when the time is up."}`,
       my_vote: null,
       may_vote: true,
@@ -210,6 +245,9 @@ export function createStory({ messages, members, isEmpty, tell }) {
       frozen: "",
       frozen_until: null,
       held: 0,
+      waiting: [],
+      recovery: "",
+      deadlocked: false,
       successors: [],
       proposals: [],
       requests: [],
@@ -444,6 +482,9 @@ export function createStory({ messages, members, isEmpty, tell }) {
     const sentence =
       "The stewards are silent; Alice commits in their place. The commit round is waiting for 2 of: Bob, Carol, Dave.";
     Object.assign(old, {
+      recovery:
+        "Too few members are heard to make a commit, waiting for 2 of: Bob, Carol, Dave; the nodes are electing new stewards (round 2).",
+      deadlocked: true,
       counted: 3,
       dormant: 1,
       round: {
@@ -474,8 +515,82 @@ export function createStory({ messages, members, isEmpty, tell }) {
       [CAROL.address]: { dormant: true, remarks: ["counted no longer until heard again"] },
     });
 
+    accuse(now);
+
     const quick = found("Test bench", "", "quick", [ALICE, BOB]);
     addEntry(quick.id, { sender: BOB, at: now - 30 * MINUTE, text: "The nightly run is green." });
+  }
+
+  /** A group in which somebody is accused, so that other proposals wait. */
+  function accuse(now) {
+    const frozen = found("Allotment", "Who waters what", "day", [ALICE, BOB, CAROL, MALLORY]);
+    addEntry(frozen.id, { sender: CAROL, at: now - 3 * MINUTE, text: "Did somebody else see that commit?" });
+    const about = proposal(frozen.id, "emergency", MALLORY, BOB, {
+      title: "Remove Mallory at once: has signed two different things",
+      rule: "Passes with 3 of 4 votes, two thirds of the members; without them it is rejected.",
+      violation: "has signed two different things",
+      removes: true,
+      emergency: {
+        accuser: BOB,
+        accused: MALLORY,
+        violation: "has signed two different things",
+        proofs: [
+          "Mallory signed that it acknowledged one commit, and that it acknowledged another, in epoch 7, attempt 1.",
+        ],
+        removes: true,
+        confirmed: true,
+        nodes_vote_at: now + 3 * MINUTE,
+        node_votes: true,
+        sentence: "Bob accuses Mallory: Mallory has signed two different things.",
+        yes: "Mallory goes at once, with a commit that waits for nothing else.",
+        no: "Mallory stays, and nodes do not ask about the same acts again. Bob loses 50 points.",
+        nodes:
+          "You may vote before: from 12:05:00 on, nodes that have confirmed all proofs say yes for people who have not voted. Yours has confirmed them.",
+      },
+      opened_at: now - 2 * MINUTE,
+      deadline: now + 8 * MINUTE,
+      voters: 4,
+      needed: 3,
+      yes: 1,
+      no: 0,
+      silent: 3,
+      silence_is_yes: false,
+    });
+    frozen.proposals = [about];
+    frozen.frozen =
+      "An emergency is being decided: elections and other proposals wait until it is, at the latest until 12:10:00. Chat, open votes and leaving go on. 2 proposals wait so far, 1 of them yours.";
+    frozen.frozen_until = now + 8 * MINUTE;
+    frozen.held = 2;
+    frozen.waiting = [
+      {
+        id: hex("held 1", 64),
+        kind: "invite",
+        title: "Admit Erin",
+        asked_by: CAROL,
+        is_mine: false,
+        sentence: "Carol proposes it; it waits for the emergency to be decided, and is opened then by itself.",
+      },
+      {
+        id: hex("held 2", 64),
+        kind: "settings",
+        title: "Rename the group to “Kitchen garden”",
+        asked_by: ALICE,
+        is_mine: true,
+        sentence: "You propose it; it waits for the emergency to be decided, and is opened then by itself.",
+      },
+    ];
+    addEntry(frozen.id, {
+      kind: "notice",
+      at: about.opened_at,
+      text: "The vote is open whether to remove Mallory at once: has signed two different things.",
+      proposal: about.id,
+    });
+    addEntry(frozen.id, {
+      kind: "notice",
+      at: about.opened_at,
+      text: "An emergency is being decided: other proposals wait until it is, at the latest until 12:10:00. Chat goes on.",
+    });
+    addEntry(frozen.id, { sender: ALICE, at: now - MINUTE, text: "I am looking at the proof now." });
   }
 
   function summaries() {
@@ -488,9 +603,11 @@ export function createStory({ messages, members, isEmpty, tell }) {
       my_votes_needed: group.proposals.filter(
         (one) => one.status === "open" && one.may_vote && one.my_vote === null,
       ).length,
-      last_entry: timelines.get(group.id).at(-1) ?? null,
+      last_entry: timelines.get(group.id).findLast((entry) => entry.kind !== "quiet") ?? null,
+      last_id: timelines.get(group.id).at(-1)?.id ?? 0,
       requests: group.requests.filter((request) => request.needs_sponsor).length,
       halted: group.halted !== "",
+      frozen: group.frozen !== "",
     }));
   }
 
@@ -644,9 +761,10 @@ export function createStory({ messages, members, isEmpty, tell }) {
           dormant: false,
           lost_turn: false,
           remarks: [],
-          score: 100,
-          score_history: [],
           score_sentence: `${one.name} has 100 points, as every newcomer has.`,
+          accusation_sentence: "",
+          ...SCORE,
+          ...SCORES[one.name],
           ...marks.get(id)?.[one.address],
           removal_pending: group.proposals.some(
             (proposed) =>
@@ -670,6 +788,12 @@ export function createStory({ messages, members, isEmpty, tell }) {
         return openSettings(id, body);
       case "successors":
         return succeed(id, parts, body);
+      case "emergencies":
+        if (body.about === "deadlock")
+          throw refused(409, "There is no deadlock to be shown: it takes a commit round that is past its last steward.");
+        if (SCORES.Mallory.accusation === "" || body.address !== MALLORY.address)
+          throw refused(409, "Your node has no proof that this member broke a rule.");
+        throw refused(409, "The members have decided on all that your node can prove against Mallory.");
       case "invitations":
         throw refused(400, "This is not a contact; it begins with “demls-contact:”. Copy it whole.");
       case "removals":

@@ -134,6 +134,18 @@ def pictures(browser: Browser, folder: Path) -> list[str]:
                         wide = page.get_by_test_id("pane-glance")
                         (wide if wide.is_visible() else page.get_by_label("At a glance").first).click()
                         shot("glance")
+                with page_of(browser, full, size, theme) as page:
+                    open_group(page, "Allotment")
+                    page.screenshot(path=folder / f"emergency-{size}-{theme}.png")
+                    findings.extend(axe(page, f"emergency {size} {theme}"))
+                    if size not in ("laptop", "desk"):
+                        wide = page.get_by_test_id("pane-glance")
+                        (wide if wide.is_visible() else page.get_by_label("At a glance").first).click()
+                    page.get_by_role("button", name="Mallory: 42 points. Why?").click()
+                    page.get_by_test_id("score-moves").wait_for()
+                    page.wait_for_timeout(150)
+                    page.screenshot(path=folder / f"score-{size}-{theme}.png")
+                    findings.extend(axe(page, f"score {size} {theme}"))
                 with page_of(browser, empty, size, theme) as page:
                     page.screenshot(path=folder / f"welcome-{size}-{theme}.png")
                     findings.extend(axe(page, f"welcome {size} {theme}"))
@@ -288,6 +300,35 @@ def propose_settings(scene: Scene) -> None:
     expect(card.get_by_test_id("differences")).to_contain_text("Most stewards")
 
 
+def accuse(scene: Scene) -> None:
+    """Somebody is accused: what waits, with which proofs, what a vote means; and why somebody has a score."""
+    page = scene.page
+    page.get_by_test_id("group-item").filter(has_text="Allotment").click()
+    expect(page.get_by_test_id("freeze-banner")).to_contain_text("Bob accuses Mallory")
+    expect(page.get_by_test_id("freeze-banner")).to_contain_text("at the latest")
+    expect(page.get_by_test_id("frozen-badge")).to_have_count(1)
+    expect(page.get_by_test_id("held-proposal").first).to_have_attribute("data-mine", "true")
+    card = page.locator("[data-testid=proposal-card][data-place=glance]")
+    expect(card.get_by_test_id("emergency-proof")).to_have_count(1)
+    expect(card.get_by_test_id("emergency-case")).to_contain_text("Mallory goes at once")
+    expect(card.get_by_test_id("vote-no")).to_be_visible()
+    scene.shot("emergency")
+    page.get_by_test_id("show-emergency").click()
+    page.get_by_role("button", name="Mallory: 42 points. Why?").click()
+    expect(page.get_by_test_id("score-move")).to_have_count(4)
+    expect(page.get_by_test_id("score-moves")).to_contain_text("offered a broken commit")
+    expect(page.get_by_test_id("proven")).to_contain_text("check V10")
+    scene.shot("score")
+    page.get_by_test_id("accuse").click()
+    expect(page.get_by_test_id("problem")).to_contain_text("decided on all that your node can prove")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Carol: 100 points. Why?").click()
+    expect(page.get_by_test_id("accusation-sentence")).to_contain_text("no proof that Carol broke a rule")
+    expect(page.get_by_test_id("accuse")).to_have_count(0)
+    page.keyboard.press("Escape")
+    open_group(page)
+
+
 def invite_anybody(scene: Scene) -> None:
     page = scene.page
     page.get_by_test_id("invite").click()
@@ -306,7 +347,12 @@ def go_on(scene: Scene) -> None:
     page = scene.page
     page.get_by_test_id("group-item").filter(has_text="Weavers").first.click()
     expect(page.get_by_test_id("sync")).to_contain_text("waiting for 2 of: Bob, Carol, Dave")
+    expect(page.get_by_test_id("sync")).to_contain_text("the nodes are electing new stewards")
     scene.shot("waiting")
+    page.get_by_test_id("deadlock").click()
+    page.get_by_test_id("confirm").click()
+    expect(page.get_by_test_id("problem")).to_contain_text("There is no deadlock")
+    page.keyboard.press("Escape")
     page.get_by_test_id("go-on").click()
     take = page.get_by_test_id("take-along")
     expect(take).to_have_count(3)
@@ -395,6 +441,7 @@ PARTS = (
     look_at_the_nodes,
     decide,
     propose_settings,
+    accuse,
     invite_anybody,
     go_on,
     search,

@@ -1,5 +1,5 @@
 /** People, groups and proposals for tests. */
-import type { Group, Member, Policy, Proposal, Round, Rule, Sync, TimelineEntry } from "./api/types";
+import type { Emergency, Group, Member, Policy, Proposal, Round, Rule, Sync, TimelineEntry } from "./api/types";
 
 export const ANN = { address: "0xa1", name: "Ann" };
 export const BEN = { address: "0xb2", name: "Ben" };
@@ -77,6 +77,25 @@ export function proposal(change: Partial<Proposal> = {}): Proposal {
     differences: [],
     violation: "",
     removes: false,
+    emergency: null,
+    ...change,
+  };
+}
+
+export function emergency(change: Partial<Emergency> = {}): Emergency {
+  return {
+    accuser: BEN,
+    accused: CEM,
+    violation: "has signed two different things",
+    proofs: ["Cem signed both yes and no on proposal 3f2a1b0c, in epoch 7."],
+    removes: true,
+    confirmed: true,
+    nodes_vote_at: 5000,
+    node_votes: true,
+    sentence: "Ben accuses Cem: Cem has signed two different things.",
+    yes: "Cem goes at once.",
+    no: "Cem stays. Ben loses 50 points.",
+    nodes: "Yours has confirmed them.",
     ...change,
   };
 }
@@ -94,6 +113,9 @@ export function member(change: Partial<Member> = {}): Member {
     score: 100,
     score_history: [],
     score_sentence: "",
+    proofs: [],
+    accusation: "",
+    accusation_sentence: "",
     ...change,
   };
 }
@@ -142,6 +164,9 @@ export function group(change: Partial<Group> = {}): Group {
     frozen: "",
     frozen_until: null,
     held: 0,
+    waiting: [],
+    recovery: "",
+    deadlocked: false,
     successors: [],
     ...change,
   };

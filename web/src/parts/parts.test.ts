@@ -1,18 +1,21 @@
 import type { Component } from "svelte";
 import { render } from "svelte/server";
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import type { Group, Member } from "../lib/api/types";
-import { ANN, BEN, CEM, DANA, group, member, proposal, round } from "../lib/examples";
+import type { Group, Held, Member } from "../lib/api/types";
+import { ANN, BEN, CEM, DANA, emergency, group, member, proposal, round } from "../lib/examples";
 import { contextOf, Page } from "../lib/state/page.svelte";
 import type { Client } from "../lib/api/client";
 import Consequences from "./Consequences.svelte";
 import EpochState from "./EpochState.svelte";
+import Frozen from "./Frozen.svelte";
 import GroupNotices from "./GroupNotices.svelte";
+import MemberRow from "./MemberRow.svelte";
 import ProposalCard from "./ProposalCard.svelte";
 import QuietProposal from "./QuietProposal.svelte";
 import Request from "./Request.svelte";
 import Stewards from "./Stewards.svelte";
 import Successors from "./Successors.svelte";
+import Waiting from "./Waiting.svelte";
 
 beforeEach(() => {
   vi.stubGlobal("location", { hash: "#/group/g" });
@@ -76,6 +79,19 @@ describe("a card", () => {
     expect(words).not.toContain("Vote yes");
   });
 
+  test("of an emergency says who accuses whom, with which proofs, and what a vote means", () => {
+    const about = proposal({ kind: "emergency", title: "Remove Cem at once", subject: CEM, emergency: emergency() });
+    const words = text(ProposalCard, { group: "g", proposal: about, place: "glance" });
+    expect(words).toContain("Ben accuses Cem: Cem has signed two different things.");
+    expect(words).toContain("The proof confirmed by your node Cem signed both yes and no on proposal 3f2a1b0c");
+    expect(words).toContain("Yes Cem goes at once. No Cem stays. Ben loses 50 points.");
+    expect(words).toContain("Vote yes Vote no");
+    const noted = { ...about, status: "noted" as const, may_vote: false, result: "It is noted." };
+    const ended = text(ProposalCard, { group: "g", proposal: noted, place: "glance" });
+    expect(ended).toContain("Remove Cem at once Noted");
+    expect(ended).not.toContain("Ben loses 50 points");
+  });
+
   test("of the nodes is a line that opens, without buttons", () => {
     const election = proposal({
       kind: "election",
@@ -114,6 +130,48 @@ describe("a request", () => {
   test("with a token of its own needs nothing", () => {
     const own = { ...request, needs_sponsor: false, sentence: "Dana asks to join. The vote opens by itself." };
     expect(html(Request, { group: "g", request: own })).not.toContain("<button");
+  });
+});
+
+describe("a freeze", () => {
+  const about = proposal({ id: "em", kind: "emergency", emergency: emergency() });
+  const frozen = group({ frozen: "An emergency is being decided.", frozen_until: 61_000, held: 1, proposals: [about] });
+
+  test("says why, what waits, and for how long at most", () => {
+    expect(text(Frozen, { group: frozen })).toBe(
+      "Ben accuses Cem: Cem has signed two different things. " +
+        "Other proposals wait until it is decided (1 so far), in 1 min at the latest. Chat goes on. Show it",
+    );
+    expect(text(Frozen, { group: group() })).toBe("");
+  });
+
+  test("shows what waits, one's own first", () => {
+    const held = (id: string, is_mine: boolean): Held => ({
+      ...{ id, kind: "remove", title: `Remove ${id}`, asked_by: ANN, is_mine },
+      sentence: "It waits.",
+    });
+    expect(text(Waiting, { held: [held("Ann", false), held("Ben", true)] })).toBe(
+      "Waiting for the emergency 2 Remove Ben It waits. Remove Ann It waits.",
+    );
+  });
+});
+
+describe("a member's score", () => {
+  test("is a button that says how much it is", () => {
+    const props = { group: "g", member: member({ score: 62 }), showsDevice: false };
+    expect(html(MemberRow, props)).toContain('aria-label="Ann: 62 points. Why?"');
+    expect(html(MemberRow, props)).toContain("score low");
+  });
+});
+
+describe("recovery", () => {
+  test("is said below how the group stands, once", () => {
+    const recovery = "The nodes are electing new stewards.";
+    expect(text(EpochState, { group: group({ recovery }) })).toContain(`You are in sync, in epoch 7. ${recovery}`);
+    const silent = "The stewards are silent; Dana, a member, commits in their place.";
+    const stuck = group({ recovery: silent, round: round({ open: true, leader: DANA, sentence: "…" }), deadlocked: true });
+    const words = text(EpochState, { group: stuck }, pageWith(stuck));
+    expect(words).toContain("Have the deadlock noted");
   });
 });
 
@@ -178,7 +236,7 @@ describe("a group that cannot go on", () => {
     const summary = { name: "x", state: "asking" as const, members: 0, open_proposals: 0, my_votes_needed: 0 };
     there.known = {
       ...there.known,
-      groups: [{ id: "h", ...summary, last_entry: null, requests: 0, halted: false }],
+      groups: [{ id: "h", ...summary, last_entry: null, last_id: 0, requests: 0, halted: false, frozen: false }],
     };
     expect(text(GroupNotices, { group: left }, there)).toBe("");
     expect(text(Successors, { group: left }, there)).toContain("Open");

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from demls.api.models import Group, PolicyChange, RuleChange
+from demls.api.models import Group, PolicyChange, RuleChange, ScoringChange
 from demls.cli.asking import find_group
 from demls.cli.main import app, main
 from demls.cli.output import printable
@@ -77,6 +77,16 @@ def test_a_vote_is_yes_or_no(answer: str) -> None:
     [
         *("invite.duration", "invite.duration=", "invite.duration=2", "invite.duration=-2h", "invite.length=2h"),
         *("leave.duration=2h", "remove.share=most", "remove.silence=perhaps", "settings.decided-by=me"),
+        *("emergency.length=2m", "emergency.duration=soon", "emergency.share=most", "scoring", "scoring.start"),
+        *(
+            "scoring.start=",
+            "scoring.start=-1",
+            "scoring.start=1.5",
+            "scoring.start=many",
+            "scoring.luck=5",
+            "scoring.=5",
+        ),
+        *("scoring.broken=5", "scoring.broken-commit.x=5", "scoring.duration=5s", "scoring.heal=9999999999"),
         *("stewards-max=many", "stewards-max=9999999999", "dormant-after=soon", "stewards-max=2147483649", "=2h", "x"),
     ],
 )
@@ -100,6 +110,26 @@ def test_fields_of_the_policy_are_typed_by_name() -> None:
         reelections_max=0,
         dormant_after_ms=0,
     )
+    given = ["emergency.duration=5m", "emergency.share=three-quarters", "emergency.decided-by=members"]
+    given += ["scoring.start=120", "scoring.threshold=20", "Scoring.Broken-Commit = 60", "scoring.broken-proposal=40"]
+    given += ["scoring.misbehaving=0", "scoring.equivocation=120", "scoring.lost-turn=1", "scoring.committed=5"]
+    given += ["scoring.upheld=15", "scoring.rejected=25", "scoring.heal=3"]
+    assert policy_change(given, None, None) == PolicyChange(
+        emergency=RuleChange(duration_ms=300_000, share="three quarters", decided_by="members"),
+        scoring=ScoringChange(
+            start=120,
+            threshold=20,
+            heal=3,
+            broken_commit=60,
+            broken_proposal=40,
+            misbehaving=0,
+            equivocation=120,
+            lost_turn=1,
+            committed=5,
+            upheld=15,
+            rejected=25,
+        ),
+    )
     assert policy_change(None, None, None) == PolicyChange()
     assert policy_change(["dormant-after=7d"], None, None).dormant_after_ms == 7 * 86_400_000
 
@@ -108,6 +138,27 @@ def test_the_help_of_a_command_lists_the_fields_of_the_policy() -> None:
     text = CliRunner().invoke(app, ["group", "create", "--help"], terminal_width=400).stdout
     for field in ("duration", "share", "silence", "decided-by", "stewards-max", "batch-window", "dormant-after"):
         assert field in text
+    for field in ("emergency", "scoring.start=100", "broken-commit", "equivocation", "lost-turn", "rejected"):
+        assert field in text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("scoring.luck=5", "There is no field “scoring.luck”"),
+        ("scoring.start=-1", "“-1” is no value for scoring.start"),
+        ("emergency.duration=soon", "“soon” is no value for emergency.duration"),
+        ("scoring", "“scoring” is not of the form FIELD=VALUE"),
+    ],
+)
+def test_a_field_that_is_none_is_refused_with_a_sentence(wrong: str, sentence: str) -> None:
+    done = CliRunner().invoke(app, ["group", "settings", "Friends", "--set", wrong], terminal_width=400)
+    assert sentence in " ".join(done.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("arguments", [["Friends"], ["Friends", "Bob", "--deadlock"]])
+def test_somebody_or_a_deadlock_is_accused(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, ["group", "accuse", *arguments]).exit_code == 2
 
 
 def test_version_speaks_json() -> None:
@@ -222,6 +273,11 @@ async def test_the_life_of_a_group_from_two_terminals(town: tuple[Path, Path]) -
     assert "hello tea" in await at(alice, "read", "friends")
     members = json.loads(await at(alice, "group", "members", group[:6], "--json"))
     assert [one["name"] for one in members] == ["Alice", "Bob"]
+    scores = await at(alice, "group", "score", "friends")
+    assert "A newcomer has 100; at 0 nodes ask for a removal." in scores
+    told = " ".join((await at(alice, "group", "score", "friends", "Alice")).split())
+    assert told.startswith("You have 110 points; a newcomer has 100. Since then: committed the group's work")
+    assert json.loads(await at(alice, "group", "score", "friends", "Bob", "--json"))["score"] == 100
     assert "in sync" in await at(bob, "status", "friends")
     assert "Friends of tea: member" in await at(bob, "status")
     assert (await at(bob, "contact")).startswith("demls:contact:")
@@ -232,6 +288,9 @@ async def test_the_life_of_a_group_from_two_terminals(town: tuple[Path, Path]) -
         (("send", "nowhere", "x"), "no group “nowhere”"),
         (("group", "delete", "friends"), "Leave it first"),
         (("vote", "friends", "zz", "no"), "no such proposal"),
+        (("group", "accuse", "friends", "Alice"), "Your node has no proof that Alice broke a rule"),
+        (("group", "accuse", "friends", "--deadlock"), "There is no deadlock to be shown"),
+        (("group", "score", "friends", "Zoe"), "There is no member “Zoe”"),
         (("group", "join", "demls:invite:rubbish"), "damaged"),
     ):
         assert words in refused(await asyncio.to_thread(run, *arguments, "--folder", str(bob)))
@@ -294,6 +353,10 @@ async def test_settings_strangers_and_successors_from_two_terminals(town: tuple[
         (("group", "successor", group, "--with", "Bob"), "founded a successor"),
         (("group", "sponsor", group, "00"), "no longer waiting"),
         (("group", "settings", group, "--set", "dormant-after=5s"), "an hour at the earliest"),
+        (("group", "settings", group, "--set", "emergency.duration=11m"), "decided within ten minutes"),
+        (("group", "settings", group, "--set", "emergency.decided-by=stewards"), "always decided by all members"),
+        (("group", "settings", group, "--set", "scoring.threshold=100"), "score lies above the threshold"),
+        (("group", "settings", group, "--set", "scoring.start=1001"), "no number of the scores above 1000"),
     ):
         assert words in refused(await asyncio.to_thread(run, *arguments, "--folder", str(alice)))
 

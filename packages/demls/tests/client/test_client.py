@@ -101,7 +101,7 @@ async def test_every_endpoint_has_a_method(tmp_path: Path) -> None:
             needed = {one.name: arguments[one.name] for one in parameters if one.default is inspect.Parameter.empty}
             with pytest.raises(RefusedByNode):
                 await method(**needed)
-    names = {"{group_id}": "g", "{proposal_id}": "p", "{request_id}": "r", "{founder}": "f"}
+    names = {"{group_id}": "g", "{proposal_id}": "p", "{request_id}": "r", "{founder}": "f", "{address}": "a"}
     documented = {
         (verb, re.sub(r"\{\w+\}", lambda found: names[found[0]], path))
         for path, operations in openapi_document()["paths"].items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
@@ -46,6 +47,8 @@ from demls.transport.memory import MemoryHub, MemoryTransport
 from demls.wire.ids import Address, CandidateId, Epoch, GroupId, ProposalId, Topic, View
 from demls.wire.links import new_contact, new_invite
 from demls.wire.messages import Contact, InviteLink, Policy, Predecessor, encode_message
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 NO_ROUND = RoundView(
     is_open=False, view=0, leader=None, needed=0, heard=0, missing=(), short=0, leader_is_steward=False
@@ -325,6 +328,12 @@ class FakeCore:
 
     def propose_removal(self, group: FakeGroup, address: Address, now: Any) -> Effects:
         return group.remove(address, now)
+
+    def deadlock_of(self, group: FakeGroup) -> Any:
+        return None
+
+    def open_emergency(self, group: FakeGroup, emergency: Any, now: Any) -> Effects:
+        return group._effects()
 
 
 class TellingNode(Node):

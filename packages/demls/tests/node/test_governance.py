@@ -7,7 +7,16 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import pytest
-from demls.api.models import Group, GroupState, NewGroup, NewSettings, NewSuccessor, PolicyChange, RuleChange
+from demls.api.models import (
+    Group,
+    GroupState,
+    NewGroup,
+    NewSettings,
+    NewSuccessor,
+    PolicyChange,
+    RuleChange,
+    ScoringChange,
+)
 from demls.node import successors
 from demls.node.errors import Refused
 from demls.node.successors import INTENDED
@@ -106,6 +115,10 @@ async def test_settings_are_proposed_voted_on_and_changed_everywhere(world: Any)
         (PolicyChange(dormant_after_ms=5), "an hour at the earliest"),
         (PolicyChange(batch_window_ms=2**40), "at most an hour"),
         (PolicyChange(reelections_max=99), "at most 16 times"),
+        (PolicyChange(emergency=RuleChange(duration_ms=11 * 60_000)), "within ten minutes"),
+        (PolicyChange(emergency=RuleChange(decided_by="stewards")), "always decided by all members"),
+        (PolicyChange(scoring=ScoringChange(threshold=100)), "lies above the threshold"),
+        (PolicyChange(scoring=ScoringChange(equivocation=1001)), "no number of the scores above 1000"),
     ],
 )
 async def test_a_policy_that_cannot_work_is_refused_with_a_sentence(
@@ -131,6 +144,9 @@ async def test_stewards_are_elected_without_asking_anybody(world: Any) -> None:
             assert cards
             assert all(card.by_nodes and not card.may_vote and card.stewards for card in cards)
             assert not [line for line in lines(desk, group) if "Your vote to elect" in line]
+            (summary,) = await desk.groups()
+            assert summary.last_entry.kind != "quiet"
+            assert summary.last_entry.id < summary.last_id, "the newest line tells who was elected"
         shown = desks[0]._shown(group)
         assert (len(shown.stewards), shown.stewards[0]) == (1, shown.epoch_steward)
         assert shown.stewards_until is not None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from demls.api.models import GroupState
-from demls.cli.processes import Person, make_person, node_process, relay_process
+from demls.cli.processes import Person, make_person, node_process, node_program, relay_process, running
 from demls.cli.watch import Watch, following
 from demls.client import Client
 from playwright.async_api import Browser, Page, async_playwright, expect
@@ -29,6 +29,7 @@ FLAGS = [
     *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
 ]
 MILLISECONDS = 30_000
+CHECKOUT = Path(__file__).resolve().parents[4]
 
 IN_A_BROWSER = [
     pytest.mark.processes,
@@ -49,6 +50,14 @@ class Street:
     async def start(self, name: str) -> None:
         stack = AsyncExitStack()
         self._running[name] = (stack, await stack.enter_async_context(node_process(self.people[name])))
+
+    async def start_malicious(self, name: str, strategy: str) -> None:
+        """A node whose core cheats when it leads, in the place of the honest one."""
+        await self.stop(name)
+        stack = AsyncExitStack()
+        module = ("rogue.node", "--strategy", strategy)
+        program = node_program(self.people[name], module, PYTHONPATH=str(CHECKOUT))
+        self._running[name] = (stack, await stack.enter_async_context(running(program)))
 
     async def stop(self, name: str) -> None:
         stack, _ = self._running.pop(name)

@@ -4,6 +4,7 @@ import type {
   Group,
   GroupSummary,
   Member,
+  NewEmergency,
   NewGroup,
   NewSettings,
   NewSuccessor,
@@ -92,6 +93,8 @@ export function createClient(fetch: Fetch) {
       ask<Sharable>("POST", `${group(id)}/invites`, { lifetime_ms, open }),
     inviteContact: (id: string, contact: string) =>
       ask<Done>("POST", `${group(id)}/invitations`, { contact }),
+    openEmergency: (id: string, asked: NewEmergency) =>
+      ask<Done>("POST", `${group(id)}/emergencies`, asked),
     remove: (id: string, address: string) => ask<Done>("POST", `${group(id)}/removals`, { address }),
     proposeSettings: (id: string, asked: NewSettings) =>
       ask<Done>("POST", `${group(id)}/settings`, asked),

@@ -1,8 +1,24 @@
 /** The rules of a group as a form holds them: half-typed numbers included. Pure. */
-import type { Policy, PolicyChange, Rule, RuleChange } from "../api/types";
+import type { Policy, PolicyChange, Rule, RuleChange, Scoring } from "../api/types";
 
-export const RULE_KINDS = ["invite", "remove", "settings", "election"] as const;
+export const RULE_KINDS = ["invite", "remove", "settings", "election", "emergency"] as const;
 export type RuleKind = (typeof RULE_KINDS)[number];
+
+/** What there is a number for, in the order in which people are told of it. */
+export const SCORE_NAMES = [
+  "start",
+  "threshold",
+  "heal",
+  "broken_commit",
+  "broken_proposal",
+  "misbehaving",
+  "equivocation",
+  "lost_turn",
+  "rejected",
+  "committed",
+  "upheld",
+] as const satisfies readonly (keyof Scoring)[];
+export type ScoreName = (typeof SCORE_NAMES)[number];
 
 /** In the order of size. */
 export const UNITS = { seconds: 1000, minutes: 60_000, hours: 3_600_000, days: 86_400_000 } as const;
@@ -31,10 +47,11 @@ export interface PolicyDraft extends Record<RuleKind, RuleDraft> {
   dormant_after: Span;
   batch_window: Span;
   delivery_time: Span;
+  scoring: Record<ScoreName, Typed>;
 }
 
 /** What the form holds; a policy says more, which stays as it is. */
-export type Values = Omit<Policy, "preset" | "sentences" | "emergency" | "scoring">;
+export type Values = Omit<Policy, "preset" | "sentences">;
 
 /** What is offered when members shall become dormant who did not before. */
 const DORMANT_OFFER: Span = { amount: 14, unit: "days" };
@@ -60,6 +77,8 @@ export function draftOf(policy: Values): PolicyDraft {
     remove: rule(policy.remove),
     settings: rule(policy.settings),
     election: rule(policy.election),
+    emergency: rule(policy.emergency),
+    scoring: { ...policy.scoring },
     stewards_min: policy.stewards_min,
     stewards_max: policy.stewards_max,
     reelections_max: policy.reelections_max,
@@ -68,6 +87,11 @@ export function draftOf(policy: Values): PolicyDraft {
     batch_window: spanOf(policy.batch_window_ms),
     delivery_time: spanOf(policy.delivery_time_ms),
   };
+}
+
+function scores(typed: Record<ScoreName, Typed>): Scoring {
+  const numbers = SCORE_NAMES.map((name) => [name, typed[name] ?? Number.NaN]);
+  return Object.fromEntries(numbers) as Record<ScoreName, number>;
 }
 
 /** Not a number stands where nothing is typed yet. */
@@ -83,6 +107,8 @@ export function valuesOf(draft: PolicyDraft): Values {
     remove: rule(draft.remove),
     settings: rule(draft.settings),
     election: rule(draft.election),
+    emergency: rule(draft.emergency),
+    scoring: scores(draft.scoring),
     stewards_min: draft.stewards_min ?? Number.NaN,
     stewards_max: draft.stewards_max ?? Number.NaN,
     reelections_max: draft.reelections_max ?? Number.NaN,
@@ -102,6 +128,7 @@ export function gapOf(values: Values): string {
     [values.dormant_after_ms, "after how long a member counts no longer"],
     [values.batch_window_ms, "how long a commit waits for more"],
     [values.delivery_time_ms, "how long a message takes at most"],
+    ...SCORE_NAMES.map((name) => [values.scoring[name], `the points of the scores: ${SCORE_LABELS[name]}`] as const),
   ];
   const missing = counts.find(([count]) => !Number.isSafeInteger(count) || count < 0);
   return missing === undefined ? "" : `Fill in ${missing[1]}.`;
@@ -112,14 +139,35 @@ const NOUNS: Readonly<Record<RuleKind, string>> = {
   remove: "removals",
   settings: "the settings",
   election: "elections",
+  emergency: "emergencies",
+};
+
+/** As a label beside a field. */
+export const SCORE_LABELS: Readonly<Record<ScoreName, string>> = {
+  start: "a newcomer has",
+  threshold: "nodes ask for a removal at",
+  heal: "an epoch without a fault brings back",
+  broken_commit: "a broken commit costs",
+  broken_proposal: "a commit of something else than was decided costs",
+  misbehaving: "any other faulty commit costs",
+  equivocation: "signing two different things costs",
+  lost_turn: "a lost turn costs",
+  rejected: "an accusation without proof, or voted down, costs",
+  committed: "a commit brings",
+  upheld: "an upheld accusation brings",
 };
 
 /** Only what differs, as the node wants it. */
 export function changeOf(before: Values, after: Values): PolicyChange {
   const rules = RULE_KINDS.map((kind): [RuleKind, RuleChange] => [kind, differing(before[kind], after[kind])]);
   const numbers: PolicyChange = differing(before, after, (value) => typeof value === "number");
+  const scoring = differing(before.scoring, after.scoring);
   // Not a number differs from itself: half-typed numbers count as changed.
-  return { ...numbers, ...Object.fromEntries(rules.filter(([, change]) => Object.keys(change).length > 0)) };
+  return {
+    ...numbers,
+    ...Object.fromEntries(rules.filter(([, change]) => Object.keys(change).length > 0)),
+    ...(Object.keys(scoring).length > 0 ? { scoring } : {}),
+  };
 }
 
 function differing<T extends object>(

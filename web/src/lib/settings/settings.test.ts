@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { policy, rule } from "../examples";
 import { changeOf, draftOf, gapOf, rebased, spanOf, valuesOf } from "./draft";
 import { formOf, proposalOf, realigned, settingsOf, startedFrom, wanted } from "./form";
-import { differencesOf, dormancyWords, lengthWords, ruleWords, stewardsWords, triesWords } from "./words";
+import { differencesOf, dormancyWords, lengthWords, ruleWords, scoringWords, stewardsWords, triesWords } from "./words";
 
 const DAY_MS = 86_400_000;
 const day = policy();
@@ -26,8 +26,8 @@ describe("lengths of time", () => {
 describe("a form of rules", () => {
   test("holds exactly what the policy says", () => {
     for (const one of [day, quick, policy({ dormant_after_ms: 0 })]) {
-      const { preset, sentences, emergency, scoring, ...values } = one;
-      expect([preset, sentences, emergency, scoring]).toBeDefined();
+      const { preset, sentences, ...values } = one;
+      expect([preset, sentences]).toBeDefined();
       expect(valuesOf(draftOf(one))).toEqual(values);
       expect(changeOf(one, valuesOf(draftOf(one)))).toEqual({});
     }
@@ -38,10 +38,15 @@ describe("a form of rules", () => {
     draft.stewards_max = 3;
     draft.remove.share = "three quarters";
     draft.can_be_dormant = false;
+    draft.emergency.time = { amount: 2, unit: "minutes" };
+    draft.scoring.broken_commit = 100;
+    draft.scoring.heal = 0;
     expect(changeOf(day, valuesOf(draft))).toEqual({
       stewards_max: 3,
       dormant_after_ms: 0,
       remove: { share: "three quarters" },
+      emergency: { duration_ms: 120_000 },
+      scoring: { broken_commit: 100, heal: 0 },
     });
   });
 
@@ -52,6 +57,16 @@ describe("a form of rules", () => {
     ["a time", { batch_window: { amount: undefined, unit: "hours" as const } }, "Fill in how long a commit waits for more."],
   ])("says what is missing: %s", (_, change, sentence) => {
     expect(gapOf(valuesOf({ ...draftOf(day), ...change }))).toBe(sentence);
+  });
+
+  test.each([
+    [null, "Fill in the points of the scores: a broken commit costs."],
+    [2.5, "Fill in the points of the scores: a broken commit costs."],
+    [-1, "Fill in the points of the scores: a broken commit costs."],
+    [0, ""],
+  ])("says which number of the scores is missing: %s", (broken_commit, sentence) => {
+    const draft = draftOf(day);
+    expect(gapOf(valuesOf({ ...draft, scoring: { ...draft.scoring, broken_commit } }))).toBe(sentence);
   });
 
   test("lacks no time that does not count", () => {
@@ -90,6 +105,8 @@ describe("a proposal of settings", () => {
     form.policy.stewards_max = 2;
     form.policy.reelections_max = 0;
     form.policy.can_be_dormant = false;
+    form.policy.scoring.threshold = 20;
+    form.policy.scoring.broken_commit = 80;
     const words = differencesOf(now, wanted(form)).map(({ label, before, after }) => `${label}: ${before} > ${after}`);
     expect(words).toEqual([
       "Name: Reading circle > Writing circle",
@@ -100,6 +117,8 @@ describe("a proposal of settings", () => {
       "Most stewards: 7 > 2",
       "Elections are tried again: at most twice > never",
       "Members count no longer after: 14 days > never",
+      "Scores, threshold: 0 > 20",
+      "Scores, broken commit: 50 > 80",
     ]);
     expect(proposalOf(now, form)).toEqual({
       name: "Writing circle",
@@ -111,6 +130,7 @@ describe("a proposal of settings", () => {
         stewards_max: 2,
         reelections_max: 0,
         dormant_after_ms: 0,
+        scoring: { threshold: 20, broken_commit: 80 },
       },
     });
   });
@@ -156,6 +176,7 @@ describe("rules in words", () => {
     expect(stewardsWords(policy({ stewards_max: 1 }))).toBe("always 1");
     expect(stewardsWords(policy({ stewards_max: Number.NaN }))).toBe("1 to … take turns");
     expect([0, 1, 3].map(triesWords)).toEqual(["never", "at most once", "at most 3 times"]);
+    expect(scoringWords(day)).toBe("a newcomer has 100 points; at 0 nodes ask for a removal");
     expect(dormancyWords(policy({ dormant_after_ms: 0 }))).toBe("every member always counts");
   });
 });

@@ -1,6 +1,6 @@
 /** Rules and what would change of them, in the node's words. Pure. */
 import type { Difference, Rule } from "../api/types";
-import { RULE_KINDS, type RuleKind, UNITS, type Values } from "./draft";
+import { RULE_KINDS, type RuleKind, SCORE_NAMES, UNITS, type Values } from "./draft";
 
 /** The names of the parts of the form, and of what they rule. */
 export const RULE_NAMES: Readonly<Record<RuleKind, string>> = {
@@ -8,6 +8,7 @@ export const RULE_NAMES: Readonly<Record<RuleKind, string>> = {
   remove: "Removals",
   settings: "Changes of the settings",
   election: "Elections",
+  emergency: "Emergencies",
 };
 
 /** A length of time in the largest unit that divides it: "10 minutes". */
@@ -42,6 +43,10 @@ export const dormancyWords = (values: Values): string =>
 
 export const timingWords = (values: Values): string =>
   `commits wait ${lengthWords(values.batch_window_ms)} for more; delivery within ${lengthWords(values.delivery_time_ms)}`;
+
+/** "a newcomer has 100 points; at 0 nodes ask for a removal". */
+export const scoringWords = ({ scoring }: Pick<Values, "scoring">): string =>
+  `a newcomer has ${numberWords(scoring.start)} points; at ${numberWords(scoring.threshold)} nodes ask for a removal`;
 
 /** How often an election is tried again. */
 export function triesWords(count: number): string {
@@ -103,6 +108,13 @@ export function differencesOf(before: Settings, after: Settings): readonly Diffe
     dormancy(was.dormant_after_ms),
     dormancy(will.dormant_after_ms),
   );
+  for (const name of SCORE_NAMES)
+    add(
+      `scoring.${name}`,
+      `Scores, ${name.replaceAll("_", " ")}`,
+      numberWords(was.scoring[name]),
+      numberWords(will.scoring[name]),
+    );
   return found;
 }
 

@@ -11,6 +11,8 @@ export type OpenDialog =
   | { readonly kind: "settings"; readonly group: string }
   | { readonly kind: "successor"; readonly group: string }
   | { readonly kind: "remove"; readonly group: string; readonly member: Member }
+  | { readonly kind: "about"; readonly group: string; readonly address: string }
+  | { readonly kind: "deadlock"; readonly group: string }
   | { readonly kind: "leave"; readonly group: string }
   | { readonly kind: "forget"; readonly group: string };
 

@@ -49,7 +49,7 @@ export function applyGroups(known: Known, groups: readonly GroupSummary[]): Know
 
 /** The answer to the first question: news is asked for from the newest entry in it on. */
 export function applySnapshot(known: Known, node: NodeInfo, groups: readonly GroupSummary[]): Known {
-  const newest = Math.max(0, ...groups.map((group) => group.last_entry?.id ?? 0));
+  const newest = Math.max(0, ...groups.map((group) => group.last_id));
   return { ...applyGroups({ ...known, node }, groups), lastId: Math.max(known.lastId, newest) };
 }
 
@@ -83,8 +83,8 @@ function applyEntry(known: Known, entry: TimelineEntry, id: number): Known {
     ...known,
     lastId: Math.max(known.lastId, id),
     groups: known.groups.map((group) =>
-      group.id === entry.group && (group.last_entry?.id ?? 0) < entry.id
-        ? { ...group, last_entry: entry }
+      group.id === entry.group && group.last_id < entry.id
+        ? { ...group, last_id: entry.id, last_entry: entry.kind === "quiet" ? group.last_entry : entry }
         : group,
     ),
     timelines: {

@@ -8,6 +8,7 @@ import type {
   GroupSummary,
   JoinRequest,
   Member,
+  NewEmergency,
   NewGroup,
   News,
   NewSettings,
@@ -51,6 +52,7 @@ const PAGE_ENTRIES = 100;
 const SEARCH_ENTRIES = 500;
 const UNDO_MS = 5000;
 const BLINK_MS = 700;
+const MEMBERS_FEW = 200;
 const NO_ENTRIES: readonly TimelineEntry[] = [];
 
 export class Page {
@@ -137,7 +139,7 @@ export class Page {
       return;
     }
     for (const group of this.known.groups) {
-      if ((group.last_entry?.id ?? 0) > (this.readUpTo[group.id] ?? 0)) void this.loadTimeline(group.id);
+      if (group.last_id > (this.readUpTo[group.id] ?? 0)) void this.loadTimeline(group.id);
     }
     this.#events = this.outside.eventsFor(this);
     this.#events.start();
@@ -177,6 +179,7 @@ export class Page {
     if (news.type === "timeline") {
       this.outbox = settle(this.outbox, news.entry);
       const isHeard = !news.entry.is_mine && news.entry.kind !== "quiet";
+      if (news.entry.kind === "warning" && this.#showsScores(news.entry.group)) void this.loadMembers(news.entry.group);
       if (news.entry.group === this.route.group && isHeard) {
         const who = news.entry.sender === null ? "" : `${nameOf(news.entry.sender)}: `;
         this.spoken = who + news.entry.text;
@@ -188,6 +191,14 @@ export class Page {
       const isSame = before !== undefined && rosterOf(before) === rosterOf(group);
       if (isShown && !isSame) void this.loadMembers(group.id);
     }
+  }
+
+  /** A warning may have moved a score. Long lists are asked for again only while somebody looks at one. */
+  #showsScores(group: string): boolean {
+    const members = this.members[group];
+    const { open } = this.dialogs;
+    const isLookedAt = open?.kind === "about" && open.group === group;
+    return members !== undefined && (isLookedAt || members.length <= MEMBERS_FEW);
   }
 
   // Reading
@@ -412,7 +423,8 @@ export class Page {
   }
 
   async #enter(group: Group): Promise<void> {
-    this.known = applyNews(this.known, { type: "group", group });
+    // The answer may be older than the news that came meanwhile; what the node has told of it counts.
+    if (this.known.details[group.id] === undefined) this.known = applyNews(this.known, { type: "group", group });
     if (!this.known.groups.some((one) => one.id === group.id)) await this.#refreshGroups();
     this.route.open(group.id);
   }
@@ -423,6 +435,25 @@ export class Page {
 
   remove(group: string, address: string): Promise<boolean> {
     return this.#do(() => this.client.remove(group, address));
+  }
+
+  /** Accuses a member of what the node can prove. */
+  accuse(group: string, address: string): Promise<Outcome> {
+    return this.#openEmergency(group, { about: "member", address });
+  }
+
+  /** Has it noted that the stewards have not committed. */
+  reportDeadlock(group: string): Promise<Outcome> {
+    return this.#openEmergency(group, { about: "deadlock" });
+  }
+
+  #openEmergency(group: string, asked: NewEmergency): Promise<Outcome> {
+    return this.#attempt(async () => {
+      const done = await this.client.openEmergency(group, asked);
+      this.toasts.done(done.sentence);
+      if (done.proposal !== null) this.route.showProposal(done.proposal);
+      void this.loadMembers(group);
+    });
   }
 
   leave(group: string): Promise<boolean> {
@@ -487,22 +518,24 @@ function sentenceOf(error: unknown): string {
 /** What a list of members depends on. */
 function rosterOf(group: Group): string {
   const leaving = group.proposals.filter(
-    (one) => (one.kind === "remove" || one.kind === "leave" || one.removes) && one.status !== "rejected",
+    (one) => (one.kind === "remove" || one.kind === "leave") && one.status !== "rejected",
   );
+  // However an emergency ends, it moves scores.
+  const emergencies = group.proposals.filter((one) => one.kind === "emergency");
   const stewards = [group.epoch_steward, group.backup_steward, ...group.stewards];
   return [
     group.state,
     group.epoch,
     group.members,
     group.dormant,
-    ...leaving.map((one) => `${one.id} ${one.status}`),
+    ...[...leaving, ...emergencies].map((one) => `${one.id} ${one.status}`),
     ...stewards.map((one) => one?.address ?? ""),
   ].join("|");
 }
 
 /** A group that is seen for the first time has nothing unread. */
 function newestOf(groups: readonly GroupSummary[]): Record<string, number> {
-  return Object.fromEntries(groups.map((group) => [group.id, group.last_entry?.id ?? 0]));
+  return Object.fromEntries(groups.map((group) => [group.id, group.last_id]));
 }
 
 const PAGE = Symbol("page");

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { type Client, Refused, Unreachable } from "../api/client";
-import type { Proposal } from "../api/types";
+import type { GroupSummary, Proposal } from "../api/types";
 import { BEN, entry, group, policy, proposal } from "../examples";
 import { draftOf } from "../settings/draft";
 import { Page } from "./page.svelte";
@@ -23,6 +23,10 @@ function pageAsking(client: Partial<Client>): Page {
   return page;
 }
 
+const SUMMARY: GroupSummary = {
+  ...{ id: "g", name: "", state: "member", members: 1, open_proposals: 0, my_votes_needed: 0 },
+  ...{ last_entry: null, last_id: 0, requests: 0, halted: false, frozen: false },
+};
 const done = { sentence: "Done.", proposal: null };
 
 describe("a message", () => {
@@ -125,5 +129,35 @@ describe("a dialog with much to fill in", () => {
       again: true,
     });
     expect(page.route.group).toBe("new");
+  });
+});
+
+describe("a group that one joins", () => {
+  test("is shown as the node has told it meanwhile, not as the answer says that was on its way", async () => {
+    const page: Page = pageAsking({
+      join: async () => {
+        page.hear({ type: "group", group: group({ id: "new", state: "member" }) });
+        return group({ id: "new", state: "asking" });
+      },
+      groups: async () => [{ ...SUMMARY, id: "new" }],
+    });
+    page.dialogs.join.invite = "demls:invite:x";
+    await page.join();
+    expect(page.known.details["new"]?.state).toBe("member");
+    expect(page.route.group).toBe("new");
+  });
+});
+
+describe("an emergency", () => {
+  test("that is refused says why, and one that is opened is shown", async () => {
+    const openEmergency = vi.fn(async (_: string, asked: { about: string }) => {
+      if (asked.about === "deadlock") throw new Refused(409, "refused", "There is no deadlock to be shown.");
+      return { sentence: "You asked the members.", proposal: "em" };
+    });
+    const page = pageAsking({ openEmergency, members: async () => [] });
+    expect(await page.reportDeadlock("g")).toMatchObject({ sentence: "There is no deadlock to be shown." });
+    expect(await page.accuse("g", "0xc3")).toBeNull();
+    expect(openEmergency).toHaveBeenLastCalledWith("g", { about: "member", address: "0xc3" });
+    expect(page.route.shownProposal).toBe("em");
   });
 });

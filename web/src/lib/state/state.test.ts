@@ -31,8 +31,10 @@ const summary = (id: string, last: TimelineEntry | null): GroupSummary => ({
   open_proposals: 0,
   my_votes_needed: 0,
   last_entry: last,
+  last_id: last?.id ?? 0,
   requests: 0,
   halted: false,
+  frozen: false,
 });
 
 const news = (told: TimelineEntry) => ({ type: "timeline" as const, id: told.id, entry: told });
@@ -54,6 +56,11 @@ describe("what is known", () => {
     expect(ids(known)).toEqual([8]);
     expect(known.groups[0]?.last_entry?.id).toBe(8);
     expect(known.groups[1]?.last_entry?.id).toBe(7);
+  });
+
+  test("counts a quiet line as heard, and shows the one before in the list", () => {
+    const known = applyNews(start, news(entry(8, { kind: "quiet" })));
+    expect([known.lastId, known.groups[0]?.last_id, known.groups[0]?.last_entry?.id]).toEqual([8, 8, 5]);
   });
 
   test("hears the same line twice and keeps it once", () => {

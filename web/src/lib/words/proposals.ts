@@ -45,11 +45,17 @@ export function ifNothing(proposal: Proposal, now: number): string {
   const when = `${until(proposal.deadline, now)}, at ${moment(proposal.deadline, now)}`;
   if (proposal.my_vote !== null || !proposal.may_vote)
     return `Decided ${when}, or as soon as enough have voted.`;
-  if (proposal.kind === "emergency")
-    return `If you do not vote, your node says yes once it has checked the proofs; it closes ${when}.`;
+  if (proposal.emergency?.node_votes === true) return nodeSaysYes(proposal.emergency.nodes_vote_at, now);
   return proposal.silence_is_yes
     ? `Your silence counts as yes ${when}.`
     : `Your silence does not count as yes; it closes ${when}.`;
+}
+
+/** An emergency that the own node has confirmed. */
+function nodeSaysYes(at: number, now: number): string {
+  return at <= now
+    ? "Your node says yes now, since you have not voted."
+    : `If you do not vote, your node says yes ${until(at, now)}, at ${moment(at, now)}.`;
 }
 
 export const isUndecided = (proposal: Proposal): boolean =>

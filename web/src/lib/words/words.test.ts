@@ -1,12 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { group, IN_SYNC, member as example, plain, proposal, round, ANN, BEN, CEM, DANA } from "../examples";
+import { emergency, group, IN_SYNC, member as example, plain, proposal, round, ANN, BEN, CEM, DANA } from "../examples";
 import { hintsFor } from "./commands";
 import { duration, until } from "./durations";
 import { identicon } from "./identicon";
 import { pieces } from "./links";
 import { counted, nameOf, shortAddress } from "./people";
 import { heading, ifNothing, isOfOne, myVote, needsMyVote, statusWord, tally } from "./proposals";
-import { isStuck, needsSuccessor, standingOf } from "./standing";
+import { courseOf, healthOf, movedBy, newestFirst, restOf, standingOfScore } from "./scores";
+import { frozenWords, isStuck, needsSuccessor, openEmergency, standingOf } from "./standing";
 import { turnsOf } from "./stewards";
 import { peopleOf, supposedlyGone } from "./successor";
 import { brief, dayName } from "./times";
@@ -75,9 +76,12 @@ describe("a proposal card", () => {
   });
 
   test("of an emergency says what the node does for whoever does not vote", () => {
-    const emergency = proposal({ kind: "emergency", violation: "has signed two different things", removes: true });
-    expect(needsMyVote(emergency)).toBe(true);
-    expect(plain(ifNothing(emergency, 0))).toContain("your node says yes once it has checked the proofs");
+    const about = proposal({ kind: "emergency", removes: true, silence_is_yes: false, emergency: emergency() });
+    expect(needsMyVote(about)).toBe(true);
+    expect(plain(ifNothing(about, 0))).toMatch(/^If you do not vote, your node says yes in 5 s, at /u);
+    expect(ifNothing(about, 5000)).toBe("Your node says yes now, since you have not voted.");
+    const unseen = { ...about, emergency: emergency({ confirmed: false, node_votes: false }) };
+    expect(plain(ifNothing(unseen, 0))).toMatch(/^Your silence does not count as yes; it closes in 10 s/u);
   });
 
   test("of settings has its changes below the heading, if they are known", () => {
@@ -209,6 +213,12 @@ describe("how a group stands", () => {
     ["is in sync while a commit goes well", group({ round: { ...waiting, waiting: "", missing: [] } }), "in sync", /^You/u],
     ["says for whom it waits", group({ round: waiting }), "waiting", /waiting for 2 of: Ann, Ben, Cem/u],
     ["says who stands in for the stewards", group({ round: replaced }), "waiting", /^The stewards are silent; Dana/u],
+    [
+      "says how it helps itself",
+      group({ round: replaced, recovery: "The stewards are silent; Dana, a member, commits in their place." }),
+      "waiting",
+      /^The stewards are silent; Dana, a member, commits/u,
+    ],
     ["says that governance rests", group({ halted: "Governance rests.", round: waiting }), "halted", /^Governance/u],
     ["says that other proposals wait", group({ frozen: "An emergency is being decided." }), "waiting", /^An emergency/u],
     [
@@ -233,6 +243,17 @@ describe("how a group stands", () => {
     expect(needsSuccessor(group({ round: waiting }))).toBe(true);
     expect(needsSuccessor(group({ halted: "Governance rests." }))).toBe(true);
     expect(needsSuccessor(group({ state: "left", round: waiting }))).toBe(false);
+  });
+
+  test("a freeze says what waits, and for how long at most", () => {
+    const about = proposal({ kind: "emergency", status: "open" });
+    const frozen = group({ frozen: "…", frozen_until: 90_000, held: 2, proposals: [proposal(), about] });
+    expect(plain(frozenWords(frozen, 0))).toBe(
+      "Other proposals wait until it is decided (2 so far), in 1 min 30 s at the latest. Chat goes on.",
+    );
+    expect(openEmergency(frozen)).toBe(about);
+    expect(openEmergency(group({ proposals: [{ ...about, status: "noted" }] }))).toBeNull();
+    expect(frozenWords(group(), 0)).toBe("Other proposals wait until it is decided. Chat goes on.");
   });
 
   test("a round without a leader yet is nothing to worry about", () => {
@@ -285,5 +306,46 @@ describe("a successor", () => {
     const people = peopleOf(members);
     expect(supposedlyGone(group(), people)).toEqual([CEM.address]);
     expect(supposedlyGone(group({ round: round({ missing: [BEN] }) }), people)).toEqual([BEN.address, CEM.address]);
+  });
+});
+
+describe("a score", () => {
+  const bounds = { start: 100, threshold: 0 };
+  const moves = [
+    { cause: "committed the group's work", points: 10, epoch: 2, after: 110 },
+    { cause: "offered a broken commit", points: -50, epoch: 3, after: 60 },
+  ];
+  const low = example({ score: 62, score_history: moves });
+
+  test("goes from a newcomer's, over its moves, to what it is", () => {
+    const { points, start, threshold } = courseOf(low, bounds);
+    expect(points.map((point) => point.kind)).toEqual(["end", "gain", "loss", "end"]);
+    expect(points.map((point) => point.x)).toEqual([0, 1 / 3, 2 / 3, 1]);
+    expect(points.map((point) => Math.round(point.y * 110))).toEqual([100, 110, 60, 62]);
+    expect([start, threshold].map((height) => Math.round(height * 110))).toEqual([100, 0]);
+  });
+
+  test("without moves is a line, and one below the threshold is drawn too", () => {
+    expect(courseOf(example(), bounds).points.map((point) => point.y)).toEqual([1, 1]);
+    expect(courseOf(example({ score: -50 }), bounds).points.at(-1)?.y).toBe(0);
+    expect(courseOf(example({ score: 0 }), { start: 0, threshold: 0 }).points[0]?.y).toBe(0.5);
+  });
+
+  test.each([
+    [100, "good", 1],
+    [120, "good", 1],
+    [60, "low", 0.6],
+    [0, "bad", 0],
+    [-30, "bad", 0],
+  ])("of %d is %s", (score, standing, health) => {
+    expect(standingOfScore(score, bounds)).toBe(standing);
+    expect(healthOf(score, bounds)).toBeCloseTo(health);
+  });
+
+  test("says by how much it moved, and what no move tells of", () => {
+    expect([-50, 10].map(movedBy)).toEqual(["−50", "+10"]);
+    expect(newestFirst(moves).map((move) => move.epoch)).toEqual([3, 2]);
+    expect(restOf(low, 100)).toBe(2);
+    expect(restOf(example(), 100)).toBe(0);
   });
 });

@@ -64,9 +64,14 @@ class GroupSummary(Model):
     open_proposals: int
     my_votes_needed: int
     last_entry: TimelineEntry | None
+    """The newest line that is not quiet."""
+    last_id: int
+    """The id of the newest line, quiet ones counted; 0 if there is none."""
     requests: int
     """Requests to join that wait for a member to answer for the person."""
     halted: bool
+    frozen: bool
+    """An emergency is being decided; other proposals wait."""
 
 
 Decider = Literal["members", "stewards"]
@@ -138,6 +143,30 @@ class Difference(Model):
     after: str
 
 
+class Emergency(Model):
+    """What an emergency is about: ``accuser`` accuses ``accused`` (None: the stewards as such, of a deadlock).
+
+    ``proofs``: what each proof shows, in words; every member's node checks them. ``removes``: the accused goes at once
+    if it is approved, else it is noted. ``confirmed``: your node has seen for itself that all proofs hold.
+    ``nodes_vote_at``: from then on nodes say yes for people who have not voted, if they have confirmed it;
+    ``node_votes``: yours will, unless you vote.
+    ``yes``, ``no``, ``nodes``: what a yes and a no mean, and what the nodes do, in sentences.
+    """
+
+    accuser: Person
+    accused: Person | None
+    violation: str
+    proofs: list[str]
+    removes: bool
+    confirmed: bool
+    nodes_vote_at: int
+    node_votes: bool
+    sentence: str
+    yes: str
+    no: str
+    nodes: str
+
+
 class Proposal(Model):
     """A proposal card. ``rule`` and ``result`` are whole sentences; ``voters == yes + no + silent``.
 
@@ -145,7 +174,7 @@ class Proposal(Model):
     own person's vote is waited for. ``stewards``, ``retry_round``: of an election, the list in the order of turns and
     how often it was tried before. ``differences``: of a settings proposal (empty if they are no longer known).
     ``violation``: of an emergency, what its proofs show, in words; ``removes``: the subject goes if it is approved,
-    else it is noted.
+    else it is noted; ``emergency``: all of it.
     """
 
     id: str
@@ -177,6 +206,18 @@ class Proposal(Model):
     differences: list[Difference]
     violation: str
     removes: bool
+    emergency: Emergency | None
+
+
+class Held(Model):
+    """A proposal that waits for an emergency to be decided and is opened then, by itself. ``is_mine``: your own."""
+
+    id: str
+    kind: Literal["invite", "remove", "leave", "election", "settings", "emergency", "dormant", "awake"]
+    title: str
+    asked_by: Person
+    is_mine: bool
+    sentence: str
 
 
 class JoinRequest(Model):
@@ -239,7 +280,9 @@ class Group(Model):
     afterwards its turns go round until there is a new one. ``counted``: members that make a quorum, all but the
     ``dormant`` ones. ``halted``: a sentence if governance rests, else empty. ``policy``: None while you only ask.
     ``frozen``: a sentence while an emergency is decided, at the latest until ``frozen_until``; else empty. ``held``: so
-    many proposals wait for that.
+    many proposals wait for that, ``waiting`` tells which. ``recovery``: who commits in whose place, and whether new
+    stewards are being elected, in one sentence; empty while the stewards commit as they should. ``deadlocked``: a round
+    has gone past its last steward, which the members can be asked to note.
     """
 
     id: str
@@ -266,15 +309,19 @@ class Group(Model):
     frozen: str
     frozen_until: int | None
     held: int
+    waiting: list[Held]
+    recovery: str
+    deadlocked: bool
     successors: list[Successor]
 
 
 class ScoreMove(Model):
-    """One move of a score: why, by how many points, in which epoch."""
+    """One move of a score: why, by how many points, in which epoch. ``after``: about how much it was then."""
 
     cause: str
     points: int
     epoch: int
+    after: int
 
 
 class Member(Model):
@@ -282,6 +329,8 @@ class Member(Model):
 
     ``lost_turn``: it led lately without a commit, so it leads last for a while. ``remarks``: both in words.
     ``score``: what your node thinks of it, ``score_history`` why (newest last), ``score_sentence`` all of it in words.
+    ``proofs``: what your node can prove against it, in words. ``accusation``: what an emergency that you open would
+    ask for, empty if you cannot open one; ``accusation_sentence``: what comes of it, or why not; empty without proofs.
     """
 
     address: str
@@ -296,6 +345,9 @@ class Member(Model):
     score: int
     score_history: list[ScoreMove]
     score_sentence: str
+    proofs: list[str]
+    accusation: Literal["", "remove", "note"]
+    accusation_sentence: str
 
 
 class TimelineEntry(Model):
@@ -436,6 +488,13 @@ class InviteContact(Model):
 
 class Removal(Model):
     address: Annotated[str, Field(max_length=64)]
+
+
+class NewEmergency(Model):
+    """``about``: a member, whom your node can prove guilty, or that the stewards are at a deadlock."""
+
+    about: Literal["member", "deadlock"]
+    address: Annotated[str, Field(max_length=64)] | None = None
 
 
 class Vote(Model):

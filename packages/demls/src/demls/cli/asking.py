@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from demls.api.models import GroupSummary
+    from demls.api.models import GroupSummary, Member
     from demls.client import Client
 
 T = TypeVar("T")
@@ -39,3 +39,18 @@ async def find_group(node: Client, named: str) -> GroupSummary:
     if found:
         raise ClientError(f"Several groups are called “{named}”. Give an id; “demls group list” shows them.")
     raise ClientError(f"You have no group “{named}”. “demls group list” shows your groups.")
+
+
+def address_of(members: list[Member], named: str) -> str:
+    """The address of the member with this name or address. Raises ClientError."""
+    from demls.client import ClientError  # noqa: PLC0415
+
+    low = named.lower().removeprefix("0x")
+    found = [one for one in members if named == one.name or one.address.removeprefix("0x").lower().startswith(low)]
+    exact = [one for one in found if one.name == named or one.address.removeprefix("0x").lower() == low]
+    found = exact or found
+    if len(found) == 1:
+        return found[0].address
+    if found:
+        raise ClientError(f"Several members are called “{named}”. Give an address; “demls group members” shows them.")
+    raise ClientError(f"There is no member “{named}”. “demls group members” shows who is in the group.")

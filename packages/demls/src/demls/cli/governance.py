@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from demls.cli.asking import ask, find_group
+from demls.cli.asking import address_of, ask, find_group
 from demls.cli.options import FolderOption, GroupArgument, JsonOption
 from demls.cli.output import person, printable, say, say_json, table, waiting
 from demls.cli.policy import (
@@ -52,8 +52,10 @@ def say_group(shown: models.Group) -> None:
         ("Epoch", str(shown.epoch)),
         ("Epoch authenticator", shown.authenticator),
         ("Commit round", printable(shown.round.sentence) or "none"),
+        *((("Recovery", printable(shown.recovery)),) if shown.recovery else ()),
         ("Being decided", str(sum(1 for one in shown.proposals if one.status == "open"))),
-        *((("Emergency", f"{printable(shown.frozen)} {shown.held} wait."),) if shown.frozen else ()),
+        *((("Emergency", printable(shown.frozen)),) if shown.frozen else ()),
+        *(("Waits", f"{printable(one.title)} — {printable(one.sentence)}") for one in shown.waiting),
         *(("Asks to join", f"{one.id[:8]}  {printable(one.sentence)}") for one in shown.requests),
         *(("Successor", printable(one.sentence)) for one in shown.successors),
     ]
@@ -143,10 +145,10 @@ def successor(
     async def question(node: Client) -> models.Group:
         found = (await find_group(node, group)).id
         if join is not None:
-            return await node.join_successor(found, _address(await node.members(found), join))
+            return await node.join_successor(found, address_of(await node.members(found), join))
         if members or everybody:
             there = await node.members(found)
-            named = [_address(there, one) for one in members or ()]
+            named = [address_of(there, one) for one in members or ()]
             if everybody:
                 named = [one.address for one in there if not one.is_me]
             return await node.found_successor(found, named, name=name, again=again)
@@ -169,21 +171,6 @@ def successor(
 def _successor_row(one: models.Successor) -> tuple[str, str, str]:
     remark = f"join it with “--join {one.founder.address}”" if one.invited else ""
     return person(one.founder), printable(one.name) or "–", remark
-
-
-def _address(members: list[models.Member], named: str) -> str:
-    """The address of the member with this name or address. Raises ClientError."""
-    from demls.client import ClientError  # noqa: PLC0415
-
-    low = named.lower().removeprefix("0x")
-    found = [one for one in members if named == one.name or one.address.removeprefix("0x").lower().startswith(low)]
-    exact = [one for one in found if one.name == named or one.address.removeprefix("0x").lower() == low]
-    found = exact or found
-    if len(found) == 1:
-        return found[0].address
-    if found:
-        raise ClientError(f"Several members are called “{named}”. Give an address; “demls group members” shows them.")
-    raise ClientError(f"There is no member “{named}”. “demls group members” shows who is in the group.")
 
 
 def sponsor(group: GroupArgument, request: RequestArgument, folder: FolderOption = None) -> None:

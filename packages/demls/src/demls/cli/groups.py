@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from demls.cli import governance
+from demls.cli import governance, scores
 from demls.cli.asking import ask, find_group
 from demls.cli.options import FolderOption, GroupArgument, JsonOption
 from demls.cli.output import line, printable, say, say_json, table, waiting, when
 from demls.cli.policy import PresetMeta, SetOption, StewardsMaxOption, StewardsMinOption, policy_change, preset_name
+from demls.cli.scores import say_emergency
 
 if TYPE_CHECKING:
     from demls.api import models
@@ -32,6 +33,7 @@ def add_to(app: typer.Typer) -> None:
     ):
         group.command(name)(command)
     governance.add_to(group)
+    scores.add_to(group)
     app.add_typer(group, name="group")
     for plain in (send, read, proposals, vote, ban, leave):
         app.command()(plain)
@@ -145,9 +147,8 @@ def members(group: GroupArgument, folder: FolderOption = None, as_json: JsonOpti
     else:
         rows = [(one.name or "–", one.address, one.device, one.role, str(one.score), _remark(one)) for one in found]
         table(("Name", "Address", "Device", "Role", "Score", ""), rows)
-        for one in found:
-            if any(move.points < 0 for move in one.score_history):
-                say(printable(one.score_sentence))
+        if any(move.points < 0 for one in found for move in one.score_history):
+            say("“demls group score” says why somebody has a score.")
 
 
 def list_groups(folder: FolderOption = None, as_json: JsonOption = False) -> None:
@@ -228,13 +229,18 @@ def proposals(group: GroupArgument, folder: FolderOption = None, as_json: JsonOp
     if as_json:
         say_json(shown.proposals)
         return
-    if not shown.proposals and not shown.requests:
+    if shown.frozen:
+        say(printable(shown.frozen))
+    if not shown.proposals and not shown.requests and not shown.waiting:
         say("Nothing is being decided.")
     for one in shown.proposals:
         say(f"{one.short_id}  {printable(one.title)} — {printable(one.result or one.rule)}")
         if one.status == "open":
+            say_emergency(one)
             counts = f"yes {one.yes}, no {one.no}, silent {one.silent}"
             say(f"          {counts}; {_own_vote(one)}; until {when(one.deadline)}")
+    for held in shown.waiting:
+        say(f"waits     {printable(held.title)} — {printable(held.sentence)}")
     for request in shown.requests:
         answer = f" “demls group sponsor” with {request.id[:8]} opens the vote." if request.needs_sponsor else ""
         say(f"{request.id[:8]}  {printable(request.sentence)}{answer}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from demls.api.models import Person, TimelineEntry
+    from demls.api.models import Member, Person, TimelineEntry
 
 
 def say(text: str = "") -> None:
@@ -55,7 +55,7 @@ def waiting(sentence: str) -> Iterator[None]:
         yield
 
 
-def person(someone: Person | None) -> str:
+def person(someone: Person | Member | None) -> str:
     """How somebody is called: name and the beginning of the address, which cannot be chosen freely."""
     if someone is None:
         return "–"

@@ -58,6 +58,7 @@ def _node_status(
         votes = f", {one.my_votes_needed} proposals wait for your vote" if one.my_votes_needed else ""
         asking = f", {one.requests} ask to join and need a sponsor" if one.requests else ""
         halted = ", halted" if one.halted else ""
+        halted += ", an emergency is being decided" if one.frozen else ""
         say(f"{one.id[:8]}  {one.name}: {one.state}{halted}, {one.members} members{votes}{asking}")
 
 

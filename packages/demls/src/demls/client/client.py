@@ -94,6 +94,10 @@ class Client(AbstractAsyncContextManager["Client"]):
     async def members(self, group: str) -> list[models.Member]:
         return await self._get(f"/groups/{group}/members", list[models.Member])
 
+    async def member(self, group: str, address: str) -> models.Member:
+        """One member: its score and why, and what the node can prove against it."""
+        return await self._get(f"/groups/{group}/members/{address}", models.Member)
+
     async def proposal(self, group: str, proposal: str) -> models.Proposal:
         """One proposal by its id, open or among those that ended last."""
         return await self._get(f"/groups/{group}/proposals/{proposal}", models.Proposal)
@@ -139,6 +143,15 @@ class Client(AbstractAsyncContextManager["Client"]):
     async def remove(self, group: str, address: str) -> models.Done:
         """Propose to remove a member."""
         return await self._post(f"/groups/{group}/removals", models.Removal(address=address), models.Done)
+
+    async def accuse(self, group: str, address: str) -> models.Done:
+        """Open an emergency about a member, with what the node can prove against it; refused if that is nothing."""
+        new = models.NewEmergency(about="member", address=address)
+        return await self._post(f"/groups/{group}/emergencies", new, models.Done)
+
+    async def report_deadlock(self, group: str) -> models.Done:
+        """Open an emergency about stewards who have not committed in a round that is past the last of them."""
+        return await self._post(f"/groups/{group}/emergencies", models.NewEmergency(about="deadlock"), models.Done)
 
     async def propose_settings(
         self,

@@ -44,7 +44,7 @@ async def read_events(locate: Callable[[], Address], after: int | None) -> Async
                         after = news.id
                     elif isinstance(news, GroupsNews) and after is None:
                         # From now on: so after a lost connection nothing since now is missed.
-                        after = max((one.last_entry.id for one in news.groups if one.last_entry), default=0)
+                        after = max((one.last_id for one in news.groups), default=0)
                     pause = PAUSE_SECONDS_MIN
                     yield news
         except InvalidStatus as refused:

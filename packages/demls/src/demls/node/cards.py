@@ -9,13 +9,24 @@ from demls_consensus import Share
 
 from demls.api import models
 from demls.node.policies import Agreed, Changed, differences, share_name
-from demls.node.words import called, capital, counted, duration_words, ended, joined, listed, time_words, times_words
+from demls.node.proofs import SHORT_ID_DIGITS, VIOLATIONS, proof_sentence
+from demls.node.words import (
+    called,
+    capital,
+    counted,
+    duration_words,
+    ended,
+    joined,
+    listed,
+    points_words,
+    time_words,
+    times_words,
+)
 from demls.protocol.views import GroupView, ProposalKind, ProposalStatus, ProposalView
-from demls.wire.ids import Address, ProposalId, address_text
-from demls.wire.messages import Policy, Rule
+from demls.wire.ids import Address, Instant, ProposalId, address_text
+from demls.wire.messages import Emergency, Policy, Rule
 from demls.wire.violations import Violation
 
-SHORT_ID_DIGITS = 8
 PHRASES_MAX = 4
 
 NameOf = Callable[[Address], str]
@@ -24,19 +35,6 @@ Known = Mapping[ProposalId, tuple[Changed, ...]]
 
 BY_NODES = frozenset({ProposalKind.ELECTION, ProposalKind.DORMANT, ProposalKind.AWAKE})
 """Nothing to choose: nodes vote by themselves (LIP-104 §Consensus types, steward election)."""
-
-VIOLATIONS = MappingProxyType(
-    {
-        Violation.BROKEN_COMMIT: "has offered a broken commit",
-        Violation.BROKEN_MLS_PROPOSAL: "has offered a commit that does something else than was decided",
-        Violation.CENSORSHIP_INACTIVITY: "has been silent",
-        Violation.SCORE_BELOW_THRESHOLD: "has broken the rules so often that its score is at the threshold",
-        Violation.DEADLOCK: "the stewards have not committed for a whole round",
-        Violation.MISBEHAVING_COMMIT: "has offered a commit against the rules",
-        Violation.EQUIVOCATION: "has signed two different things",
-    }
-)
-"""What an emergency is about, in words that follow a name; a deadlock is about nobody alone."""
 
 NOTHING_KNOWN: Known = MappingProxyType({})
 
@@ -49,8 +47,10 @@ def agreed(view: GroupView) -> Agreed:
     return Agreed(view.name, view.description, view.policy)
 
 
-def proposal(view: ProposalView, now: Agreed, name_of: NameOf, known: Known = NOTHING_KNOWN) -> models.Proposal:
-    """``now``: the group's settings."""
+def proposal(
+    view: ProposalView, now: Agreed, name_of: NameOf, known: Known = NOTHING_KNOWN, me: bytes = b""
+) -> models.Proposal:
+    """``now``: the group's settings. ``me``: whom an emergency calls “you”."""
     changes = what_changes(view, now, known)
     share = _share(view, now.policy)
     return models.Proposal(
@@ -83,6 +83,7 @@ def proposal(view: ProposalView, now: Agreed, name_of: NameOf, known: Known = NO
         differences=[one.shown for one in changes],
         violation="" if view.violation is None else VIOLATIONS[view.violation],
         removes=view.removes,
+        emergency=None if view.emergency is None else emergency(view, view.emergency, now.policy, name_of, me),
     )
 
 
@@ -129,8 +130,79 @@ def _emergency_title(view: ProposalView, who: str) -> str:
         return f"Note that {what}"
     if who == "you":
         what = what.replace("has ", "have ", 1).replace("its ", "your ", 1)
-    checked = "every node has checked the proofs"
-    return f"Remove {who} at once: {what}; {checked}" if view.removes else f"Note that {who} {what}; {checked}"
+    return f"Remove {who} at once: {what}" if view.removes else f"Note that {who} {what}"
+
+
+def emergency(
+    view: ProposalView, asked: Emergency, policy: Policy, name_of: NameOf, me: bytes = b""
+) -> models.Emergency:
+    """Who accuses whom of what, with which proofs, and what comes of a yes and of a no."""
+    is_deadlock = view.violation is Violation.DEADLOCK
+    what = "" if view.violation is None else VIOLATIONS[view.violation]
+    who = "you" if view.subject == me else called(view.subject, view.subject_name)
+    if who == "you":
+        what = what.replace("has ", "have ", 1).replace("its ", "your ", 1)
+    accuser = "You" if view.owner == me else called(view.owner, name_of(view.owner))
+    accuse = "accuse" if accuser == "You" else "accuses"
+    sentence = f"{accuser} {accuse} {who}: {who} {what}." if not is_deadlock else f"{accuser} {_says(accuser)} {what}."
+    cost = f"{accuser} {'lose' if accuser == 'You' else 'loses'} {points_words(policy.scoring.rejected)}"
+    nodes_vote_at = Instant(view.opened_at + (view.deadline - view.opened_at) // 2)
+    return models.Emergency(
+        accuser=person(view.owner, name_of),
+        accused=None if is_deadlock else models.Person(address=address_text(view.subject), name=view.subject_name),
+        violation=what,
+        proofs=[proof_sentence(one, capital(who), is_me=who == "you") for one in asked.proofs] or [_stuck(asked)],
+        removes=view.removes,
+        confirmed=view.is_confirmed,
+        nodes_vote_at=nodes_vote_at,
+        node_votes=view.may_vote and view.is_confirmed and (is_deadlock or view.subject != me),
+        sentence=capital(sentence),
+        yes=_meaning_of_yes(view, who, is_deadlock=is_deadlock),
+        no=_meaning_of_no(view, who, cost, is_deadlock=is_deadlock),
+        nodes=_nodes_sentence(view, nodes_vote_at, me),
+    )
+
+
+def _says(accuser: str) -> str:
+    return "say that" if accuser == "You" else "says that"
+
+
+def _stuck(asked: Emergency) -> str:
+    views = {ack.view + 1 for ack in asked.stuck}
+    attempt = f" at attempt {min(views)}" if views else ""
+    return f"{counted(len(asked.stuck), 'member')} signed that no commit came{attempt}, past the last steward."
+
+
+def _meaning_of_yes(view: ProposalView, who: str, *, is_deadlock: bool) -> str:
+    if is_deadlock:
+        return "It is noted. Nothing else changes: members lead in turn already."
+    if view.removes:
+        return f"{capital(who)} {'go' if who == 'you' else 'goes'} at once, with a commit that waits for nothing else."
+    stay = "stay a member" if who == "you" else "stays a member"
+    return f"It is noted, and every node scores it. {capital(who)} {stay}."
+
+
+def _meaning_of_no(view: ProposalView, who: str, cost: str, *, is_deadlock: bool) -> str:
+    if is_deadlock:
+        return f"It is not noted, and {cost}."
+    stay = "stay" if who == "you" else "stays"
+    again = ", and nodes do not ask about the same acts again" if view.removes else ""
+    return f"{capital(who)} {stay}{again}. {capital(cost)}."
+
+
+def _nodes_sentence(view: ProposalView, at: Instant, me: bytes) -> str:
+    """What nodes do by themselves while it is open; empty afterwards."""
+    if view.status is not ProposalStatus.OPEN:
+        return ""
+    rule = (
+        f"You may vote before: from {time_words(at, view.opened_at)} on, nodes that have confirmed all proofs say yes "
+        "for people who have not voted."
+    )
+    if view.subject == me and view.violation is not Violation.DEADLOCK:
+        return joined(rule, "Yours never does, since it is about you.")
+    if view.is_confirmed:
+        return joined(rule, "Yours has confirmed them.")
+    return joined(rule, "Yours could not confirm them, so it leaves the vote to you.")
 
 
 def _settings_title(changes: tuple[Changed, ...]) -> str:
@@ -179,8 +251,6 @@ def rule_sentence(view: ProposalView, share: Share = Share.TWO_THIRDS) -> str:
     at = time_words(view.deadline, view.opened_at)
     what = f"silence counts as yes at {at}" if view.silence_is_yes else f"without them it is rejected at {at}"
     by_nodes = "Nodes vote on this by themselves." if view.kind in BY_NODES else ""
-    if view.kind is ProposalKind.EMERGENCY:
-        by_nodes = "For people who have not voted, nodes that have checked the proofs say yes after half of the time."
     tried = f"It was tried {times_words(view.retry_round)} before." if view.retry_round else ""
     return joined(f"{count}; {what}.", by_nodes, tried)
 
@@ -195,9 +265,19 @@ def result_sentence(view: ProposalView) -> str:
         case ProposalStatus.REJECTED:
             return view.reason or "Rejected."
         case ProposalStatus.NOTED:
-            return joined(view.reason, "It is noted; there is nothing to commit.")
+            return joined(view.reason, _noted(view))
         case ProposalStatus.WITHDRAWN:
             return f"Withdrawn: {ended(view.reason)}" if view.reason else "Withdrawn."
         case ProposalStatus.COMMITTED:
+            if view.removes and view.epoch is not None:
+                gone = f"{called(view.subject, view.subject_name)} went with the commit of epoch {view.epoch}."
+                return joined(view.reason, gone)
             carried = "Carried out." if view.epoch is None else f"Carried out by the commit of epoch {view.epoch}."
             return joined(view.reason, carried)
+
+
+def _noted(view: ProposalView) -> str:
+    if view.violation in (None, Violation.DEADLOCK):
+        return "It is noted; there is nothing to commit."
+    who = called(view.subject, view.subject_name)
+    return f"It is noted: {who} stays a member, with a lower score. There is nothing to commit."

@@ -9,7 +9,7 @@ from demls.protocol.credential import Device
 from demls.protocol.effects import Effects
 from demls.protocol.views import GroupStatus, GroupView, MemberView
 from demls.wire.ids import Address, Duration, Instant, ProposalId, Topic
-from demls.wire.messages import Contact, InviteLink, Policy, Predecessor
+from demls.wire.messages import Contact, Emergency, InviteLink, Policy, Predecessor
 
 MakeDevice = Callable[[Instant], Device]
 """Binds a fresh leaf key to the wallet."""
@@ -76,7 +76,7 @@ class FetchingMachine(Machine, Protocol):
 
 
 class Core(Protocol):
-    """Makes machines, and asks groups for the two changes of members that are voted on."""
+    """Makes machines, and asks groups for the changes of members that are voted on, emergencies among them."""
 
     def create_group(
         self,
@@ -100,6 +100,10 @@ class Core(Protocol):
 
     def propose_invite(self, group: GroupMachine, key_package: bytes, now: Instant) -> Effects: ...
     def propose_removal(self, group: GroupMachine, address: Address, now: Instant) -> Effects: ...
+    def deadlock_of(self, group: GroupMachine) -> Emergency | None:
+        """An emergency about stewards who have not committed, with its proof; None if there is none."""
+
+    def open_emergency(self, group: GroupMachine, emergency: Emergency, now: Instant) -> Effects: ...
 
 
 def is_group(machine: Machine) -> TypeGuard[GroupMachine]:

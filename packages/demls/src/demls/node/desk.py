@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from demls.api import models
@@ -14,18 +14,20 @@ from demls.node.errors import NoSuchGroup, Refused
 from demls.node.fetching import Fetch
 from demls.node.news import NewsHub
 from demls.node.node import INBOX, Node
+from demls.node.proofs import VIOLATIONS, case_against
 from demls.node.qr import qr_svg
 from demls.node.scope_task import ScopeTask
 from demls.node.sent import AlreadySaid
 from demls.node.words import called
 from demls.protocol.effects import Effects
-from demls.protocol.errors import NotAMember, UnknownProposal
+from demls.protocol.errors import NotAMember, RequestRefused, UnknownMember, UnknownProposal
 from demls.protocol.events import ProposalHeld, ProposalOpened
 from demls.protocol.policy import PRESETS
 from demls.protocol.views import GroupView, MemberView
 from demls.storage.store import Batch
 from demls.wire.ids import Address, Duration, Instant, ProposalId, parse_address
 from demls.wire.links import contact_text, invite_text, parse_contact, parse_invite
+from demls.wire.violations import Violation
 
 T = TypeVar("T")
 
@@ -89,14 +91,26 @@ class Desk:
         return self._shown(group)
 
     async def members(self, group: str) -> list[models.Member]:
+        return await self._members(group, lambda machine: machine.members())
+
+    async def member(self, group: str, address: str) -> models.Member:
+        wanted = _address(address)
+        found = await self._members(group, lambda machine: [one for one in machine.members() if one.address == wanted])
+        if not found:
+            raise _no_such_member()
+        return found[0]
+
+    async def _members(self, group: str, choose: Callable[[GroupMachine], Iterable[MemberView]]) -> list[models.Member]:
         shown = self._shown(group)
-
-        def read(machine: Machine, _at: Instant) -> tuple[tuple[MemberView, ...], Effects | None]:
-            return machine.members() if is_group(machine) else (), None
-
         backup = shown.backup_steward.address if shown.backup_steward else None
-        start = shown.policy.scoring.start if shown.policy is not None else 0
-        return present.members(await self._scope(group).call(read), backup, start)
+
+        def read(machine: Machine, at: Instant) -> tuple[list[models.Member], None]:
+            if not is_group(machine):
+                return [], None
+            view = machine.view(at)
+            return present.members(choose(machine), backup, view.policy.scoring, view.proposals), None
+
+        return await self._scope(group).call(read)
 
     async def proposal(self, group: str, proposal: str) -> models.Proposal:
         found = next((one for one in self._shown(group).proposals if one.id == proposal), None)
@@ -153,10 +167,7 @@ class Desk:
 
     async def found_successor(self, group: str, new: models.NewSuccessor) -> models.Group:
         node = self._node
-        try:
-            members = [parse_address(text) for text in new.members]
-        except ValueError as problem:
-            raise Refused(str(problem), "bad-address") from None
+        members = [_address(text) for text in new.members]
         async with self._founding:
             old = self._group_scope(group)
             view = await self._view(group)
@@ -171,10 +182,7 @@ class Desk:
         return self._shown(scope)
 
     async def join_successor(self, group: str, founder: str) -> models.Group:
-        try:
-            address = parse_address(founder)
-        except ValueError as problem:
-            raise Refused(str(problem), "bad-address") from None
+        address = _address(founder)
         view = await self._view(group)
         links = [one.link for one in view.successors if one.founder == address and one.link]
         if not links:
@@ -243,10 +251,47 @@ class Desk:
         return _proposed(f"You proposed to admit {who}", effects)
 
     async def remove_member(self, group: str, address: str) -> models.Done:
-        try:
-            return await self._remove(group, parse_address(address))
-        except ValueError as problem:
-            raise Refused(str(problem), "bad-address") from None
+        return await self._remove(group, _address(address))
+
+    async def open_emergency(self, group: str, new: models.NewEmergency) -> models.Done:
+        if new.about == "deadlock":
+            return await self._report_deadlock(group)
+        if new.address is None:
+            raise Refused("Say whom you accuse, by the address.", "bad-address")
+        address, core = _address(new.address), self._node.core
+
+        def accuse(machine: GroupMachine, at: Instant) -> tuple[tuple[str, Effects], Effects]:
+            member = next((one for one in machine.members() if one.address == address), None)
+            if member is None:
+                raise _no_such_member()
+            view = machine.view(at)
+            case = case_against(member, view.proposals, view.policy.scoring)
+            if case.emergency is None:
+                raise RequestRefused(case.sentence)
+            effects = core.open_emergency(machine, case.emergency, at)
+            is_removal = case.emergency.violation_type == Violation.SCORE_BELOW_THRESHOLD
+            who, what = called(address, member.name), VIOLATIONS[Violation(case.emergency.violation_type)]
+            asked = f"remove {who} at once" if is_removal else f"note that {who} {what}"
+            return (f"You asked the members to {asked}", effects), effects
+
+        return _proposed(*await self._ask(group, accuse), for_what="the commit that is due is made")
+
+    async def _report_deadlock(self, group: str) -> models.Done:
+        core = self._node.core
+
+        def report(machine: GroupMachine, at: Instant) -> tuple[Effects, Effects]:
+            emergency = core.deadlock_of(machine)
+            if emergency is None:
+                raise RequestRefused(
+                    "There is no deadlock to be shown: it takes a commit round that is past its last steward, and two "
+                    "thirds of the members who have signed that no commit came."
+                )
+            effects = core.open_emergency(machine, emergency, at)
+            return effects, effects
+
+        effects = await self._ask(group, report)
+        what = "You asked the members to note that the stewards have not committed"
+        return _proposed(what, effects, for_what="the commit that is due is made")
 
     async def propose_settings(self, group: str, new: models.NewSettings) -> models.Done:
         def propose(machine: GroupMachine, at: Instant) -> Effects:
@@ -352,10 +397,10 @@ def _settings(now: policies.Agreed, new: models.NewSettings | models.NewSuccesso
     )
 
 
-def _proposed(what: str, effects: Effects) -> models.Done:
-    """``what`` was done, in words that “your vote is yes” follows."""
+def _proposed(what: str, effects: Effects, *, for_what: str = "the emergency is decided") -> models.Done:
+    """``what`` was done, in words that “your vote is yes” follows. ``for_what``: until when it may have to wait."""
     if any(isinstance(event, ProposalHeld) for event in effects.events):
-        return models.Done(sentence=f"{what}. It waits until the emergency is decided, and is opened then.")
+        return models.Done(sentence=f"{what}. It waits until {for_what}, and is opened then.")
     return models.Done(sentence=f"{what}; your vote is yes.", proposal=_opened(effects))
 
 
@@ -370,6 +415,17 @@ def _identifier(text: str, problem: Exception) -> bytes:
         return bytes.fromhex(text)
     except ValueError:
         raise problem from None
+
+
+def _address(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except ValueError as problem:
+        raise Refused(str(problem), "bad-address") from None
+
+
+def _no_such_member() -> UnknownMember:
+    return UnknownMember("There is no such member in this group; look the address up among its members.")
 
 
 def _no_such_request() -> Refused:

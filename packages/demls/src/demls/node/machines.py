@@ -8,6 +8,7 @@ from demls_engine import Engine
 
 from demls.identity.device import bind_device
 from demls.identity.wallet import Wallet
+from demls.node import accusing
 from demls.node.core import FetchingMachine, GroupMachine, InboxMachine, JoiningMachine, Machine
 from demls.protocol.contacts import Fetching, Inbox
 from demls.protocol.credential import Device
@@ -16,7 +17,7 @@ from demls.protocol.group import Group, Invite, Remove
 from demls.protocol.joining import Joining
 from demls.protocol.machines import load_machine
 from demls.wire.ids import Address, Instant, LeafKey
-from demls.wire.messages import Contact, InviteLink, Policy, Predecessor
+from demls.wire.messages import Contact, Emergency, InviteLink, Policy, Predecessor
 
 
 class RealCore:
@@ -78,3 +79,11 @@ class RealCore:
     def propose_removal(self, group: GroupMachine, address: Address, now: Instant) -> Effects:
         assert isinstance(group, Group)
         return group.propose(Remove(address), now)
+
+    def deadlock_of(self, group: GroupMachine) -> Emergency | None:
+        assert isinstance(group, Group)
+        return accusing.deadlock_of(group)
+
+    def open_emergency(self, group: GroupMachine, emergency: Emergency, now: Instant) -> Effects:
+        assert isinstance(group, Group)
+        return accusing.open_emergency(group, emergency, now)

@@ -40,6 +40,8 @@ FROM_BACKUP = (
     "join it again with a new invite link."
 )
 SUMMARIES_PAUSE_SECONDS = 0.1
+LAST_LINES = 50
+"""So many are looked through for the last that is not quiet."""
 
 
 class NodeCrashed(NodeError):
@@ -69,6 +71,9 @@ class Node:
         self.unreadable: dict[str, str] = {}
         """Scopes whose stored state could not be loaded, and why."""
         self.last_entries: dict[str, models.TimelineEntry] = {}
+        """By scope, the newest line that is not quiet."""
+        self.last_ids: dict[str, int] = {}
+        """By scope, the id of the newest line, quiet ones counted."""
         self.watch = ConnectionWatch(transport, lambda: all(one.is_idle for one in self.scopes.values()))
         self._bind = bind
         self._outbox = Outbox(store, transport, self.counters)
@@ -132,9 +137,8 @@ class Node:
     # Scopes
 
     async def _load(self, scope: str) -> None:
-        last = await asyncio.to_thread(self.store.timeline, scope, None, 1)
-        if last:
-            self.last_entries[scope] = timeline.entry(last[0])
+        for stored in await asyncio.to_thread(self.store.timeline, scope, None, LAST_LINES):
+            self._note_line(scope, timeline.entry(stored))
         if await asyncio.to_thread(self.store.setting, RESTING + scope) is None:
             self._run(*await asyncio.to_thread(load_worker, self, scope, self.connection()))
             return
@@ -168,6 +172,7 @@ class Node:
         if task is not None:
             await task
         self.last_entries.pop(scope, None)
+        self.last_ids.pop(scope, None)
         self._summaries.set()
 
     def adopt(self, joining: JoiningMachine, deadline: Instant | None) -> None:
@@ -200,16 +205,21 @@ class Node:
     def tell(self, scope: str, entries: tuple[models.TimelineEntry, ...], shown: models.Group | None) -> None:
         for entry in entries:
             self.news.tell(models.TimelineNews(id=entry.id, entry=entry))
-            self.last_entries[scope] = entry
+            self._note_line(scope, entry)
         if shown is not None:
             self.news.tell(models.GroupNews(group=shown))
         if entries or shown is not None:
             self._summaries.set()
 
+    def _note_line(self, scope: str, entry: models.TimelineEntry) -> None:
+        self.last_ids[scope] = entry.id
+        if entry.kind != "quiet":
+            self.last_entries[scope] = entry
+
     def summaries(self) -> list[models.GroupSummary]:
-        """All groups, the one with the newest line first."""
+        """All groups, the one with the newest line first, quiet ones not counted."""
         shown = [one.shown for one in self.scopes.values() if one.shown is not None]
-        all_summaries = [summary(one, self.last_entries.get(one.id)) for one in shown]
+        all_summaries = [summary(one, self.last_entries.get(one.id), self.last_ids.get(one.id, 0)) for one in shown]
         return sorted(all_summaries, key=lambda one: -one.last_entry.id if one.last_entry else 0)
 
     def info(self) -> models.NodeInfo:

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 from demls.api import models
 from demls.node import cards, policies
 from demls.node.cards import NOTHING_KNOWN, Known, NameOf, person
-from demls.node.words import called, capital, ended, enumerated, listed, time_words, times_words
-from demls.protocol.views import GroupStatus, GroupView, MemberView, RequestView, RoundView, ScoreEntry, SuccessorView
+from demls.node.proofs import case_against, proven_sentences
+from demls.node.recovery import recovery_sentence, waiting_words
+from demls.node.words import called, capital, counted, ended, joined, listed, time_words, times_words
+from demls.protocol.policy import SCORE_HISTORY_KEPT
+from demls.protocol.views import (
+    GroupStatus,
+    GroupView,
+    MemberView,
+    ProposalKind,
+    ProposalStatus,
+    ProposalView,
+    RequestView,
+    RoundView,
+    ScoreEntry,
+    SuccessorView,
+)
 from demls.wire.ids import Address, Instant, address_text
 from demls.wire.links import BadLink, parse_invite
+from demls.wire.messages import Scoring
+from demls.wire.violations import Violation
 
 HALTED = (
     "Governance rests: two different commits of one epoch were certified, so nobody can be admitted or removed any "
@@ -54,14 +71,17 @@ def group(
         backup_steward=some(view.backup_steward),
         stewards_until=view.stewards_until,
         stewards_sentence=stewards_sentence(view, name_of),
-        proposals=[cards.proposal(one, now, name_of, known) for one in view.proposals],
+        proposals=[cards.proposal(one, now, name_of, known, view.own_address) for one in view.proposals],
         requests=[_request(one, name_of) for one in view.requests],
         round=commit_round(view.round, name_of),
         sync=sync(view, name_of, connection),
         halted=HALTED if view.is_halted else "",
-        frozen=frozen_sentence(view.frozen_until),
+        frozen=freeze_sentence(view),
         frozen_until=view.frozen_until,
         held=view.held,
+        waiting=[_held(one, view, name_of) for one in view.waiting],
+        recovery=recovery_sentence(view, name_of),
+        deadlocked=is_deadlocked(view),
         successors=[_successor(one, view.own_address, name_of) for one in view.successors],
     )
 
@@ -71,7 +91,44 @@ def frozen_sentence(until: Instant | None) -> str:
     if until is None:
         return ""
     at = time_words(until, until)
-    return f"An emergency is being decided: other proposals wait until it is, at the latest until {at}. Chat goes on."
+    return (
+        f"An emergency is being decided: elections and other proposals wait until it is, at the latest until {at}. "
+        "Chat, open votes and leaving go on."
+    )
+
+
+def freeze_sentence(view: GroupView) -> str:
+    """Why something waits, what, and until when at most; empty if nothing does."""
+    if view.frozen_until is None:
+        return ""
+    mine = sum(1 for one in view.waiting if one.owner == view.own_address)
+    own = "" if not mine else ", yours" if mine == view.held == 1 else f", {mine} of them yours"
+    are = "waits" if view.held == 1 else "wait"
+    so_far = f"{counted(view.held, 'proposal')} {are} so far{own}." if view.held else ""
+    return joined(frozen_sentence(view.frozen_until), so_far)
+
+
+def _held(one: ProposalView, view: GroupView, name_of: NameOf) -> models.Held:
+    changes = cards.what_changes(one, cards.agreed(view), NOTHING_KNOWN)
+    is_mine = one.owner == view.own_address
+    who = "You propose" if is_mine else f"{called(one.owner, name_of(one.owner))} proposes"
+    for_what = "the commit that is due" if one.kind is ProposalKind.EMERGENCY else "the emergency to be decided"
+    return models.Held(
+        id=one.proposal_id.hex(),
+        kind=one.kind.value,
+        title=cards.title(one, view.policy.dormant_after, name_of, changes),
+        asked_by=person(one.owner, name_of),
+        is_mine=is_mine,
+        sentence=f"{who} it; it waits for {for_what}, and is opened then by itself.",
+    )
+
+
+def is_deadlocked(view: GroupView) -> bool:
+    """Have all stewards had their turns in the round under way, although enough are heard, and is nobody asked yet?"""
+    is_heard = view.round.is_open and not view.round.short
+    has_passed = is_heard and bool(view.stewards) and frozenset(view.stewards) <= set(view.round.passed)
+    is_asked = any(one.violation is Violation.DEADLOCK and one.status is ProposalStatus.OPEN for one in view.proposals)
+    return has_passed and not is_asked
 
 
 def in_turn(view: GroupView) -> list[Address]:
@@ -166,11 +223,14 @@ def joining(scope: str, name: str, refused: str | None, connection: Connection) 
         frozen="",
         frozen_until=None,
         held=0,
+        waiting=[],
+        recovery="",
+        deadlocked=False,
         successors=[],
     )
 
 
-def summary(shown: models.Group, last_entry: models.TimelineEntry | None) -> models.GroupSummary:
+def summary(shown: models.Group, last_entry: models.TimelineEntry | None, last_id: int = 0) -> models.GroupSummary:
     open_ones = [one for one in shown.proposals if one.status == "open"]
     return models.GroupSummary(
         id=shown.id,
@@ -180,32 +240,58 @@ def summary(shown: models.Group, last_entry: models.TimelineEntry | None) -> mod
         open_proposals=len(open_ones),
         my_votes_needed=sum(1 for one in open_ones if one.may_vote and one.my_vote is None),
         last_entry=last_entry,
+        last_id=last_id,
         requests=sum(1 for one in shown.requests if one.needs_sponsor),
         halted=bool(shown.halted),
+        frozen=bool(shown.frozen),
     )
 
 
-def members(views: Iterable[MemberView], backup_steward: str | None, start: int) -> list[models.Member]:
-    """``start``: the score of a newcomer."""
-    return [
-        models.Member(
-            address=address_text(one.address),
-            name=one.name,
-            device=one.device,
-            role=_role(one, backup_steward),
-            is_me=one.is_self,
-            removal_pending=one.removal_pending,
-            dormant=one.is_dormant,
-            lost_turn=one.lost_turn,
-            remarks=_remarks(one),
-            score=one.score,
-            score_history=[
-                models.ScoreMove(cause=move.cause, points=move.points, epoch=move.epoch) for move in one.score_history
-            ],
-            score_sentence=score_sentence(one, start),
-        )
-        for one in views
-    ]
+def members(
+    views: Iterable[MemberView], backup_steward: str | None, scoring: Scoring, proposals: Sequence[ProposalView] = ()
+) -> list[models.Member]:
+    """``proposals``: of the group, to know what is being decided about somebody already."""
+    return [_member(one, backup_steward, scoring, proposals) for one in views]
+
+
+def _member(
+    view: MemberView, backup_steward: str | None, scoring: Scoring, proposals: Sequence[ProposalView]
+) -> models.Member:
+    case = case_against(view, proposals, scoring)
+    accusation: Literal["", "remove", "note"] = ""
+    if case.emergency is not None:
+        is_removal = case.emergency.violation_type == Violation.SCORE_BELOW_THRESHOLD
+        accusation = "remove" if is_removal else "note"
+    return models.Member(
+        address=address_text(view.address),
+        name=view.name,
+        device=view.device,
+        role=_role(view, backup_steward),
+        is_me=view.is_self,
+        removal_pending=view.removal_pending,
+        dormant=view.is_dormant,
+        lost_turn=view.lost_turn,
+        remarks=_remarks(view),
+        score=view.score,
+        score_history=[
+            models.ScoreMove(cause=move.cause, points=move.points, epoch=move.epoch, after=after)
+            for move, after in zip(view.score_history, _course(view, scoring.start), strict=True)
+        ],
+        score_sentence=score_sentence(view, scoring.start),
+        proofs=proven_sentences(view),
+        accusation=accusation,
+        accusation_sentence=case.sentence if view.proven and not view.is_self else "",
+    )
+
+
+def _course(view: MemberView, start: int) -> list[int]:
+    """How much the score was after each move: from a newcomer's on, or back from now if moves have been forgotten.
+
+    The points that come back with time have no move, so it is only about right.
+    """
+    points = [move.points for move in view.score_history]
+    begin = start if len(points) < SCORE_HISTORY_KEPT else view.score - sum(points)
+    return list(accumulate(points, initial=begin))[1:]
 
 
 def score_sentence(view: MemberView, start: int) -> str:
@@ -249,12 +335,6 @@ def commit_round(view: RoundView, name_of: NameOf) -> models.Round:
         waiting=waiting_words(view.missing, view.short, name_of) if view.is_open else "",
         sentence=round_sentence(view, name_of),
     )
-
-
-def waiting_words(missing: Iterable[Address], short: int, name_of: NameOf) -> str:
-    """For how many of whom a commit round waits: "waiting for 2 of: Ann, Ben, Cem"; empty if for nobody."""
-    names = [called(one, name_of(one)) for one in missing]
-    return f"waiting for {short} of: {enumerated(names)}" if names and short else ""
 
 
 def round_sentence(view: RoundView, name_of: NameOf) -> str:

@@ -12,7 +12,8 @@ from demls.api import models
 from demls.node import cards
 from demls.node.cards import BY_NODES, Known, NameOf
 from demls.node.policies import Agreed, differences
-from demls.node.present import HALTED, frozen_sentence, successor_sentence, waiting_words
+from demls.node.present import HALTED, frozen_sentence, successor_sentence
+from demls.node.recovery import waiting_words
 from demls.node.words import called, capital, ended, listed, uncapital
 from demls.protocol.events import (
     Event,
@@ -39,6 +40,7 @@ from demls.protocol.events import (
     VoteRecorded,
     Waiting,
 )
+from demls.protocol.scores import Cause
 from demls.protocol.views import GroupView, ProposalKind, ProposalView
 from demls.storage.store import TimelineEntry, TimelineRow
 from demls.wire.ids import Address, Instant, ProposalId, address_text
@@ -206,10 +208,9 @@ def _tell_of_governance(event: Event, context: Context) -> list[Told]:
         case ScoreChanged(member, before_points, after_points, cause):
             return _score(member, before_points, after_points, cause, context)
         case Frozen(is_on, until):
-            text = frozen_sentence(until) if is_on else "The emergency is over; what has waited is opened now."
-            return [Told("notice", Line(text))]
-        case ProposalHeld():
-            return [Told("notice", Line("Your proposal waits until the emergency is decided; it is opened then."))]
+            return [Told("notice", Line(frozen_sentence(until) if is_on else _thawed(context)))]
+        case ProposalHeld(proposal):
+            return [Told("notice", Line(_held(proposal, context)))]
         case Waiting(missing, _, short):
             was_waiting = context.before is not None and bool(context.before.round.missing)
             if bool(missing) == was_waiting:
@@ -220,15 +221,40 @@ def _tell_of_governance(event: Event, context: Context) -> list[Told]:
     return []
 
 
+def _thawed(context: Context) -> str:
+    held = context.before.held if context.before is not None else 0
+    waited = "what has waited is opened now" if held else "nothing has waited for it"
+    return f"The emergency is over; {waited}."
+
+
+def _held(proposal: ProposalId, context: Context) -> str:
+    waiting = context.now.waiting if context.now is not None else ()
+    view = next((one for one in waiting if one.proposal_id == proposal), None)
+    if view is not None and view.kind is ProposalKind.EMERGENCY:
+        return "Your emergency waits until the commit that is due is made; it is opened then, by itself."
+    return "Your proposal waits until the emergency is decided; it is opened then, by itself."
+
+
+OWN_FAULTS = {
+    Cause.REJECTED.value: "the members said no to what you accused somebody of",
+    Cause.UNPROVEN.value: "you accused somebody with proofs that do not hold",
+}
+"""What costs the own member points without another line that says so."""
+
+
 def _score(member: Address, before: int, after: int, cause: str, context: Context) -> list[Told]:
-    """Only when it crosses the threshold."""
+    """Only what matters to people: when it crosses the threshold, and what the own member has lost by accusing."""
     view = context.now or context.before
-    if view is None or (before <= view.policy.scoring.threshold) == (after <= view.policy.scoring.threshold):
+    if view is None:
         return []
-    whose = "Your score" if member == context.me else f"The score of {context.name(member)}"
     threshold = view.policy.scoring.threshold
-    where = f"has fallen to {after}, at the threshold of" if after <= threshold else f"is {after} again, above"
-    return [Told("quiet", Line(f"{whose} {where} {threshold}: {ended(cause)}"))]
+    whose = "Your score" if member == context.me else f"The score of {context.name(member)}"
+    if (before <= threshold) != (after <= threshold):
+        where = f"has fallen to {after}, at the threshold of" if after <= threshold else f"is {after} again, above"
+        return [Told("quiet", Line(f"{whose} {where} {threshold}: {ended(cause)}"))]
+    if member == context.me and cause in OWN_FAULTS:
+        return [Told("quiet", Line(f"{whose} has fallen from {before} to {after}: {OWN_FAULTS[cause]}."))]
+    return []
 
 
 def _stewards(epoch: int, stewards: Iterable[Address], by_vote: bool, context: Context) -> list[Told]:

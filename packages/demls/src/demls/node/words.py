@@ -46,6 +46,10 @@ def counted(count: int, word: str) -> str:
     return f"{count} {word}" + ("s" if count != 1 else "")
 
 
+def points_words(count: int) -> str:
+    return counted(count, "point")
+
+
 def times_words(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
 

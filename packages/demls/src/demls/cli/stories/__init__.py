@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from demls.cli.stories import one_winner, reading_circle, stewards, validation
+from demls.cli.stories import freeze, joiners, one_winner, reading_circle, recovery, scores, stewards, validation
 
-STORIES = {story.name: story for story in (reading_circle.STORY, stewards.STORY, one_winner.STORY, validation.STORY)}
+STORIES = {
+    story.name: story
+    for story in (
+        reading_circle.STORY,
+        stewards.STORY,
+        one_winner.STORY,
+        validation.STORY,
+        scores.STORY,
+        freeze.STORY,
+        recovery.STORY,
+        joiners.STORY,
+    )
+}
 """By name, the default first."""

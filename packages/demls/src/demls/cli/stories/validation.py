@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
-import demls
 from demls.api.models import Group, PolicyChange
 from demls.cli.cast import Narrator, Player, Seat, Stage, Story, all_of
+from demls.cli.cast_rogue import BAD, rogue_folder, rogue_seat
 from demls.cli.processes import DemoFailed
 from demls.cli.scenes import agree, all_have, find, found, names, propose, together
 
 HONEST = ("Alice", "Bob", "Carol")
-BAD = "Mallory"
 POLICY = PolicyChange(batch_window_ms=2_000)
-FOLDER_VARIABLE = "DEMLS_ROGUE"
 REFUSED = "offered a commit that breaks check "
 
 
@@ -77,28 +73,12 @@ ATTACKS = (
 )
 
 
-def rogue_folder() -> Path:
-    """Where the malicious node lies: beside the packages of a checkout. Raises DemoFailed."""
-    beside = Path(demls.__file__).resolve().parents[4] / "rogue"
-    folder = Path(os.environ.get(FOLDER_VARIABLE) or beside).expanduser().resolve()
-    if not (folder / "node.py").is_file():
-        raise DemoFailed(
-            "The malicious node of this story is no part of the installed package. Run the story from a checkout of "
-            f"the repository, or name its folder “rogue” in {FOLDER_VARIABLE}."
-        )
-    return folder
-
-
 async def play(stage: Stage) -> None:
     """Raises DemoFailed, ClientError."""
-    folder = rogue_folder()
-    strategies = [f"{attack.group}={attack.strategy}" for attack in ATTACKS]
-    module = ("rogue.node", *(word for strategy in strategies for word in ("--strategy", strategy)))
-    path = os.pathsep.join(filter(None, (str(folder.parent), os.environ.get("PYTHONPATH"))))
+    rogue_folder()
     relay = await stage.relay()
-    seats = [Seat(name, relay) for name in HONEST]
-    bad_seat = Seat(BAD, relay, module=module, environment=(("PYTHONPATH", path),))
-    *honest, bad = await stage.players(*seats, bad_seat)
+    bad_seat = rogue_seat(relay, *(f"{attack.group}={attack.strategy}" for attack in ATTACKS))
+    *honest, bad = await stage.players(*(Seat(name, relay) for name in HONEST), bad_seat)
     await stage.narrator.head(f"{BAD} has founded some groups; {names(honest)} do not know yet what her node can do.")
     await stage.narrator.tell(
         f"Her program is demls with its core changed: when she leads and there is something to commit, it cheats. "

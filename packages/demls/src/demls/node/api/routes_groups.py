@@ -13,6 +13,7 @@ from demls.api.models import (
     InviteContact,
     JoinGroup,
     Member,
+    NewEmergency,
     NewGroup,
     NewInvite,
     NewMessage,
@@ -59,6 +60,12 @@ async def members(group_id: str, service: NeedsService) -> list[Member]:
     return await service.members(group_id)
 
 
+@router.get("/{group_id}/members/{address}")
+async def member(group_id: str, address: str, service: NeedsService) -> Member:
+    """One member: its score and why, what your node can prove against it, and what it could be accused of."""
+    return await service.member(group_id, address)
+
+
 @router.get("/{group_id}/timeline")
 async def timeline(
     group_id: str, service: NeedsService, before: Before = None, limit: Limit = 100
@@ -89,6 +96,12 @@ async def invite_contact(group_id: str, body: InviteContact, service: NeedsServi
 async def remove_member(group_id: str, body: Removal, service: NeedsService) -> Done:
     """Propose to remove a member."""
     return await service.remove_member(group_id, body.address)
+
+
+@router.post("/{group_id}/emergencies", status_code=201)
+async def open_emergency(group_id: str, new: NewEmergency, service: NeedsService) -> Done:
+    """Accuse a member of what your node can prove, or have it noted that the stewards are at a deadlock."""
+    return await service.open_emergency(group_id, new)
 
 
 @router.post("/{group_id}/settings", status_code=201)
