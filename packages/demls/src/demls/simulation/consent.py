@@ -28,6 +28,7 @@ from demls.wire.messages import (
     Deciders,
     Dormant,
     Emergency,
+    FaultyOffer,
     Invite,
     Leave,
     Policy,
@@ -60,13 +61,13 @@ class Consent(Watcher):
     """P2, at every commit that an honest member merges."""
 
     def __init__(
-        self, world: World, truth: Truth, agreement: Agreement, both_ways: set[tuple[ProposalId, Address]]
+        self, world: World, truth: Truth, agreement: Agreement, counts_as_yes: set[tuple[ProposalId, Address]]
     ) -> None:
-        """``both_ways``: who has signed a yes and a no, which counts as a yes."""
+        """``counts_as_yes``: who has signed a yes and a no, or a yes beside its node, which counts as a yes."""
         self.world = world
         self._truth = truth
         self._agreement = agreement
-        self._both_ways = both_ways
+        self._counts_as_yes = counts_as_yes
         self._cases: dict[ProposalId, Case] = {}
         self._checked: set[Epoch] = set()
         self._rosters: dict[Epoch, dict[Address, int]] = {}
@@ -158,7 +159,7 @@ class Consent(Watcher):
             votes = dict(self._truth.votes.get(proposal_id, {}))
             if self._is_wished(case, case.owner):
                 votes.setdefault(case.owner, True)
-        votes |= {voter: True for about, voter in self._both_ways if about == proposal_id}
+        votes |= {voter: True for about, voter in self._counts_as_yes if about == proposal_id}
         opened = self._agreement.epochs.get(case.epoch)
         if opened is None:
             return True  # passed in the middle of a step, by somebody alone
@@ -185,7 +186,8 @@ class Consent(Watcher):
             deciding = set(opened.stewards.active(opened.since)) - opened.dormant
         else:
             deciding = set(since)
-        return [a for a, joined in since.items() if joined <= case.epoch and a in deciding and a not in asleep]
+        latest = min((case.epoch, *_shown_in(case.change)))
+        return [a for a, joined in since.items() if joined <= latest and a in deciding and a not in asleep]
 
     # --- What follows from it -----------------------------------------------------------------------------------
 
@@ -285,6 +287,12 @@ class Consent(Watcher):
         pool = settled_pool(after.since, after.epoch) - after.dormant
         if not _left(old, after) or (old.is_exhausted(after.epoch) and pool and len(pool) <= policy.stewards_max):
             raise Broken("P2", f"epoch {after.epoch} keeps stewards whose time is over")
+
+
+def _shown_in(change: Change) -> list[Epoch]:
+    """Of an emergency: the epochs of faulty candidates, which nobody can judge who came later."""
+    acts = [proof.payload for proof in change.proofs] if isinstance(change, Emergency) else []
+    return [Epoch(act.epoch) for act in acts if isinstance(act, FaultyOffer)]
 
 
 def _left(listed: StewardList, after: Seen) -> list[Address]:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from demls.protocol import policy as bounds
 from demls.protocol.effects import Effects
-from demls.protocol.events import Joined, Settled
-from demls.simulation.inside import Machine
+from demls.protocol.events import (
+    Event,
+    Frozen,
+    Joined,
+    ProposalDecided,
+    ProposalOpened,
+    Removed,
+    Settled,
+    Unproven,
+)
+from demls.simulation.inside import Machine, change_of
 from demls.simulation.network import Envelope
 from demls.simulation.nodes import Node
 from demls.simulation.promises import Agreement
 from demls.simulation.traffic import SETTLED, open_body
 from demls.simulation.world import CrashPoint, Watcher, World
-from demls.wire.messages import Offer, Payload, RoundStatement, StatementKind
+from demls.wire.messages import Emergency, Offer, Payload, RoundStatement, StatementKind
 
 NAMES = (
     "epochs",
@@ -29,6 +38,12 @@ NAMES = (
     "open request admitted",
     "return from far behind",
     "adversary acts",
+    "emergencies opened",
+    "emergencies upheld",
+    "emergencies refused",
+    "unproven accusations",
+    "removed by emergency",
+    "freezes",
     "crashes",
     "partitions",
     "ghost members",
@@ -48,11 +63,17 @@ class Counters(Watcher):
         self._again: dict[tuple[bytes, int], bytes] = {}
         """Certified offers that nobody has acked yet: (head, view) to candidate."""
         self._settled: set[int] = set()
+        self._emergencies: dict[str, set[bytes]] = {}
+        """Those that were counted, by what became of them."""
+        self._frozen: set[str] = set()
         self._far: set[tuple[str, int]] = set()
         """Who is catching up with more epochs than channels are read."""
 
     def stepped(self, node: Node, effects: Effects, cause: Envelope | None) -> None:
         state = node.state
+        if not node.is_adversary:
+            for event in effects.events:
+                self._note_emergency(node, event)
         if state is None:
             return
         position = state.round.at
@@ -70,6 +91,35 @@ class Counters(Watcher):
             elif isinstance(event, Joined):
                 self.count["joiner during a round"] += self._is_round_elsewhere(node)
                 self.count["open request admitted"] += node.is_open_guest
+
+    def _note_emergency(self, node: Node, event: Event) -> None:
+        """Each emergency counts once, a freeze when the first member is frozen."""
+        match event:
+            case Frozen(is_on=True):
+                self.count["freezes"] += not self._frozen
+                self._frozen.add(node.name)
+            case Frozen() | Removed():
+                self._frozen.discard(node.name)
+            case Unproven():
+                self._count_once("unproven accusations", event.proposal_id)
+            case ProposalOpened() if self._is_emergency(node, event.proposal_id):
+                self._count_once("emergencies opened", event.proposal_id)
+            case ProposalDecided() if self._is_emergency(node, event.proposal_id):
+                became = "emergencies upheld" if event.approved else "emergencies refused"
+                self._count_once(became, event.proposal_id)
+            case Settled():
+                for carried in event.carried:
+                    if self._is_emergency(node, carried):
+                        self._count_once("removed by emergency", carried)
+
+    def _is_emergency(self, node: Node, proposal_id: bytes) -> bool:
+        found = change_of(node.state, proposal_id) if node.state is not None else None
+        return found is not None and isinstance(found[0], Emergency)
+
+    def _count_once(self, name: str, proposal_id: bytes) -> None:
+        counted = self._emergencies.setdefault(name, set())
+        self.count[name] += proposal_id not in counted
+        counted.add(proposal_id)
 
     def _is_round_elsewhere(self, node: Node) -> bool:
         others = (other for other in self._world.nodes.values() if other is not node)

@@ -12,6 +12,7 @@ from demls.simulation.world import CrashPoint, World, never
 
 _POINTS = (CrashPoint.BEFORE, CrashPoint.BEFORE, CrashPoint.AFTER, CrashPoint.DURING)
 _FLAP = 3_000
+_MUFFLED_LEAST, _MUFFLED_MOST = 60_000, 300_000
 
 
 class Faults:
@@ -38,6 +39,8 @@ class Faults:
             world.clock.after(self._pause(), self._black_out)
         if scenario.naps:
             world.clock.after(self._pause(), self._put_to_sleep)
+        if scenario.muffles:
+            world.clock.after(self._pause(), self._muffle)
 
     def stop(self) -> None:
         """Nothing goes wrong any more; who is down comes back by itself."""
@@ -107,6 +110,16 @@ class Faults:
         members = [self.world.node_of(address) for address in sorted(state.roster.addresses)]
         if sum(1 for node in members if not node.is_up) < state.roster.n - state.roster.q:
             self.world.kill(self._dice.choice(members), None, self._dice.randint(40_000, 180_000))
+
+    def _muffle(self) -> None:
+        """Whoever runs the relay delivers nothing of one honest member, who is meant to seem at fault."""
+        members = [node for node in self.world.members() if not node.is_adversary]
+        if self.is_over or not members:
+            return
+        victim = self._dice.choice(members).name
+        length = self._dice.randint(_MUFFLED_LEAST, _MUFFLED_MOST)
+        self._cut_off("one-way", frozenset({victim}), length)
+        self.world.clock.after(length + self._pause(), self._muffle)
 
     # --- Cuts ---------------------------------------------------------------------------------------------------
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from demls.protocol import policy as bounds
 from demls.protocol.channel import Channel
 from demls.protocol.group import Group
 from demls.protocol.joining import Joining
 from demls.protocol.state import GroupState
 from demls.protocol.stewards import StewardList
 from demls.wire.ids import Address, Epoch, GroupId, Topic
-from demls.wire.messages import Change, Charter, LostTurn
+from demls.wire.messages import PROOFS_MAX, Change, Charter, LostTurn
 
 Machine = Group | Joining
 
@@ -81,3 +84,36 @@ def change_of(state: GroupState, proposal_id: bytes) -> tuple[Change, Address, A
 def channels_of(state: GroupState) -> dict[Topic, Channel]:
     """The channels that a member can open now."""
     return {channel.topic: channel for channel in (state.rendezvous, *state.channels.values())}
+
+
+def held_by(state: GroupState) -> Iterator[tuple[str, int, int]]:
+    """(what, how many, how many at most) of what a member holds because others have sent it."""
+    governance, emergencies, current = state.governance, state.emergencies, state.round
+    waiting, going = emergencies.waiting(), [item for item in governance.items.values() if item.ended_at is None]
+    yield "waiting proposals", len(waiting), bounds.FROZEN_PROPOSALS_MAX
+    most = bounds.FROZEN_PROPOSALS_PER_MEMBER_MAX
+    yield "waiting proposals of one member", _most(p.owner for p in waiting), most
+    for held in (emergencies._unconfirmed, state.elections.held):
+        most = max((len(kept) for kept in held.values()), default=0)
+        yield "proposals of one member that cannot be judged", most, bounds.ELECTIONS_HELD_PER_MEMBER
+    yield "open proposals", len(going), bounds.OPEN_PROPOSALS_MAX
+    most = bounds.PROPOSALS_PER_MEMBER_AND_EPOCH_MAX
+    yield "open proposals of one member", _most(item.proposal.owner for item in going), most
+    early = max((len(votes) for votes in governance._early.values()), default=0)
+    yield "early votes of one member", early, bounds.EARLY_VOTES_PER_MEMBER_MAX
+    yield "requests to join", len(state.requests.waiting), bounds.REQUESTS_MAX
+    yield "candidates", len(current.candidates), bounds.CANDIDATES_KEPT_MAX + 2
+    yield "offers", len(current.offers), bounds.CANDIDATES_KEPT_MAX + 2
+    yield "candidates with votes", len(state.candidates._shown), bounds.CANDIDATES_KEPT_MAX + 2
+    views = max(len(current._acks), len(current._locks))
+    yield "views", views, bounds.VIEWS_AHEAD_MAX + bounds.VIEWS_BEHIND_MAX + 2
+    yield "verdicts on candidates", len(state.court._judged), bounds.JUDGED_KEPT
+    proofs = max((len(kept) for kept in emergencies._against.values()), default=0)
+    yield "proofs against one member", proofs, PROOFS_MAX
+    history = max((len(score.history) for score in state.scores._known.values()), default=0)
+    yield "moves of one score", history, bounds.SCORE_HISTORY_KEPT
+
+
+def _most(owners: Iterable[bytes]) -> int:
+    """How often the most frequent one is there."""
+    return max(Counter(owners).values(), default=0)

@@ -81,11 +81,16 @@ class Node:
         self.deadline = effects.deadline
 
     def new_device(self, now: Instant) -> Device:
+        """The device with which it asks next."""
+        device = self.spare_device(now)
+        self.leaf_key = device.leaf_key
+        return device
+
+    def spare_device(self, now: Instant) -> Device:
         """A device with a key of its own, bound to the wallet."""
         key = self.engine.signature_key()
         issued, expires = now, Instant(now + 365 * DAY)
         leaf_key = LeafKey(key.public)
-        self.leaf_key = leaf_key
         sentence = binding_sentence(self.address, leaf_key, "laptop", issued, expires)
         binding = Binding(issued, expires, wallet_sign(self.wallet, sentence.encode()))
         return Device(self.address, self.name, "laptop", leaf_key, key.private, binding)

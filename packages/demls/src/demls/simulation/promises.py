@@ -1,4 +1,4 @@
-"""Was a promise broken? P1 agreement, P5 durability and P7 accountability, checked at every step.
+"""Was a promise broken? P1 agreement and P5 durability, checked at every step.
 
 Only what honest members see counts.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from demls.protocol.effects import Effects
-from demls.protocol.events import Faulted, Halted, Joined, Misbehaved, Settled, Unproven
+from demls.protocol.events import Halted, Joined, Settled
 from demls.simulation.inside import Machine, Seen, group_of, seen_by
 from demls.simulation.network import Envelope
 from demls.simulation.nodes import Node
@@ -63,7 +63,7 @@ class Agreement(Watcher):
 
 
 class Durable(Watcher):
-    """P5: what was written is there after a crash, and nobody honest says two things. P7: nobody honest is accused."""
+    """P5: what was written is there after a crash, and nobody honest says two things."""
 
     def __init__(self, world: World, truth: Truth) -> None:
         self.world = world
@@ -90,8 +90,6 @@ class Durable(Watcher):
         if node.name in self._restarted:
             self._check_restart(node, self._restarted.pop(node.name))
         for event in effects.events:
-            if isinstance(event, Misbehaved | Faulted | Unproven) and not self.world.node_of(event.member).is_adversary:
-                raise Broken("P7", f"{node.name} accuses {self.world.name_of(event.member)}: {event}")
             if isinstance(event, Halted):
                 raise Broken("P1", f"{node.name} sees two certificates of epoch {event.epoch}, and halts")
 

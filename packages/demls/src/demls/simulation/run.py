@@ -10,11 +10,13 @@ from demls_consensus import quorum
 
 from demls.protocol.errors import RequestRefused
 from demls.protocol.policy import DAY, HOUR, MINUTE, SECOND
-from demls.simulation.adversaries import Sabotage
+from demls.simulation.adversaries.sabotage import Sabotage
 from demls.simulation.clock import START
 from demls.simulation.consent import Consent
 from demls.simulation.counters import Counters
 from demls.simulation.faults import Faults
+from demls.simulation.innocence import Innocence
+from demls.simulation.limits import Limits
 from demls.simulation.nodes import Node
 from demls.simulation.people import People
 from demls.simulation.progress import Progress, Reading
@@ -43,6 +45,8 @@ class Outcome:
     promise: str
     detail: str
     counts: dict[str, int]
+    acts: dict[str, int]
+    """How often bad members acted, by strategy."""
     slowest_commit: float
     """The longest that approved work waited on the whole network, virtual."""
     share_of_bound: float
@@ -85,6 +89,7 @@ def simulate(seed: int, *, members: int | None = None, engine: str | None = None
         promise,
         detail,
         life.counts(),
+        dict(life.sabotage.acts),
         life.progress.longest / 1000,
         life.progress.tightest,
         (life.world.clock.now - START) / 1000,
@@ -106,15 +111,18 @@ class Life:
         self.faults = Faults(world)
         self.sabotage = Sabotage(world)
         self.agreement = Agreement(world)
-        self.consent = Consent(world, self.people.truth, self.agreement, self.sabotage.both_ways)
+        self.consent = Consent(world, self.people.truth, self.agreement, self.sabotage.counts_as_yes)
         self.durable = Durable(world, self.people.truth)
+        self.innocence = Innocence(world)
+        self.limits = Limits(world)
         self.progress = Progress(world, self.agreement)
         self.reading = Reading(world)
         self.counters = Counters(world, self.agreement)
         self.story = Story(world, rejected=rejected) if trace else None
         world.watchers += [self.story] if self.story is not None else []
-        world.watchers += [self.agreement, self.consent, self.durable, self.progress, self.reading, self.counters]
-        world.watchers += [self.people]
+        world.watchers += [self.agreement, self.consent, self.durable, self.innocence, self.limits]
+        world.watchers += [self.progress, self.reading, self.counters]
+        world.watchers += [self.people, self.sabotage]
 
     def run(self) -> None:
         """Raises Broken."""
@@ -128,7 +136,7 @@ class Life:
 
     def counts(self) -> dict[str, int]:
         counts = dict(self.counters.count)
-        counts["adversary acts"] = self.sabotage.acts
+        counts["adversary acts"] = self.sabotage.acts.total()
         counts["partitions"] = self.faults.cuts
         counts["ghost members"] = sum(1 for node in self.world.nodes.values() if self.progress.is_ghost(node))
         counts["halted groups"] = int(self.world.newest() is not None and not self.progress.can_progress())
@@ -161,7 +169,7 @@ class Life:
         """People live while things go wrong, until enough has happened."""
         world = self.world
         self._say("things begin to go wrong")
-        self.sabotage.is_on = True
+        self.sabotage.start()
         world.silent = frozenset(name for name, mind in self.sabotage.minds.items() if "silent" in mind.names)
         self.faults.start()
         self.people.live()
@@ -192,6 +200,7 @@ class Life:
         """Some vanish, for good or for hours, while the others talk on: they are dormant some time, and count again."""
         world, newest = self.world, self.agreement.newest
         dice = world.dice("doze")
+        self.sabotage.is_slow = True
         self._look(2 * MINUTE)
         newest = self.agreement.newest
         if newest is None or not self.progress.has_quorum():
@@ -238,6 +247,7 @@ class Life:
     def _rest(self) -> None:
         """All that is open is decided, by votes or by time; then nothing is left over and nobody waits."""
         world = self.world
+        self.sabotage.rest()
         self._look(MINUTE)
         self.people.look_again()
         self._call_the_roll()

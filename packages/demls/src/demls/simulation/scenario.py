@@ -17,8 +17,8 @@ _SIZES = {
     **dict.fromkeys(range(2, 5), 8),
     **dict.fromkeys(range(5, 8), 10),
     **dict.fromkeys(range(8, 11), 5),
-    **dict.fromkeys(range(11, 15), 2),
-    **dict.fromkeys(range(15, 21), 1),
+    **dict.fromkeys(range(11, 15), 0.5),
+    **dict.fromkeys(range(15, 21), 0.25),
 }
 """How often a group of each size is drawn: small groups are cheap, large ones are needed."""
 
@@ -28,6 +28,7 @@ _SHARES = (*[Share.TWO_THIRDS] * 5, Share.MORE_THAN_HALF, Share.THREE_QUARTERS, 
 _STEWARDS = (1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 7)
 """Short lists often, so that there are elections."""
 _DOZING = 0.1
+_MUFFLING = 0.15
 _LOSSES = (0.0, 0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
 
 
@@ -70,6 +71,8 @@ class Scenario:
     """Do members vanish for so long that they become dormant?"""
     adversaries: int
     engine: str
+    muffles: bool
+    """Are the packets of one member dropped for a long time?"""
 
     @classmethod
     def draw(cls, seed: int, engine: str, members: int | None = None) -> Scenario:
@@ -94,7 +97,7 @@ class Scenario:
             weather,
             dice.random() < 0.5,
             dice.choice((2_500, 4_000, 7_000)),
-            dice.randint(EPOCHS_LEAST + 2, EPOCHS_LEAST + 6) - max(0, size - 9),
+            dice.randint(EPOCHS_LEAST + 1, EPOCHS_LEAST + 5) - max(0, size - 9),
             dice.choice((0.0, 0.0005, 0.002, 0.006)) * min(1.0, 7 / size),
             dice.random() < 0.6,
             dice.random() < 0.3,
@@ -103,6 +106,7 @@ class Scenario:
             dozes,
             max(0, dice.choice((0, fault, fault, fault + 1)) - 2 * dozes) if fault else 0,
             engine,
+            size > 3 and dice.random() < _MUFFLING,
         )
 
 

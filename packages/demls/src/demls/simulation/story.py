@@ -5,6 +5,8 @@ from __future__ import annotations
 from demls.protocol.effects import Effects
 from demls.protocol.events import (
     Event,
+    Faulted,
+    Frozen,
     Joined,
     JoinRefused,
     MessageReceived,
@@ -15,7 +17,9 @@ from demls.protocol.events import (
     ProposalWithdrawn,
     Rejected,
     Removed,
+    ScoreChanged,
     Settled,
+    Unproven,
     Waiting,
 )
 from demls.protocol.governance import Item
@@ -119,6 +123,15 @@ class Story(Watcher):
                 return f"misses messages {event.first} to {event.last} of {self._names((event.sender,))}"
             case Misbehaved():
                 return f"sees that {self._names((event.member,))} {event.what}"
+            case Faulted():
+                return f"sees that {self._names((event.member,))} offered what breaks {event.check}: {event.detail}"
+            case Unproven():
+                name = self._names((event.member,))
+                return f"refuses {event.proposal_id.hex()[:6]}: {name} accuses somebody without proof"
+            case ScoreChanged() if event.after < event.before:
+                return f"thinks less of {self._names((event.member,))}, {event.after}: {event.cause}"
+            case Frozen():
+                return "waits for an emergency" if event.is_on else "no longer waits for an emergency"
             case Waiting():
                 return f"waits for {self._names(event.missing)}" if event.missing else ""
             case Rejected():

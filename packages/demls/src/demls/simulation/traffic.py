@@ -26,6 +26,7 @@ def _tag(name: str) -> bytes:
 GOVERNING = tuple(_tag(name) for name in ("vote", "commit_candidate", "round_statement"))
 """The first bytes of frames with votes, offers and round statements."""
 
+_OFFER = _tag("commit_candidate")
 
 SETTLED = _tag("settled")
 """The first bytes of frames with settled commits."""
@@ -42,6 +43,10 @@ def open_body(channel: Channel, sealed: bytes, engine: Engine) -> bytes | None:
 
 def is_governing(body: bytes) -> bool:
     return body.startswith(GOVERNING)
+
+
+def is_offer(body: bytes) -> bool:
+    return body.startswith(_OFFER)
 
 
 def payload_of(body: bytes) -> Payload | None:

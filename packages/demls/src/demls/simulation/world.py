@@ -272,9 +272,9 @@ class World:
 
     def _is_replaced(self, node: Node, outbound: Outbound, payload: Payload | None, body: bytes | None) -> bool:
         """Does a bad member send something else?"""
-        if not node.is_adversary or self.sabotage is None or body is None:
+        if not node.is_adversary or self.sabotage is None:
             return False
-        return self.sabotage(node, outbound, payload or payload_of(body))
+        return self.sabotage(node, outbound, payload or (payload_of(body) if body is not None else None))
 
     def _receive(self, node: Node, envelope: Envelope) -> bool:
         machine = node.machine
