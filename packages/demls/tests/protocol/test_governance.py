@@ -318,6 +318,23 @@ def test_nobody_removes_itself_when_it_is_alone() -> None:
     assert council.governance.items[proposal.id].reason == "Nobody else is there who could remove the member."
 
 
+@pytest.mark.parametrize(("listing", "status"), [(0, ProposalStatus.WITHDRAWN), (2, ProposalStatus.OPEN)])
+def test_what_a_quorum_cannot_know_any_more_is_withdrawn_and_can_be_opened_anew(
+    listing: int, status: ProposalStatus
+) -> None:
+    """Its owner was behind when it opened it; whoever lists it in a digest knows it."""
+    council = Council(n=5, policy=DAY_POLICY)
+    proposal = council.proposal(REMOVE, owner=0)
+    council.receive(proposal)
+    for epoch in range(1, bounds.PAST_EPOCHS + 3):
+        council.settle(roster(*range(5)), epoch)
+    for number in range(1, 5):
+        listed = frozenset({proposal.id} if number <= listing else ())
+        council.governance.note_listed(address(number), listed, council.step())
+    assert council.status(proposal) is status
+    assert [item.proposal_id for item in council.governance.take_lapsed()] == [proposal.id] * (listing == 0)
+
+
 def test_a_proposal_outlives_commits() -> None:
     council = Council(policy=DAY_POLICY)
     proposal = council.proposal(REMOVE)

@@ -189,9 +189,10 @@ def test_an_innocent_member_that_is_out_without_a_vote_is_noticed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ben, cem = world.nodes["ben"].address, world.nodes["cem"].address
+    gone = settled(world, "ben")
     for change in (Remove(ben), Leave()):
         carrying(monkeypatch, change, ben)
-        see(Innocence(world), world, settled(world, "ben"))
+        see(Innocence(world), world, ProposalOpened(gone.carried[0], ben), gone)
     carrying(monkeypatch, Emergency(Violation.SCORE_BELOW_THRESHOLD, cem, (), ()), cem)
     see(Innocence(world), world, settled(world, "cem"))
     with pytest.raises(Broken, match="P7: ben is out"):

@@ -61,6 +61,7 @@ class Duties:
         self._retry_held(step)
         self._open_emergencies(step)
         self._thaw(step)
+        self._open_lapsed(step)
         if not self._state.emergencies.is_frozen(step.now) and step.now >= self._thawed_at(step.now):
             self._open_requests(step)
             self._open_election(step)
@@ -210,6 +211,21 @@ class Duties:
                 is_wish = isinstance(item.change, Invite | Remove | Settings)
                 if is_wish and item.status is ProposalStatus.OPEN and state.own in item.tally.voters:
                     cast_vote(item, True, state, step)
+
+    def _open_lapsed(self, step: Step) -> None:
+        """Put the own wishes anew that were opened where the others had been long before."""
+        state = self._state
+        for lapsed in state.governance.take_lapsed():
+            if lapsed.proposal.owner != state.own or not isinstance(lapsed.change, Invite | Remove | Settings):
+                continue
+            try:
+                check_change(lapsed.change, state, step.now)
+            except RequestRefused as problem:
+                step.refuse(Reason.STALE, f"a wish of the own that came to nothing: {problem}")
+                continue
+            item = open_proposal(lapsed.change, state, step)
+            if item is not None and item.status is ProposalStatus.OPEN and state.governance.vote_of(lapsed, state.own):
+                cast_vote(item, True, state, step)
 
     # --- Dormancy -----------------------------------------------------------------------------------------------
 

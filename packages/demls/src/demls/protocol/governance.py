@@ -165,6 +165,8 @@ class Governance:
         """The steward elections among them."""
         self.emergencies: dict[ProposalId, Item] = {}
         """The emergencies among them."""
+        self._lacking: dict[ProposalId, set[Address]] = {}
+        self._lapsed: list[Item] = []
         self.changes = 0
         """How often anything has changed here, to notice that it has."""
         self._fresh: set[ProposalId] = set()
@@ -516,6 +518,7 @@ class Governance:
     def settle(self, carried: Iterable[ProposalId], roster: Roster, electorate: Electorate, step: Step) -> None:
         """A commit was merged: mark what it carried, withdraw what became impossible, count again."""
         self.locked = frozenset()
+        self._lacking.clear()
         for proposal_id in carried:
             item = self.items.get(proposal_id)
             if item is not None:
@@ -572,6 +575,30 @@ class Governance:
         """Who was in that electorate and is out, or has left and come back: that was decided, and committed since."""
         seats = ((address, self._roster.seat(address)) for address in electorate.seats)
         return frozenset(a for a, seat in seats if seat is None or seat.since > electorate.epoch)
+
+    def note_listed(self, member: Address, listed: frozenset[ProposalId], step: Step) -> None:
+        """What another member says, in a digest of this state, that it holds of the open work.
+
+        Work of an epoch long past, opened by somebody who was behind, can be known to its owner alone: newcomers do not
+        know that epoch. If a quorum lacks it, no commit will carry it. It is withdrawn here, and may be opened anew.
+        """
+        oldest = self._epoch - bounds.PAST_EPOCHS - 1
+        for item in [item for item in self._going.values() if item.proposal.epoch < oldest]:
+            if isinstance(item.change, Leave):
+                continue  # for that nobody needs to know the epoch
+            lacking = self._lacking.setdefault(item.proposal_id, set())
+            if item.proposal_id in listed:
+                lacking.discard(member)
+            elif member in self._roster.counted:
+                lacking.add(member)
+            if len(lacking) >= self._roster.q:
+                self._withdraw(item, "It was opened in an epoch that the group had left long before.", step)
+                self._lapsed.append(item)
+
+    def take_lapsed(self) -> list[Item]:
+        """Work withdrawn since the last call because the others cannot know it."""
+        lapsed, self._lapsed = self._lapsed, []
+        return lapsed
 
     def _was_in_since(self, subject: Address, epoch: int) -> bool:
         """Was it a member in a recent epoch after ``epoch``? The electorates of those are everybody's."""

@@ -18,8 +18,9 @@ from demls.protocol.engine import EngineError, OwnMessage
 from demls.protocol.events import Reason
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
-from demls.wire.ids import Address, Duration, Epoch, Instant, Topic
+from demls.wire.ids import Address, Duration, Epoch, Instant, ProposalId, Topic
 from demls.wire.messages import (
+    STATED_PROPOSALS_MAX,
     Digest,
     JoinAnswer,
     JoinRequest,
@@ -161,6 +162,9 @@ class Inbound:
         if self._is_current(wanted):
             state.heard(Address(wanted.member), step.now)
             state.vouched(Address(wanted.member))
+            if len(wanted.proposals) < STATED_PROPOSALS_MAX:
+                listed = frozenset(ProposalId(stated.proposal_id) for stated in wanted.proposals)
+                state.governance.note_listed(Address(wanted.member), listed, step)
         if wanted.asked != state.own:
             return
         last = self._answered.get(Address(wanted.member))

@@ -160,6 +160,8 @@ class Consent(Watcher):
             if self._is_wished(case, case.owner):
                 votes.setdefault(case.owner, True)
         votes |= {voter: True for about, voter in self._counts_as_yes if about == proposal_id}
+        cast = self._cast.get(proposal_id, {})
+        votes |= {voter: True for voter, yes in cast.items() if yes and self.world.node_of(voter).is_adversary}
         opened = self._agreement.epochs.get(case.epoch)
         if opened is None:
             return True  # passed in the middle of a step, by somebody alone

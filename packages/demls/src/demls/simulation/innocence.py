@@ -25,6 +25,8 @@ class Innocence(Watcher):
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self._wishes: set[tuple[ProposalId, Address]] = set()
+        """Removals that people decide and leaves, and whom they concern; nodes forget what was committed long ago."""
         self._opened: dict[Address, set[ProposalId]] = {}
         """Emergencies that honest nodes have opened."""
         self._rejected: Counter[tuple[str, int, Address]] = Counter()
@@ -50,6 +52,8 @@ class Innocence(Watcher):
     def _check_opened(self, node: Node, event: ProposalOpened) -> None:
         """Nobody honest votes on an emergency against an innocent member."""
         found = change_of(node.state, event.proposal_id) if node.state is not None else None
+        if found is not None and isinstance(found[0], Remove | Leave):
+            self._wishes.add((event.proposal_id, found[2]))
         if found is None or not isinstance(found[0], Emergency):
             return
         emergency = found[0]
@@ -77,8 +81,6 @@ class Innocence(Watcher):
     def _check_left(self, node: Node, event: Settled) -> None:
         """Whoever is out and innocent was removed by a vote of people, or has left."""
         for member in filter(self._is_innocent, event.left):
-            found = (change_of(node.state, carried) for carried in event.carried) if node.state is not None else ()
-            about = [case[0] for case in found if case is not None and case[2] == member]
-            if node.state is not None and not any(isinstance(change, Remove | Leave) for change in about):
+            if not any((carried, member) in self._wishes for carried in event.carried):
                 name = self.world.name_of(member)
                 raise Broken("P7", f"{name} is out at epoch {event.epoch}, and neither people nor it wanted that")
