@@ -248,6 +248,7 @@ export function createStory({ messages, members, isEmpty, tell }) {
       waiting: [],
       recovery: "",
       deadlocked: false,
+      introduction: "",
       successors: [],
       proposals: [],
       requests: [],

@@ -167,6 +167,7 @@ export function group(change: Partial<Group> = {}): Group {
     waiting: [],
     recovery: "",
     deadlocked: false,
+    introduction: "",
     successors: [],
     ...change,
   };

@@ -156,6 +156,15 @@ describe("a freeze", () => {
   });
 });
 
+describe("a group that one was led to by a link", () => {
+  test("says whose link it was until that member is heard", () => {
+    const introduction = "Bob, whose link you used, was not heard here yet.";
+    expect(text(GroupNotices, { group: group({ introduction }) })).toBe(introduction);
+    expect(html(GroupNotices, { group: group({ introduction }) })).toContain('role="status"');
+    expect(text(GroupNotices, { group: group() })).toBe("");
+  });
+});
+
 describe("a member's score", () => {
   test("is a button that says how much it is", () => {
     const props = { group: "g", member: member({ score: 62 }), showsDevice: false };

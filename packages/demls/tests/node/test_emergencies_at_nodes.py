@@ -13,7 +13,7 @@ from demls.protocol.errors import RequestRefused, UnknownMember
 from demls.protocol.step import Step
 from demls.wire.ids import Instant, ProposalId, address_text
 from demls.wire.messages import Vote
-from test_governance import befriend, lines
+from friends import befriend, lines
 
 MINUTE = 60_000
 NAMES = ("alice", "bob", "carol", "dave")
@@ -146,6 +146,7 @@ async def test_whoever_is_proven_guilty_is_removed_at_once(world: Any) -> None:
         with pytest.raises(RequestRefused, match="being decided already"):
             await alice.open_emergency(group, accusation(world, "dave"))
         for desk in (alice, *others):
+            await world.until(lambda desk=desk: cards(desk, group, "emergency", "open", "approved", "committed"))
             if (await desk.proposal(group, card.id)).may_vote:
                 await desk.vote(group, card.id, yes=True)
         await world.until(lambda: dave._shown(group).state == "removed", 60.0)

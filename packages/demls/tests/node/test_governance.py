@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 from demls.api.models import (
-    Group,
-    GroupState,
     NewGroup,
     NewSettings,
     NewSuccessor,
@@ -20,53 +18,9 @@ from demls.api.models import (
 from demls.node import successors
 from demls.node.errors import Refused
 from demls.node.successors import INTENDED
-from demls.node.timeline import entry
 from demls.protocol.errors import RequestRefused, UnknownProposal
 from demls.wire.ids import address_text
-
-SECONDS = 60.0
-FAST = PolicyChange(batch_window_ms=0)
-
-
-def lines(desk: Any, group: str) -> list[str]:
-    return [entry(row).text for row in desk._node.store.timeline(group, None, 200)]
-
-
-async def consent(world: Any, desks: list[Any], claim: Any) -> Any:
-    """Everybody votes yes on whatever is open until ``claim`` holds."""
-
-    async def vote(desk: Any) -> None:
-        for scope in list(desk._node.scopes.values()):
-            for card in scope.shown.proposals if scope.shown is not None else ():
-                if card.may_vote:
-                    with suppress(RequestRefused):
-                        await desk.vote(scope.scope, card.id, yes=True)
-
-    async with asyncio.timeout(SECONDS):
-        while True:
-            world.changed.clear()
-            for desk in desks:
-                await vote(desk)
-            if answer := claim():
-                return answer
-            await world.changed.wait()
-
-
-async def befriend(world: Any, founder: Any, others: list[Any], policy: PolicyChange = FAST) -> str:
-    """A group of the founder and the others."""
-    group = (await founder.create_group(NewGroup(name="Friends", preset="quick", policy=policy))).id
-    desks = [founder]
-    for other in others:
-        await other.join_group((await founder.invite(group, 3_600_000)).text)
-        desks.append(other)
-        await consent(world, desks, lambda: all(members(desk, group) == len(desks) for desk in desks))
-    return str(group)
-
-
-def members(desk: Any, group: str) -> int:
-    scope = desk._node.scopes.get(group)
-    shown: Group | None = scope.shown if scope is not None else None
-    return shown.members if shown is not None and shown.state is GroupState.MEMBER else 0
+from friends import SECONDS, befriend, consent, lines, members
 
 
 async def test_settings_are_proposed_voted_on_and_changed_everywhere(world: Any) -> None:
@@ -117,6 +71,7 @@ async def test_settings_are_proposed_voted_on_and_changed_everywhere(world: Any)
         (PolicyChange(reelections_max=99), "at most 16 times"),
         (PolicyChange(emergency=RuleChange(duration_ms=11 * 60_000)), "within ten minutes"),
         (PolicyChange(emergency=RuleChange(decided_by="stewards")), "always decided by all members"),
+        (PolicyChange(emergency=RuleChange(silence_is_yes=True)), "Silence is no consent to an emergency."),
         (PolicyChange(scoring=ScoringChange(threshold=100)), "lies above the threshold"),
         (PolicyChange(scoring=ScoringChange(equivocation=1001)), "no number of the scores above 1000"),
     ],

@@ -328,6 +328,16 @@ def test_a_score_is_explained(view: MemberView, sentence: str) -> None:
     assert [move.points for move in member.score_history] == [move.points for move in view.score_history]
 
 
+def test_whose_link_was_used_and_is_not_heard_is_named_until_it_is() -> None:
+    assert shown(introducer=BOB).introduction == (
+        "Bob, whose link you used, was not heard here yet. Until then compare the authenticator with Bob, by phone for "
+        "example, before you trust this group."
+    )
+    assert shown(introducer=CAROL).introduction.startswith("0x030303…, whose link you used,")
+    assert not shown().introduction
+    assert not present.joining("scope", "Friends", None, Connection(True, True)).introduction
+
+
 def test_a_frozen_group_says_what_waits_and_until_when() -> None:
     seen = shown(frozen_until=Instant(NOON + 600_000), held=2)
     assert (seen.frozen_until, seen.held) == (NOON + 600_000, 2)

@@ -9,12 +9,14 @@ import pytest
 from demls.protocol import policy as bounds
 from demls.protocol.channel import unseal
 from demls.protocol.emergencies import UNPROVEN
+from demls.protocol.errors import RequestRefused, UnknownMember
 from demls.protocol.events import Faulted, Misbehaved, Reason, Rejected, Unproven
 from demls.protocol.governance import Item
 from demls.protocol.policy import PRESETS, SCORING
 from demls.protocol.scores import Cause
 from demls.protocol.state import GroupState
 from demls.protocol.views import ProposalKind, ProposalStatus
+from demls.wire.ids import Address
 from demls.wire.messages import (
     Candidate,
     DoubleStatement,
@@ -574,6 +576,43 @@ def test_one_deadlock_is_decided_at_a_time_and_a_late_one_has_no_effect(world: W
     deadlock(world, "carol", stuck, 10)
     assert len(emergencies(world, "alice")) == 1
     assert min(scores(world, "carol")) >= SCORING.start, "who is late has done nothing wrong"
+
+
+# --- What people may ask for ------------------------------------------------------------------------------------------
+
+
+def test_people_accuse_whom_their_node_can_prove_guilty() -> None:
+    world = World(3)
+    world.group_of(*FOUR, policy=replace(PRESETS["quick"], scoring=replace(SCORING, equivocation=40)))
+    world.run(1_000)
+    alice, mallory = world.person("alice"), world.person("mallory").address
+    refused = {"no proof that mallory broke a rule": mallory, "cannot accuse yourself": alice.address}
+    for words, member in refused.items():
+        with pytest.raises(RequestRefused, match=words):
+            alice.group.accuse(member, world.now)
+    with pytest.raises(UnknownMember):
+        alice.group.accuse(Address(bytes(20)), world.now)
+    with pytest.raises(RequestRefused, match="There is no deadlock to be shown"):
+        alice.group.report_deadlock(world.now)
+    says_yes_and_no(world, "mallory")
+    assert not emergencies(world, "alice")
+    world.do("alice", lambda group: group.accuse(mallory, world.now))
+    world.deliver()
+    (item,) = emergencies(world, "bob", ProposalStatus.OPEN)
+    assert (item.proposal.owner, item.change.target_member_id) == (alice.address, mallory)
+    assert state(world, "bob").governance.vote_of(item, alice.address), "the own yes is said with it"
+    with pytest.raises(RequestRefused, match="have decided, or are deciding"):
+        alice.group.accuse(mallory, world.now)
+    world.run(60_000)
+    assert [item.status for item in emergencies(world, "bob")] == [ProposalStatus.NOTED]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_by_no_policy_silence_is_consent_to_an_emergency(preset: str) -> None:
+    policy = PRESETS[preset]
+    assert not bounds.fault_of(policy)
+    silent = replace(policy, emergency=replace(policy.emergency, silence_is_yes=True))
+    assert bounds.fault_of(silent) == "Silence is no consent to an emergency."
 
 
 # --- At once --------------------------------------------------------------------------------------------------------

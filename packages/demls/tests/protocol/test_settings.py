@@ -164,6 +164,10 @@ SENTENCES: dict[str, tuple[dict[str, Any], str]] = {
         {"policy": replace(DAY_POLICY, invite=Rule(MINUTE, False, 2, 2))},
         "Where stewards decide, the list needs at least 64 of them.",
     ),
+    "silence that consents to an emergency": (
+        {"policy": replace(DAY_POLICY, emergency=Rule(MINUTE, True))},
+        "Silence is no consent to an emergency.",
+    ),
     "a share that nobody knows": (
         {"policy": replace(DAY_POLICY, remove=Rule(MINUTE, False, 9))},
         "is decided by a known share of the members or the stewards",

@@ -282,7 +282,8 @@ class Group(Model):
     ``frozen``: a sentence while an emergency is decided, at the latest until ``frozen_until``; else empty. ``held``: so
     many proposals wait for that, ``waiting`` tells which. ``recovery``: who commits in whose place, and whether new
     stewards are being elected, in one sentence; empty while the stewards commit as they should. ``deadlocked``: a round
-    has gone past its last steward, which the members can be asked to note.
+    has gone past its last steward, which the members can be asked to note. ``introduction``: a sentence as long as the
+    member whose link you used was not heard here, so that this may be another group than it seems; else empty.
     """
 
     id: str
@@ -312,6 +313,7 @@ class Group(Model):
     waiting: list[Held]
     recovery: str
     deadlocked: bool
+    introduction: str
     successors: list[Successor]
 
 

@@ -51,6 +51,7 @@ def say_group(shown: models.Group) -> None:
         ("Members", members),
         ("Epoch", str(shown.epoch)),
         ("Epoch authenticator", shown.authenticator),
+        *((("Introduction", printable(shown.introduction)),) if shown.introduction else ()),
         ("Commit round", printable(shown.round.sentence) or "none"),
         *((("Recovery", printable(shown.recovery)),) if shown.recovery else ()),
         ("Being decided", str(sum(1 for one in shown.proposals if one.status == "open"))),

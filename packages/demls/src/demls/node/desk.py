@@ -19,6 +19,7 @@ from demls.node.qr import qr_svg
 from demls.node.scope_task import ScopeTask
 from demls.node.sent import AlreadySaid
 from demls.node.words import called
+from demls.protocol.accusing import NO_DEADLOCK
 from demls.protocol.effects import Effects
 from demls.protocol.errors import NotAMember, RequestRefused, UnknownMember, UnknownProposal
 from demls.protocol.events import ProposalHeld, ProposalOpened
@@ -282,10 +283,7 @@ class Desk:
         def report(machine: GroupMachine, at: Instant) -> tuple[Effects, Effects]:
             emergency = core.deadlock_of(machine)
             if emergency is None:
-                raise RequestRefused(
-                    "There is no deadlock to be shown: it takes a commit round that is past its last steward, and two "
-                    "thirds of the members who have signed that no commit came."
-                )
+                raise RequestRefused(NO_DEADLOCK)
             effects = core.open_emergency(machine, emergency, at)
             return effects, effects
 

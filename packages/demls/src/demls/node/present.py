@@ -82,7 +82,19 @@ def group(
         waiting=[_held(one, view, name_of) for one in view.waiting],
         recovery=recovery_sentence(view, name_of),
         deadlocked=is_deadlocked(view),
+        introduction=introduction_sentence(view, name_of),
         successors=[_successor(one, view.own_address, name_of) for one in view.successors],
+    )
+
+
+def introduction_sentence(view: GroupView, name_of: NameOf) -> str:
+    """Who has to be heard before this is known to be the group that one was invited to; empty if nobody."""
+    if view.introducer is None:
+        return ""
+    who = called(view.introducer, name_of(view.introducer))
+    return (
+        f"{who}, whose link you used, was not heard here yet. Until then compare the authenticator with {who}, "
+        "by phone for example, before you trust this group."
     )
 
 
@@ -226,6 +238,7 @@ def joining(scope: str, name: str, refused: str | None, connection: Connection) 
         waiting=[],
         recovery="",
         deadlocked=False,
+        introduction="",
         successors=[],
     )
 

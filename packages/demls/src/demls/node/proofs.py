@@ -9,9 +9,10 @@ from types import MappingProxyType
 from demls_consensus import Malformed, SignedVote
 
 from demls.node.words import called
+from demls.protocol import accusing
 from demls.protocol.checks import Check
-from demls.protocol.evidence import proof_id, weight
-from demls.protocol.views import MemberView, ProposalStatus, ProposalView, ProvenView
+from demls.protocol.errors import RequestRefused
+from demls.protocol.views import MemberView, ProposalView
 from demls.wire.messages import DoubleStatement, DoubleVote, Emergency, FaultyOffer, Proof, Scoring, StatementKind
 from demls.wire.violations import Violation
 
@@ -85,51 +86,18 @@ class Case:
 
 def case_against(view: MemberView, proposals: Iterable[ProposalView], scoring: Scoring) -> Case:
     """Its removal if what the own node can prove is enough for that, else the worst that is not yet noted."""
-    if view.is_self:
-        return Case(None, "You cannot accuse yourself; to go, leave the group.")
-    who = called(view.address, view.name)
-    if not view.proven:
-        return Case(
-            None,
-            f"Your node has no proof that {who} broke a rule: only what {who} has signed is one, silence never is. "
-            "If you want the members to decide anyway, propose the removal.",
-        )
-    known = [one for one in proposals if one.subject == view.address]
-    going = ProposalStatus.OPEN, ProposalStatus.APPROVED
-    if any(one.removes and one.status in going for one in known):
-        return Case(None, f"Whether {who} goes at once is being decided already; vote on that proposal.")
-    if view.case:
-        return Case(
-            Emergency(Violation.SCORE_BELOW_THRESHOLD, view.address, view.case, ()),
-            f"What your node can prove is enough to ask for the removal of {who} at once.",
-        )
-    fresh = [one for one in view.proven if not _is_asked(one, known)]
-    if not fresh:
-        return Case(
-            None,
-            f"The members have decided, or are deciding, on all that your node can prove against {who}. "
-            "If you want them to decide on more, propose the removal.",
-        )
-    worst = max((one.violation for one in fresh), key=lambda one: (weight(one, scoring), one))
-    proofs = tuple(one.proof for one in fresh if one.violation is worst)
+    try:
+        emergency = accusing.case_against(view, proposals, scoring)
+    except RequestRefused as refusal:
+        return Case(None, str(refusal))
+    who, worst = called(view.address, view.name), Violation(emergency.violation_type)
+    if worst is Violation.SCORE_BELOW_THRESHOLD:
+        return Case(emergency, f"What your node can prove is enough to ask for the removal of {who} at once.")
     return Case(
-        Emergency(worst, view.address, proofs, ()),
+        emergency,
         f"Your node can prove that {who} {VIOLATIONS[worst]}. That is not enough for a removal at once: the members "
         "would only note it, and every node would score it.",
     )
-
-
-def _is_asked(one: ProvenView, known: Iterable[ProposalView]) -> bool:
-    """Is the very same thing being decided, or was it noted?"""
-    for card in known:
-        asked = card.emergency
-        if asked is None or asked.violation_type != one.violation:
-            continue
-        if card.status is ProposalStatus.OPEN:
-            return True
-        if card.status is ProposalStatus.NOTED and proof_id(one.proof) in map(proof_id, asked.proofs):
-            return True
-    return False
 
 
 def proven_sentences(view: MemberView) -> list[str]:

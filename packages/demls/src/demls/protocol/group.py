@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from demls.protocol import policy as bounds
+from demls.protocol.accusing import NO_DEADLOCK, accusation_of, deadlock_of, open_emergency
 from demls.protocol.asking import Asking
 from demls.protocol.channel import seal
 from demls.protocol.credential import BINDING_EXTENSION, Device
@@ -50,6 +51,7 @@ from demls.wire.messages import (
     Binding,
     Change,
     Charter,
+    Emergency,
     Invite,
     InviteLink,
     Leave,
@@ -322,6 +324,33 @@ class Group:
             raise RequestRefused(f"You voted {'yes' if known else 'no'} already, and a vote is final.")
         step = Step(now, state.channel)
         cast_vote(item, yes, state, step)
+        return self._finish(step)
+
+    def accuse(self, member: Address, now: Instant) -> Effects:
+        """Open an emergency, with the own YES, about the gravest that can be proven against a member.
+
+        Raises RequestRefused; then nothing has changed.
+        """
+        state = self._live()
+        step = Step(now, state.channel)
+        open_emergency(accusation_of(member, state), state, step)
+        return self._finish(step)
+
+    def deadlock(self) -> Emergency | None:
+        """What ``report_deadlock`` would open now; None if no deadlock can be shown. Raises NotAMember."""
+        return deadlock_of(self._live())
+
+    def report_deadlock(self, now: Instant) -> Effects:
+        """Open an emergency, with the own YES, about stewards who have not committed.
+
+        Raises RequestRefused; then nothing has changed.
+        """
+        state = self._live()
+        emergency = deadlock_of(state)
+        if emergency is None:
+            raise RequestRefused(NO_DEADLOCK)
+        step = Step(now, state.channel)
+        open_emergency(emergency, state, step)
         return self._finish(step)
 
     def send(self, text: str, now: Instant) -> Effects:

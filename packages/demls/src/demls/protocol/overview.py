@@ -60,12 +60,17 @@ _KINDS: dict[type[Change], ProposalKind] = {
 _RANK = {ProposalStatus.OPEN: 0, ProposalStatus.APPROVED: 1}
 
 
-def group_view(state: GroupState, waiting: tuple[Address, ...]) -> GroupView:
-    """O(members + proposals)."""
+def proposal_views(state: GroupState) -> tuple[ProposalView, ...]:
+    """Open and approved first, then the newest that ended."""
     items = sorted(
         state.governance.items.values(),
         key=lambda item: (_RANK.get(item.status, 2), -(item.ended_at or 0), item.order()),
     )
+    return tuple(_proposal_view(state, item) for item in items)
+
+
+def group_view(state: GroupState, waiting: tuple[Address, ...]) -> GroupView:
+    """O(members + proposals)."""
     stewards = state.state.stewards
     turns = stewards.rotated(state.epoch, state.roster)
     return GroupView(
@@ -81,7 +86,7 @@ def group_view(state: GroupState, waiting: tuple[Address, ...]) -> GroupView:
         turns[0] if turns else None,
         turns[1] if len(turns) > 1 else None,
         len(state.roster.seats),
-        tuple(_proposal_view(state, item) for item in items),
+        proposal_views(state),
         tuple(
             RequestView(
                 request_id,

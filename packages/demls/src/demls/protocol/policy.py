@@ -154,6 +154,8 @@ def fault_of(policy: Policy) -> str:
         return f"The number of stewards is between 1 and {STEWARDS_MAX}, the least not above the most."
     if any(rule.decided_by != _MEMBERS for rule in (policy.election, policy.settings, policy.emergency)):
         return "Elections, settings and emergencies are always decided by all members."
+    if policy.emergency.silence_is_yes:
+        return "Silence is no consent to an emergency."
     if policy.emergency.duration > FREEZE_MAX:
         return "An emergency is decided within ten minutes, since all other decisions wait for it."
     scoring = policy.scoring

@@ -22,7 +22,7 @@ def check_change(change: Change, state: GroupState, now: Instant) -> None:
         case Invite():
             effect = "add", bytes(_check_invite(change, state, now))
         case Remove():
-            _check_member(Address(change.member_id), state)
+            check_member(Address(change.member_id), state)
             if change.member_id == state.own:
                 raise RequestRefused("To go out of the group yourself, leave it; that needs no vote.")
             effect = "remove", change.member_id
@@ -56,7 +56,8 @@ def _check_invite(change: Invite, state: GroupState, now: Instant) -> Address:
     return subject
 
 
-def _check_member(subject: Address, state: GroupState) -> None:
+def check_member(subject: Address, state: GroupState) -> None:
+    """Raises UnknownMember."""
     if subject not in state.roster.addresses:
         raise UnknownMember(
             f"{address_text(subject)} is not a member of this group; look the address up among its members."

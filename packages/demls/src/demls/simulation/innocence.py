@@ -40,7 +40,7 @@ class Innocence(Watcher):
                 case ScoreChanged() if event.after < event.before and self._is_innocent(event.member):
                     self._check_score(node, event)
                 case Settled() if not node.is_adversary:
-                    self._check_left(node, event)
+                    self._check_left(event)
                 case Misbehaved() | Faulted() | Unproven() if self._is_innocent(event.member):
                     raise Broken("P7", f"{node.name} accuses {self.world.name_of(event.member)}: {event}")
                 case _:
@@ -78,7 +78,7 @@ class Innocence(Watcher):
         else:
             raise Broken("P7", f"{name} falls to {event.after}: {event.cause}")
 
-    def _check_left(self, node: Node, event: Settled) -> None:
+    def _check_left(self, event: Settled) -> None:
         """Whoever is out and innocent was removed by a vote of people, or has left."""
         for member in filter(self._is_innocent, event.left):
             if not any((carried, member) in self._wishes for carried in event.carried):

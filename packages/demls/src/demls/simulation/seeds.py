@@ -33,7 +33,9 @@ NAMED: tuple[NamedSeed, ...] = (
     NamedSeed("own votes count again in each view", 79, "P3: some stayed locked on what others never found good.", 9),
     NamedSeed("a straggler leaves", 238, "P3: newcomers could not judge a leave opened before they came.", 13),
     NamedSeed("leaves out who is gone", 138, "P3: newcomers could not judge a list without those who left.", 8),
-    NamedSeed("an old wish that nobody knows", 90, "P3: a straggler's wish of an epoch that newcomers cannot know.", 12),
+    NamedSeed(
+        "an old wish that nobody knows", 90, "P3: a straggler's wish of an epoch that newcomers cannot know.", 12
+    ),
     NamedSeed("a freeze ends with own wishes", 43, "The checker forgot that a bad member's node votes for it.", 9),
     NamedSeed("left behind among newcomers", 91, "P3: nobody could answer a member in whose epoch nobody had been.", 6),
 )
