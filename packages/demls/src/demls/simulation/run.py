@@ -230,7 +230,11 @@ class Life:
         self._look(5 * MINUTE)
         newest = self.agreement.newest
         still = newest.dormant if newest is not None else frozenset()
-        awake = [node.name for node in returning if node.address in still and self.progress.can_progress()]
+        awake = [
+            node.name
+            for node in returning
+            if node.address in still and self.progress.can_progress() and not self.progress.is_excused(node)
+        ]
         if awake:
             raise Broken("P3", f"{' '.join(awake)}: back, and not counted")
 
