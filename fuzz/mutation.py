@@ -9,15 +9,19 @@ from functools import cache
 from random import Random
 from typing import Any
 
+from demls.wire import demls_pb2 as pb
 from demls.wire.codec import Size, WireError
 from demls.wire.messages import decode_message, encode_message
+from google.protobuf.descriptor import FieldDescriptor
 
 _BYTES = (0x00, 0x01, 0x1F, 0x20, 0x3F, 0x40, 0x7F, 0x80, 0xBF, 0xC0, 0xFE, 0xFF)
 _RUNS = (b"\xff" * 4, b"\x00" * 8, b"\x7f\xff\xff\xff", b"\x80\xff\xff\xff", b"\xff" * 8 + b"\x01", b"\xed\xa0\x80")
 _TEXTS = ("", "a", "é", "\x00", "\u202e", "\n", "\U0001f600" * 16)
-_SHORT_NUMBERS = (
-    *("kind", "leaf", "stewards_min", "stewards_max", "version"),
-    *("retry_round", "share", "decided_by", "reelections_max"),
+_SHORT_NUMBERS = frozenset(
+    field.name
+    for message in pb.DESCRIPTOR.message_types_by_name.values()
+    for field in message.fields
+    if field.type == FieldDescriptor.TYPE_UINT32
 )
 _GROWTH_MAX = 64 * 1024
 
