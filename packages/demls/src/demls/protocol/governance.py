@@ -165,7 +165,8 @@ class Governance:
         """The steward elections among them."""
         self.emergencies: dict[ProposalId, Item] = {}
         """The emergencies among them."""
-        self._lacking: dict[ProposalId, set[Address]] = {}
+        self._lacking: dict[ProposalId, dict[Address, Instant]] = {}
+        """Of old work: who has said since when that it does not hold it."""
         self._lapsed: list[Item] = []
         self.changes = 0
         """How often anything has changed here, to notice that it has."""
@@ -580,18 +581,20 @@ class Governance:
         """What another member says, in a digest of this state, that it holds of the open work.
 
         Work of an epoch long past, opened by somebody who was behind, can be known to its owner alone: newcomers do not
-        know that epoch. If a quorum lacks it, no commit will carry it. It is withdrawn here, and may be opened anew.
+        know that epoch. If so many lack it for a while that no quorum is left, no commit will carry it. It is withdrawn
+        here, and may be opened anew.
         """
         oldest = self._epoch - bounds.PAST_EPOCHS - 1
         for item in [item for item in self._going.values() if item.proposal.epoch < oldest]:
             if isinstance(item.change, Leave):
                 continue  # for that nobody needs to know the epoch
-            lacking = self._lacking.setdefault(item.proposal_id, set())
+            lacking = self._lacking.setdefault(item.proposal_id, {})
             if item.proposal_id in listed:
-                lacking.discard(member)
+                lacking.pop(member, None)
             elif member in self._roster.counted:
-                lacking.add(member)
-            if len(lacking) >= self._roster.q:
+                lacking.setdefault(member, step.now)
+            long = sum(1 for since in lacking.values() if step.now >= since + bounds.LACKING_FOR)
+            if long > self._roster.n - self._roster.q:
                 self._withdraw(item, "It was opened in an epoch that the group had left long before.", step)
                 self._lapsed.append(item)
 

@@ -251,6 +251,9 @@ ELECTIONS_HELD_PER_MEMBER = 2
 HEARD_GRAIN = 16
 """When a member was last heard is stored again when a 16th of ``dormant_after`` has passed."""
 
+LACKING_FOR = Duration(30 * SECOND)
+"""So long members have to lack old work, of which they were told, before it is taken for what they cannot know."""
+
 GOSSIP_FIRST = Duration(10 * SECOND)
 GOSSIP_MOST = Duration(10 * MINUTE)
 """While something is being decided and no round is open, members compare what they hold at this pace, doubling."""

@@ -36,6 +36,9 @@ NAMED: tuple[NamedSeed, ...] = (
     NamedSeed(
         "an old wish that nobody knows", 90, "P3: a straggler's wish of an epoch that newcomers cannot know.", 12
     ),
+    NamedSeed(
+        "an old wish that one of two knows", 459, "P3: a wish that a newcomer cannot know held up two members.", 5
+    ),
     NamedSeed("a freeze ends with own wishes", 43, "The checker forgot that a bad member's node votes for it.", 9),
     NamedSeed("left behind among newcomers", 91, "P3: nobody could answer a member in whose epoch nobody had been.", 6),
 )
