@@ -20,6 +20,7 @@ from demls.wire.ids import Address, Epoch, Instant
 from demls.wire.messages import (
     Change,
     ChangeRequest,
+    Emergency,
     Invite,
     Leave,
     Policy,
@@ -77,6 +78,8 @@ class Council:
             if isinstance(change, Remove | Leave):
                 subject = Address(change.member_id) if isinstance(change, Remove) else owner
                 return Meaning(("remove", bytes(subject)), subject)
+            if isinstance(change, Emergency):
+                return Meaning(("remove", change.target_member_id), Address(change.target_member_id))
             return Meaning((type(change).__name__, b""), owner)
 
         return Governance(

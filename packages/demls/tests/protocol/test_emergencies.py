@@ -643,9 +643,10 @@ def test_the_removal_goes_with_other_approved_work_into_one_commit(world: World)
 
 def test_a_proof_survives_a_restart(world: World) -> None:
     acks_two_candidates(world, "mallory")
-    before = state(world, "bob").emergencies.case_against(world.person("mallory").address, SCORING)
+    epoch = state(world, "bob").epoch
+    before = state(world, "bob").emergencies.case_against(world.person("mallory").address, epoch, SCORING)
     world.restart("bob")
-    after = state(world, "bob").emergencies.case_against(world.person("mallory").address, SCORING)
+    after = state(world, "bob").emergencies.case_against(world.person("mallory").address, epoch, SCORING)
     assert list(map(encode_message, after)) == list(map(encode_message, before))
     assert before
 

@@ -16,13 +16,17 @@ from demls.protocol.views import ProposalStatus
 from demls.wire.messages import (
     Change,
     Deciders,
+    Emergency,
+    FaultyOffer,
     Invite,
     Leave,
     Policy,
+    Proof,
     Remove,
     Rule,
     Vote,
 )
+from demls.wire.violations import Violation
 from demls_consensus import Share, SignedVote, quorum
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -316,6 +320,19 @@ def test_nobody_removes_itself_when_it_is_alone() -> None:
     council.settle(roster(0, epoch=1), 1)
     assert council.status(proposal) is ProposalStatus.WITHDRAWN
     assert council.governance.items[proposal.id].reason == "Nobody else is there who could remove the member."
+
+
+def test_an_emergency_that_too_few_can_have_seen_is_no_case() -> None:
+    """Of seven, three were there, one of them accused; the others would have to believe two, and two may be bad."""
+    offer = FaultyOffer(0, bytes(32), 0, bytes(32), address(3), bytes(64), "V01")
+    accusation = Emergency(Violation.SCORE_BELOW_THRESHOLD, address(3), (Proof(offer),), ())
+    council = Council(n=4)
+    proposal = council.proposal(accusation)
+    council.receive(proposal)
+    council.settle(roster(0, 1, 2, 3, 4, 5, 6, epoch=1, returned=(4, 5, 6)), 1)
+    assert council.status(proposal) is ProposalStatus.OPEN
+    council.settle(roster(0, 1, 3, 4, 5, 6, 7, epoch=1, returned=(4, 5, 6, 7)), 1)
+    assert council.governance.items[proposal.id].reason == "Too few are left who could have seen what it is about."
 
 
 @pytest.mark.parametrize(("listing", "status"), [(0, ProposalStatus.WITHDRAWN), (3, ProposalStatus.OPEN)])

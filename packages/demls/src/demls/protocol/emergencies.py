@@ -110,7 +110,7 @@ class Emergencies:
                 self._ledger.delete(b"proof/" + member + oldest)
         self._scores.apply(member, CAUSES[violation], key, epoch, scoring, step)
 
-    def case_against(self, member: Address, scoring: Scoring) -> tuple[Proof, ...]:
+    def case_against(self, member: Address, epoch: Epoch, scoring: Scoring) -> tuple[Proof, ...]:
         """Proofs that together take a newcomer's score to the threshold, one of them of an act not yet decided on.
 
         Empty if those kept do not.
@@ -119,7 +119,15 @@ class Emergencies:
         if not kept.keys() - set(self._tried.get(member, ())):
             return ()
         proofs = tuple(kept.values())
-        return proofs if self._sum(member, proofs, scoring) >= scoring.start - scoring.threshold else ()
+        signed = tuple(
+            proof for proof in proofs if not isinstance(proof.payload, FaultyOffer)
+        )  # anybody can check them
+        for case in (proofs, signed):
+            is_enough = self._sum(member, case, scoring) >= scoring.start - scoring.threshold
+            accusation = Emergency(Violation.SCORE_BELOW_THRESHOLD, member, case, ())
+            if is_enough and self._governance.can_convince(accusation, epoch):
+                return case
+        return ()
 
     def _sum(self, target: Address, proofs: Iterable[Proof], scoring: Scoring) -> int:
         """Points that the proofs against ``target`` come to; each act counts once."""
@@ -262,7 +270,7 @@ class Emergencies:
     def accused(self, state: State, own: Address, scoring: Scoring) -> list[tuple[Address, tuple[Proof, ...]]]:
         """Members at the threshold whom the own node can prove to belong there."""
         below = self._scores.below(state.roster.addresses, scoring)
-        cases = ((member, self.case_against(member, scoring)) for member in below)
+        cases = ((member, self.case_against(member, state.epoch, scoring)) for member in below)
         return [(member, proofs) for member, proofs in cases if proofs and member != own]
 
     # --- The partial freeze -------------------------------------------------------------------------------------

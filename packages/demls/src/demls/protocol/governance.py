@@ -46,6 +46,7 @@ from demls.wire.messages import (
 PROPOSAL_LABEL = "demls proposal"
 VOTE_LABEL = "demls vote"
 _GOING = (ProposalStatus.OPEN, ProposalStatus.APPROVED)
+_TOO_FEW = "Too few are left who could have seen what it is about."
 _KIND_ORDER = {Emergency: 0, Leave: 1, StewardElection: 2, Settings: 3, Remove: 4, Dormant: 5, Awake: 6, Invite: 7}
 """Canonical order of kinds in a commit; within a kind by proposal id."""
 
@@ -325,7 +326,7 @@ class Governance:
             return None
         change = proposal.change.payload
         rule = electorate.rule(change)
-        latest = _witnessed_in(proposal)
+        latest = _witnessed_in(change, proposal.epoch)
         seats = (self._roster.seat(address) for address in electorate.deciding(change))
         voters = frozenset(bytes(seat.address) for seat in seats if seat and seat.since <= latest and not seat.dormant)
         silence = Silence.COUNTS_AS_YES if rule.silence_is_yes else Silence.COUNTS_FOR_NOTHING
@@ -431,6 +432,10 @@ class Governance:
             verdict = item.tally.verdict(deadline_passed=step.now >= item.deadline)
             approved, refused, by_silence = verdict.is_yes, verdict.is_no, verdict is Verdict.YES_BY_SILENCE
             reason = _decision_sentence(item.tally, verdict)
+            if approved and item.effect[0] == "remove" and isinstance(item.change, Emergency):
+                approved = item.tally.yes > self._roster.f  # else newcomers would have to believe what bad members say
+                refused = not approved and step.now >= item.deadline
+                reason = reason if approved else _TOO_FEW
         else:
             approved, refused, by_silence, reason = True, False, False, "Leaving needs no vote."
         status = ProposalStatus.APPROVED if approved else ProposalStatus.REJECTED if refused else ProposalStatus.OPEN
@@ -559,6 +564,9 @@ class Governance:
             return "The member has left and come back since; propose it anew."
         if kind == "remove" and not isinstance(item.change, Leave) and self._roster.counted == {item.subject}:
             return "Nobody else is there who could remove the member."
+        emergency = item.change if kind == "remove" and isinstance(item.change, Emergency) else None
+        if emergency is not None and not self.can_convince(emergency, item.proposal.epoch):
+            return _TOO_FEW
         if kind == "add" and seat is not None:
             return "This person is a member already."
         if kind == "add" and self._was_in_since(item.subject, item.proposal.epoch):
@@ -571,6 +579,15 @@ class Governance:
             if sponsor is None or sponsor.since > item.proposal.epoch:
                 return "Who made the invite link is no longer in the group."
         return self._obstacle(item)
+
+    def can_convince(self, emergency: Emergency, epoch: int) -> bool:
+        """Are there enough besides its target who can have seen what an emergency opened in ``epoch`` is about?
+
+        So many that, if all of them say YES, one who does is honest.
+        """
+        latest = _witnessed_in(emergency, epoch)
+        seats = (seat for seat in self._roster.seats if seat.since <= latest and not seat.dormant)
+        return sum(1 for seat in seats if seat.address != emergency.target_member_id) > self._roster.f
 
     def departed(self, electorate: Electorate) -> frozenset[Address]:
         """Who was in that electorate and is out, or has left and come back: that was decided, and committed since."""
@@ -676,11 +693,10 @@ class Governance:
         yield from sorted(self._going.values(), key=Item.order)
 
 
-def _witnessed_in(proposal: Proposal) -> int:
+def _witnessed_in(change: Change, opened: int) -> int:
     """Since when one has to be in to decide it; a faulty candidate, since its epoch: others cannot have seen it."""
-    change = proposal.change.payload
     proofs = change.proofs if isinstance(change, Emergency) else ()
-    return min((proof.epoch for proof in proofs if isinstance(proof.payload, FaultyOffer)), default=proposal.epoch)
+    return min([opened, *(proof.epoch for proof in proofs if isinstance(proof.payload, FaultyOffer))])
 
 
 def _vote_key(vote: SignedVote) -> bytes:

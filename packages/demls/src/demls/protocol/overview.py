@@ -267,7 +267,7 @@ def member_views(state: GroupState) -> tuple[MemberView, ...]:
                 for entry in state.scores.of(seat.address, scoring).history
             ),
             proven.get(seat.address, ()),
-            state.emergencies.case_against(seat.address, scoring) if seat.address in proven else (),
+            state.emergencies.case_against(seat.address, state.epoch, scoring) if seat.address in proven else (),
         )
         for seat in state.roster.seats
     )
