@@ -39,7 +39,6 @@ NAMED: tuple[NamedSeed, ...] = (
     NamedSeed(
         "an old wish that one of two knows", 459, "P3: a wish that a newcomer cannot know held up two members.", 5
     ),
-    NamedSeed("two saw it, of thirteen", 590, "P3: an emergency that two approved and nobody else could follow.", 10),
     NamedSeed("a freeze ends with own wishes", 43, "The checker forgot that a bad member's node votes for it.", 9),
     NamedSeed("left behind among newcomers", 91, "P3: nobody could answer a member in whose epoch nobody had been.", 6),
 )
