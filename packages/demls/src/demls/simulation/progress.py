@@ -87,11 +87,11 @@ class Progress(Watcher):
 
     def is_lost(self, node: Node) -> bool:
         """So far behind that nobody who is still there was there then: only a resync could bring it back."""
-        state = node.state
-        others = [other.state for other in self.world.members() if other is not node and other.state is not None]
-        if state is None or all(other.epoch <= state.epoch for other in others):
+        newest, state = self.world.newest(), node.state
+        if newest is None or newest.state is None or state is None or state.epoch >= newest.state.epoch:
             return False
-        return not any(other.history.leaving(state.epoch) is not None for other in others)
+        helpers = (other.state for other in self.world.members() if other is not node and other.state is not None)
+        return not any(helper.history.leaving(state.epoch) is not None for helper in helpers)
 
     def is_ghost(self, node: Node) -> bool:
         """Admitted with the leaf of an earlier device, which the person has thrown away to ask anew."""
