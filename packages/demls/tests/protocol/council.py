@@ -34,8 +34,8 @@ from leaves import GROUP, Leaf, address
 
 NOW = Instant(1_000_000)
 ENGINE = Engine(bytes(32))
-KEYS = [ENGINE.signature_key() for _ in range(8)]
-RETURNED = [ENGINE.signature_key() for _ in range(8)]
+KEYS = [ENGINE.signature_key() for _ in range(13)]
+RETURNED = [ENGINE.signature_key() for _ in range(13)]
 
 
 @dataclass

@@ -391,6 +391,33 @@ def test_an_offer_that_somebody_said_without_its_votes_before_still_lands_in_its
     assert not any(member.lost_turn for member in world.person("bob").group.members())
 
 
+def test_what_an_offer_brings_besides_what_its_candidate_names_is_not_taken(world: World) -> None:
+    """The leader's signature does not cover the proposals that come along, so anybody can put some in."""
+    leader = order(world)[0]
+    world.ask("erin", world.link("alice"))
+    world.run(15_000)
+    (invite,) = [p for p in world.proposals("alice") if p.subject == address(world, "erin")]
+    world.hold = lambda person, envelope: (
+        person.name not in (leader, "mallory") and isinstance(opened(world, envelope.payload), Offer)
+    )
+    vote(world, invite.proposal_id, True, *HONEST)
+    world.run(1_000)
+    mallory = Insider(world, "mallory")
+    real = next(p for p in mallory.overheard() if isinstance(p, Offer) and p.head == mallory.head)
+    world.hold = lambda person, envelope: (
+        envelope.sender == leader and person.name != leader and isinstance(opened(world, envelope.payload), Offer)
+    )
+    duration = world.person("bob").group.view(world.now).policy.remove.duration
+    extra = mallory.proposal(Remove(address(world, "alice")), created_at=world.now, duration=duration)
+    mallory.say(replace(real, proposals=(*real.proposals, extra)))
+    world.deliver()
+    world.heal()
+    world.run(MINUTE)
+    assert world.person("erin").is_member
+    known = [world.person(name).group._live().governance.items for name in HONEST]
+    assert not any(extra.id in items for items in known)
+
+
 # --- What newcomers are and get ---------------------------------------------------------------------------------------
 
 

@@ -322,6 +322,24 @@ def test_nobody_removes_itself_when_it_is_alone() -> None:
     assert council.governance.items[proposal.id].reason == "Nobody else is there who could remove the member."
 
 
+def test_so_many_approve_an_emergency_that_one_of_them_is_honest() -> None:
+    """Of thirteen, six were there; four of them would be two thirds, and four of thirteen may be bad."""
+    offer = FaultyOffer(0, bytes(32), 0, bytes(32), address(5), bytes(64), "V01")
+    accusation = Emergency(Violation.SCORE_BELOW_THRESHOLD, address(5), (Proof(offer),), ())
+    for is_known in (True, False):
+        council = Council(n=6)
+        proposal = council.proposal(accusation)
+        if is_known:
+            council.receive(proposal)
+        council.settle(roster(*range(13), epoch=1, returned=tuple(range(6, 13))), 1)
+        for number, is_enough in ((0, False), (1, False), (2, False), (3, False), (4, True)):
+            council.vote(proposal, (number, True))
+            if is_known:
+                assert (council.status(proposal) is ProposalStatus.APPROVED) is is_enough
+            else:
+                assert council.governance.is_approved_early(proposal) is is_enough
+
+
 def test_an_emergency_that_too_few_can_have_seen_is_no_case() -> None:
     """Of seven, three were there, one of them accused; the others would have to believe two, and two may be bad."""
     offer = FaultyOffer(0, bytes(32), 0, bytes(32), address(3), bytes(64), "V01")
