@@ -25,6 +25,7 @@ from demls.wire.messages import (
     Candidate,
     ChangeRequest,
     Charter,
+    Deed,
     Electorate,
     Frame,
     JoinerBundle,
@@ -236,14 +237,19 @@ def welcome_seeds() -> list[bytes]:
     top = 2**64 - 1
     slow = dataclasses.replace(charter, policy=dataclasses.replace(charter.policy, remove=Rule(top, True)))
     late = dataclasses.replace(plain, time=top)
-    odd = dataclasses.replace(plain, succession=sample(Random(6), Succession))
+    odd = dataclasses.replace(
+        plain, succession=dataclasses.replace(sample(Random(6), Succession), stewards=listed, dormant=())
+    )
+    doing = dataclasses.replace(
+        plain, succession=dataclasses.replace(follows, deeds=(Deed(device.address, 0, 2**32 - 2),))
+    )
     asleep = dataclasses.replace(plain, succession=dataclasses.replace(follows, dormant=(device.address,)))
     heir = dataclasses.replace(charter, predecessor=(Predecessor(bytes(32), 7, bytes(32), (_founder()[5],)),))
     return [
         write([Act(FORGED_CHARTER, encode_message(charter)), Act(FORGED_SYNC, encode_message(sync))])
         for charter, sync in (
             *((charter, plain), (charter, busy), (slow, plain), (charter, late)),
-            *((charter, odd), (charter, asleep), (heir, plain)),
+            *((charter, odd), (charter, doing), (charter, asleep), (heir, plain)),
         )
     ]
 

@@ -37,6 +37,17 @@ def test_the_law_of_each_target_holds_for_its_seeds_and_for_changes_of_them(name
         raise
 
 
+def test_made_up_welcomes_are_good_enough_to_be_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what lies behind the first check would never be reached."""
+    founder = importlib.import_module("founder")
+    joined: list[object] = []
+    monkeypatch.setattr(founder, "_go_on", lambda group, *_: joined.append(group))
+    seeds = founder.welcome_seeds()
+    for seed in seeds:
+        founder.attack_welcome(seed)
+    assert len(joined) >= len(seeds) / 2
+
+
 def test_the_fuzzer_runs_over_all_targets_in_a_few_seconds() -> None:
     command = [sys.executable, str(FUZZ / "run.py"), "--seconds", "5"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

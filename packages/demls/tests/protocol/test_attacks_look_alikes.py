@@ -12,7 +12,8 @@ from demls.protocol.events import Rejected
 from demls.protocol.group import Group
 from demls.protocol.joining import Joining
 from demls.protocol.policy import MINUTE, PRESETS
-from demls.wire.messages import Invite, JoinRequest, WelcomeBundle
+from demls.protocol.sync import build_sync
+from demls.wire.messages import Deed, DeedKind, Invite, JoinRequest, Sync, WelcomeBundle
 from insider import Insider
 from world import World, make_device
 
@@ -173,3 +174,25 @@ def test_a_group_with_somebody_whose_wallet_has_not_bound_its_key_is_not_joined(
     assert not world.person("dave").is_member
     refusals = [event.detail for event in world.person("dave").events if isinstance(event, Rejected)]
     assert any(detail.startswith("A member of the group is not who it says") for detail in refusals)
+
+
+@pytest.mark.parametrize("deed", [Deed(b"s" * 20, 0, 2**32 - 2), Deed(b"s" * 20, 2**64 - 1, DeedKind.LOST_TURN)])
+def test_a_group_that_tells_deeds_nobody_can_have_done_is_not_joined(
+    deed: Deed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All its members agree on them; found by the fuzzer, whose joiner did not survive the first of the two."""
+
+    def lie(*told: Any) -> Sync:
+        sync = build_sync(*told)
+        return replace(sync, succession=replace(sync.succession, deeds=(deed,)))
+
+    monkeypatch.setattr("demls.protocol.state.build_sync", lie)
+    world = World(8)
+    world.group_of("alice")
+    world.ask("dave", world.link("alice"))
+    world.run(5_000)
+    world.vote_on_everything("alice")
+    world.run(10_000)
+    assert not world.person("dave").is_member
+    refusals = [event.detail for event in world.person("dave").events if isinstance(event, Rejected)]
+    assert "The sync tells deeds that nobody can have done." in refusals

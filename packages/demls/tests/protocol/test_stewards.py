@@ -142,6 +142,7 @@ def test_only_who_was_in_before_an_epoch_is_settled_for_it() -> None:
     assert is_settled(Epoch(3), Epoch(4))
     assert not is_settled(Epoch(4), Epoch(4))
     assert is_settled(Epoch(0), Epoch(0))
+    assert not is_settled(Epoch(1), Epoch(0))
 
 
 SINCE = {address(number): Epoch(0) for number in range(6)}

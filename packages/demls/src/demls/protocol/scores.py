@@ -178,6 +178,11 @@ def _trimmed(history: tuple[Entry, ...]) -> tuple[Entry, ...]:
     return tuple(kept)
 
 
+def is_known(deed: Deed) -> bool:
+    """Is it of a kind that this version knows?"""
+    return deed.kind in _BY_CHAIN
+
+
 def _chain_entry(deed: Deed) -> tuple[Cause, bytes, Epoch]:
     cause = _BY_CHAIN[DeedKind(deed.kind)]
     return cause, deed.epoch.to_bytes(8, "big"), Epoch(deed.epoch)

@@ -73,8 +73,8 @@ class StewardList:
 
 
 def is_settled(joined: Epoch, epoch: Epoch) -> bool:
-    """Only who was in before ``epoch`` can become a steward for it; the founder's epoch has nobody else."""
-    return joined < epoch or epoch == 0
+    """Only who was in before ``epoch`` can become a steward for it; in the founder's epoch, the founder."""
+    return joined < epoch or joined == epoch == 0
 
 
 def settled_pool(since: Mapping[Address, Epoch], epoch: Epoch) -> frozenset[Address]:

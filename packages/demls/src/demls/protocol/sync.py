@@ -21,6 +21,7 @@ from demls.protocol.policy import CHARTER_VERSION, INSTANT_MAX, POLICY_EXTENSION
 from demls.protocol.profile import PROFILES
 from demls.protocol.requests import Requests
 from demls.protocol.roster import Roster
+from demls.protocol.scores import is_known
 from demls.protocol.stewards import StewardList, is_genuine
 from demls.protocol.validation import State
 from demls.wire.codec import WireError
@@ -164,3 +165,5 @@ def _check_roster(mls: MlsGroup, sync: Sync) -> None:
         raise WelcomeRefused("The steward list of the sync is not the one that its own inputs give.")
     if not {bytes(member) for member in sync.succession.dormant} <= before.keys():
         raise WelcomeRefused("The sync calls somebody dormant who is no member.")
+    if any(deed.epoch > sync.epoch or not is_known(deed) for deed in sync.succession.deeds):
+        raise WelcomeRefused("The sync tells deeds that nobody can have done.")

@@ -83,12 +83,17 @@ class Progress(Watcher):
 
     def is_excused(self, node: Node) -> bool:
         """Is there nobody to be waited for in this member's place?"""
-        return node.name in self.vanished or self.is_ghost(node) or self.is_lost(node)
+        return node.name in self.vanished or self.is_ghost(node) or self.is_lost(node) or self.has_gone(node)
+
+    def has_gone(self, node: Node) -> bool:
+        """Is it out by a commit that nobody honest has seen who is still in?"""
+        newest = self._agreement.newest
+        return newest is not None and self._agreement.left.get(node.address, newest.epoch) > newest.epoch
 
     def is_lost(self, node: Node) -> bool:
         """So far behind that nobody who is still there was there then: only a resync could bring it back."""
-        newest, state = self.world.newest(), node.state
-        if newest is None or newest.state is None or state is None or state.epoch >= newest.state.epoch:
+        newest, state = self._agreement.newest, node.state
+        if newest is None or state is None or state.epoch >= newest.epoch:
             return False
         helpers = (other.state for other in self.world.members() if other is not node and other.state is not None)
         return not any(helper.history.leaving(state.epoch) is not None for helper in helpers)

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from demls.protocol.effects import Effects
-from demls.protocol.events import Halted, Joined, Settled
+from demls.protocol.events import Halted, Joined, Removed, Settled
 from demls.simulation.inside import Machine, Seen, group_of, seen_by
 from demls.simulation.network import Envelope
 from demls.simulation.nodes import Node
 from demls.simulation.people import Truth
 from demls.simulation.world import Broken, CrashPoint, Watcher, World
-from demls.wire.ids import Epoch, Instant
+from demls.wire.ids import Address, Epoch, Instant
 from demls.wire.messages import Payload, RoundStatement, Vote
 
 
@@ -25,10 +25,17 @@ class Agreement(Watcher):
         self.world = world
         self.epochs: dict[Epoch, Seen] = {}
         self.settled_at: dict[Epoch, Instant] = {}
+        self.left: dict[Address, Epoch] = {}
+        """The epoch into which each of them was not taken along, by its own account."""
         self._who: dict[Epoch, str] = {}
 
     def stepped(self, node: Node, effects: Effects, cause: Envelope | None) -> None:  # noqa: ARG002 - one form
-        if node.is_adversary or node.state is None:
+        if node.is_adversary:
+            return
+        for event in effects.events:
+            if isinstance(event, Removed):
+                self.left[node.address] = event.epoch
+        if node.state is None:
             return
         if any(type(event) in (Settled, Joined) for event in effects.events):
             seen = seen_by(node.state)
