@@ -33,15 +33,14 @@ from demls.wire.messages import (
     PrivateMessage,
     Proposal,
     Remove,
-    RoundStatement,
     Settings,
     SettledCommit,
-    StatementKind,
     SuccessorNotice,
     Vote,
     encode_message,
     invite_content,
 )
+from demls.wire.statements import RoundStatement, StatementKind
 from demls_consensus import Malformed, SignedVote
 from demls_engine import Engine as RealEngine
 from judge import Broken

@@ -20,31 +20,28 @@ from demls.protocol.group import SUPPORTED_EXTENSIONS, Group
 from demls.protocol.joining import Joining
 from demls.protocol.machines import load_machine
 from demls.protocol.sync import BUNDLE_DATA
+from demls.wire.charters import Charter, Predecessor, Rule
 from demls.wire.ids import Address, Duration, Instant
 from demls.wire.messages import (
     Candidate,
     ChangeRequest,
-    Charter,
     Deed,
     Electorate,
     Frame,
     JoinerBundle,
     JoinerSecrets,
     Leave,
-    Predecessor,
     Proposal,
     Remove,
-    RoundStatement,
-    Rule,
     Seat,
     SettledCommit,
-    StatementKind,
     StewardListing,
     Succession,
     Sync,
     WelcomeBundle,
     encode_message,
 )
+from demls.wire.statements import RoundStatement, StatementKind
 from demls_engine import Engine as RealEngine
 from mutation import mutate_bytes, mutate_message, sample
 from network import START, decoded, new_device, state_of

@@ -12,14 +12,10 @@ from demls.protocol.effects import Effects
 from demls.protocol.engine import Engine
 from demls.protocol.group import Group
 from demls.protocol.joining import Joining
+from demls.wire.charters import Policy
 from demls.wire.codec import WireError
 from demls.wire.ids import Address, Duration, Instant, LeafKey, Topic
-from demls.wire.messages import (
-    Binding,
-    InviteLink,
-    Policy,
-    decode_message,
-)
+from demls.wire.messages import Binding, InviteLink, decode_message
 from demls_consensus import wallet_address, wallet_sign
 from demls_engine import Engine as RealEngine
 

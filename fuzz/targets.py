@@ -35,7 +35,7 @@ from demls.transport.segments import (
     parse_frame,
     split,
 )
-from demls.wire import links
+from demls.wire import charters, links
 from demls.wire import messages as wire
 from demls.wire.codec import WireError
 from demls.wire.ids import Cursor, Topic
@@ -354,9 +354,9 @@ TARGETS: dict[str, Target] = {
     "frame": _message(wire.Frame),
     "credential": _message(wire.Credential),
     "binding": _message(wire.Binding),
-    "charter": _message(wire.Charter),
+    "charter": _message(charters.Charter),
     "change-request": _message(wire.ChangeRequest),
-    "policy": _message(wire.Policy),
+    "policy": _message(charters.Policy),
     "electorate": _message(wire.Electorate),
     "succession": _message(wire.Succession),
     "successor-notice": _message(wire.SuccessorNotice),

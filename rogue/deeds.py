@@ -16,7 +16,8 @@ from demls.protocol.step import Step
 from demls.protocol.views import ProposalStatus
 from demls.protocol.wishes import cast_vote
 from demls.wire.ids import Address, Instant, View, parse_address
-from demls.wire.messages import DoubleStatement, Emergency, Proof, RoundStatement, StatementKind, Vote
+from demls.wire.messages import Emergency, Vote
+from demls.wire.statements import DoubleStatement, Proof, RoundStatement, StatementKind
 from demls.wire.violations import Violation
 
 SIGN = "cheat:"

@@ -19,16 +19,8 @@ from demls.protocol.policy import JOINER_KEY_BYTES, POLICY_EXTENSION
 from demls.protocol.round_host import Mint
 from demls.protocol.step import Step
 from demls.wire.ids import Address, Instant, LeafKey, View
-from demls.wire.messages import (
-    Candidate,
-    CommitContext,
-    JoinerSecrets,
-    Offer,
-    RoundStatement,
-    Settings,
-    StatementKind,
-    encode_message,
-)
+from demls.wire.messages import Candidate, CommitContext, JoinerSecrets, Offer, Settings, encode_message
+from demls.wire.statements import RoundStatement, StatementKind
 
 MEMBERS_MIN = 3
 """In smaller groups it behaves: there is nobody to cheat."""

@@ -44,9 +44,10 @@ from demls.protocol.views import (
 from demls.storage.errors import DiskFull
 from demls.storage.store import Store
 from demls.transport.memory import MemoryHub, MemoryTransport
+from demls.wire.charters import Policy, Predecessor
 from demls.wire.ids import Address, CandidateId, Epoch, GroupId, ProposalId, Topic, View
 from demls.wire.links import new_contact, new_invite
-from demls.wire.messages import Contact, InviteLink, Policy, Predecessor, encode_message
+from demls.wire.messages import Contact, InviteLink, encode_message
 
 sys.path.insert(0, str(Path(__file__).parent))
 

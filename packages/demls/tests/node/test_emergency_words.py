@@ -19,15 +19,8 @@ from demls.protocol.scores import Cause
 from demls.protocol.views import GroupStatus, ProposalKind, ProposalStatus, ProposalView, ProvenView, ScoreEntry
 from demls.storage.store import TimelineEntry
 from demls.wire.ids import Address, Epoch, Instant, ProposalId
-from demls.wire.messages import (
-    DoubleStatement,
-    DoubleVote,
-    Emergency,
-    FaultyOffer,
-    Proof,
-    RoundStatement,
-    StatementKind,
-)
+from demls.wire.messages import Emergency
+from demls.wire.statements import DoubleStatement, DoubleVote, FaultyOffer, Proof, RoundStatement, StatementKind
 from demls.wire.violations import Violation
 from demls_consensus import Choice, SignedVote
 from sights import BOB, CAROL, FRIENDS, ME, NAMES, NOON, PROPOSAL, commit_round, group, member_view, proposal, shown

@@ -28,9 +28,10 @@ from demls.protocol.views import (
     SuccessorView,
 )
 from demls.storage.store import TimelineEntry
+from demls.wire.charters import Charter, Rule
 from demls.wire.ids import Address, CandidateId, Epoch, Instant, View
 from demls.wire.links import invite_text, new_invite
-from demls.wire.messages import Charter, FaultyOffer, Proof, Rule
+from demls.wire.statements import FaultyOffer, Proof
 from demls.wire.violations import Violation
 from demls_consensus import Share
 from sights import (

@@ -21,24 +21,23 @@ from demls.protocol.policy import DAY_POLICY, POLICY_EXTENSION
 from demls.protocol.state import GroupState
 from demls.protocol.sync import build_sync
 from demls.protocol.validation import amended
+from demls.wire.charters import Charter
 from demls.wire.ids import Instant, LeafKey, View
 from demls.wire.messages import (
     Binding,
     Candidate,
     Change,
-    Charter,
     CommitContext,
     Entry,
     Invite,
     JoinerSecrets,
     Payload,
     Remove,
-    RoundStatement,
     Settings,
-    StatementKind,
     Succession,
     encode_message,
 )
+from demls.wire.statements import RoundStatement, StatementKind
 from demls_consensus import wallet_sign
 from insider import Insider
 from world import Person, World

@@ -16,18 +16,9 @@ from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.step import Step
 from demls.protocol.views import ProposalStatus
+from demls.wire.charters import Policy
 from demls.wire.ids import Address, Epoch, Instant
-from demls.wire.messages import (
-    Change,
-    ChangeRequest,
-    Emergency,
-    Invite,
-    Leave,
-    Policy,
-    Proposal,
-    Remove,
-    Vote,
-)
+from demls.wire.messages import Change, ChangeRequest, Emergency, Invite, Leave, Proposal, Remove, Vote
 from demls_consensus import Choice, SignedVote
 from demls_engine import Engine
 from leaves import GROUP, Leaf, address

@@ -12,22 +12,21 @@ from demls.protocol.commit_round import OFFER_LABEL, ROUND_LABEL
 from demls.protocol.continuity import DIGEST_LABEL
 from demls.protocol.governance import PROPOSAL_LABEL, VOTE_LABEL
 from demls.protocol.state import GroupRecord, Standing
+from demls.wire.charters import Charter
 from demls.wire.ids import Address, ProposalId
 from demls.wire.messages import (
     Candidate,
     Change,
     ChangeRequest,
-    Charter,
     Digest,
     Offer,
     Payload,
     Proposal,
     ProposalState,
-    RoundStatement,
-    StatementKind,
     Vote,
     decode_message,
 )
+from demls.wire.statements import RoundStatement, StatementKind
 from demls_consensus import Choice, SignedVote
 from world import Person, World
 

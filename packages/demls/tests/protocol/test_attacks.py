@@ -12,7 +12,8 @@ from demls.protocol.events import Misbehaved
 from demls.protocol.policy import PRESETS
 from demls.protocol.state import GroupState
 from demls.protocol.views import ProposalKind, ProposalStatus
-from demls.wire.messages import DoubleStatement, Emergency, Proof, Remove, StatementKind
+from demls.wire.messages import Emergency, Remove
+from demls.wire.statements import DoubleStatement, Proof, StatementKind
 from insider import Insider
 from world import World, make_device
 

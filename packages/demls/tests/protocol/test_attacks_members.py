@@ -17,7 +17,6 @@ from demls.protocol.views import ProposalKind, ProposalStatus
 from demls.wire.ids import Address, ProposalId
 from demls.wire.messages import (
     Candidate,
-    DoubleVote,
     Emergency,
     Invite,
     JoinAnswer,
@@ -25,17 +24,15 @@ from demls.wire.messages import (
     Leave,
     Offer,
     Payload,
-    Proof,
     Remove,
-    RoundStatement,
     SettledCommit,
-    StatementKind,
     Sync,
     Vote,
     WelcomeBundle,
     decode_message,
     encode_message,
 )
+from demls.wire.statements import DoubleVote, Proof, RoundStatement, StatementKind
 from demls.wire.violations import Violation
 from demls_consensus import Choice, SignedVote
 from insider import Insider

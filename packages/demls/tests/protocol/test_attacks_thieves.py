@@ -14,21 +14,19 @@ from demls.protocol.requests import INVITE_LABEL
 from demls.protocol.state import GroupState
 from demls.protocol.sync import WelcomeRefused, open_welcome
 from demls.protocol.views import GroupStatus, ProposalKind, ProposalStatus
+from demls.wire.charters import Predecessor
 from demls.wire.ids import LeafKey
 from demls.wire.messages import (
     Binding,
-    DoubleStatement,
     Emergency,
     InviteLink,
     JoinRequest,
     Leave,
-    Predecessor,
-    Proof,
     Remove,
-    StatementKind,
     WelcomeBundle,
     invite_content,
 )
+from demls.wire.statements import DoubleStatement, Proof, StatementKind
 from demls.wire.violations import Violation
 from demls_consensus import wallet_sign
 from insider import Insider

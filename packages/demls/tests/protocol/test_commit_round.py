@@ -15,14 +15,8 @@ from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.step import Step
 from demls.wire.ids import Address, CandidateId, Duration, Epoch, Head, Instant, View
-from demls.wire.messages import (
-    Candidate,
-    Offer,
-    Proposal,
-    RoundStatement,
-    StatementKind,
-    Vote,
-)
+from demls.wire.messages import Candidate, Offer, Proposal, Vote
+from demls.wire.statements import RoundStatement, StatementKind
 from leaves import Leaf, address
 
 ACK, LOCK = StatementKind.ACK, StatementKind.LOCK

@@ -17,15 +17,14 @@ from demls.protocol.records import Ledger
 from demls.protocol.requests import Requests
 from demls.protocol.roster import Roster
 from demls.protocol.views import GroupStatus, ProposalKind, ProposalStatus
+from demls.wire.charters import Charter, Rule
 from demls.wire.ids import Address, Epoch, Instant, ProposalId
 from demls.wire.messages import (
-    Charter,
     Invite,
     Leave,
     Offer,
     Proposal,
     Remove,
-    Rule,
     SettledCommit,
     Vote,
     WelcomeBundle,

@@ -17,18 +17,8 @@ from demls.protocol.scores import Cause
 from demls.protocol.state import GroupState
 from demls.protocol.views import ProposalKind, ProposalStatus
 from demls.wire.ids import Address
-from demls.wire.messages import (
-    Candidate,
-    DoubleStatement,
-    DoubleVote,
-    Emergency,
-    FaultyOffer,
-    Offer,
-    Proof,
-    RoundStatement,
-    StatementKind,
-    encode_message,
-)
+from demls.wire.messages import Candidate, Emergency, Offer, encode_message
+from demls.wire.statements import DoubleStatement, DoubleVote, FaultyOffer, Proof, RoundStatement, StatementKind
 from demls.wire.violations import Violation
 from insider import Insider
 from world import World

@@ -17,16 +17,8 @@ from demls.protocol.policy import SCORING
 from demls.protocol.records import Ledger
 from demls.wire.codec import WireError
 from demls.wire.ids import CandidateId, GroupId, LeafKey
-from demls.wire.messages import (
-    DoubleStatement,
-    DoubleVote,
-    FaultyOffer,
-    Proof,
-    RoundStatement,
-    StatementKind,
-    decode_message,
-    encode_message,
-)
+from demls.wire.messages import decode_message, encode_message
+from demls.wire.statements import DoubleStatement, DoubleVote, FaultyOffer, Proof, RoundStatement, StatementKind
 from demls.wire.violations import Violation
 from demls_consensus import Choice, SignedVote
 from hypothesis import given

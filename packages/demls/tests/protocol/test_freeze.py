@@ -12,18 +12,8 @@ from demls.protocol.policy import MINUTE, PRESETS, SCORING
 from demls.protocol.state import GroupState
 from demls.protocol.views import GroupView, ProposalKind, ProposalStatus
 from demls.wire.ids import Instant
-from demls.wire.messages import (
-    Change,
-    DoubleVote,
-    Emergency,
-    Leave,
-    Proof,
-    Remove,
-    RoundStatement,
-    Settings,
-    StatementKind,
-    StewardElection,
-)
+from demls.wire.messages import Change, Emergency, Leave, Remove, Settings, StewardElection
+from demls.wire.statements import DoubleVote, Proof, RoundStatement, StatementKind
 from demls.wire.violations import Violation
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -13,19 +13,9 @@ from demls.protocol.events import Misbehaved, ProposalDecided, ProposalWithdrawn
 from demls.protocol.policy import DAY_POLICY, QUICK, SECOND
 from demls.protocol.roster import Roster
 from demls.protocol.views import ProposalStatus
-from demls.wire.messages import (
-    Change,
-    Deciders,
-    Emergency,
-    FaultyOffer,
-    Invite,
-    Leave,
-    Policy,
-    Proof,
-    Remove,
-    Rule,
-    Vote,
-)
+from demls.wire.charters import Deciders, Policy, Rule
+from demls.wire.messages import Change, Emergency, Invite, Leave, Remove, Vote
+from demls.wire.statements import FaultyOffer, Proof
 from demls.wire.violations import Violation
 from demls_consensus import Share, SignedVote, quorum
 from hypothesis import given, settings

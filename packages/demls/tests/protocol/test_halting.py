@@ -9,7 +9,8 @@ from demls.protocol.continuity import next_head
 from demls.protocol.events import Halted, Rejected
 from demls.protocol.policy import MINUTE, PRESETS, SECOND
 from demls.wire.ids import Address
-from demls.wire.messages import Candidate, Remove, SettledCommit, StatementKind
+from demls.wire.messages import Candidate, Remove, SettledCommit
+from demls.wire.statements import StatementKind
 from insider import Insider
 from world import World
 

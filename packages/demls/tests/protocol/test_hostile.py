@@ -18,9 +18,9 @@ from demls.protocol.group import SUPPORTED_EXTENSIONS
 from demls.protocol.policy import PRESETS
 from demls.protocol.requests import INVITE_LABEL
 from demls.protocol.views import ProposalKind, ProposalStatus
+from demls.wire.fields import STATED_PROPOSALS_MAX
 from demls.wire.ids import Address, Instant, Topic
 from demls.wire.messages import (
-    STATED_PROPOSALS_MAX,
     Binding,
     Candidate,
     Invite,
@@ -32,10 +32,10 @@ from demls.wire.messages import (
     Proposal,
     Remove,
     SettledCommit,
-    StatementKind,
     Vote,
     invite_content,
 )
+from demls.wire.statements import StatementKind
 from demls_consensus import wallet_sign
 from hypothesis import given, settings
 from hypothesis import strategies as st

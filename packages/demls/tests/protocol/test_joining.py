@@ -32,7 +32,6 @@ from demls.wire.messages import (
     Remove,
     Seat,
     SettledCommit,
-    StatementKind,
     StewardListing,
     Succession,
     Sync,
@@ -40,6 +39,7 @@ from demls.wire.messages import (
     decode_message,
     encode_message,
 )
+from demls.wire.statements import StatementKind
 from insider import Insider
 from world import World
 

@@ -12,7 +12,8 @@ from demls.protocol.joining import Joining
 from demls.protocol.policy import DAY, PRESETS
 from demls.protocol.state import GroupState
 from demls.protocol.views import GroupStatus, ProposalKind, ProposalStatus
-from demls.wire.messages import JoinRequest, Leave, Payload, RoundStatement, StewardElection, Vote, WelcomeBundle
+from demls.wire.messages import JoinRequest, Leave, Payload, StewardElection, Vote, WelcomeBundle
+from demls.wire.statements import RoundStatement
 from demls_consensus import SignedVote
 from insider import Insider
 from world import Envelope, World, make_device

@@ -11,8 +11,9 @@ from demls.protocol.errors import RequestRefused
 from demls.protocol.events import SettingsChanged
 from demls.protocol.policy import DAY, HOUR, MINUTE, POLICY_EXTENSION, PRESETS
 from demls.protocol.views import GroupView, ProposalKind, ProposalStatus, ProposalView
+from demls.wire.charters import Charter, Policy, Rule
 from demls.wire.ids import ProposalId
-from demls.wire.messages import Charter, Policy, Remove, Rule, Settings, decode_message
+from demls.wire.messages import Remove, Settings, decode_message
 from insider import Insider
 from world import World
 

@@ -15,7 +15,8 @@ from demls.protocol.errors import RequestRefused
 from demls.protocol.policy import PRESETS
 from demls.protocol.views import ProposalStatus
 from demls.simulation.model_engine import ModelEngine
-from demls.wire.messages import Digest, Offer, Remove, RoundStatement, SettledCommit, StatementKind
+from demls.wire.messages import Digest, Offer, Remove, SettledCommit
+from demls.wire.statements import RoundStatement, StatementKind
 from insider import Insider
 from world import Envelope, Person, World
 

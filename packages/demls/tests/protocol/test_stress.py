@@ -18,7 +18,8 @@ from demls.protocol.events import Misbehaved, ProposalDecided, Settled
 from demls.protocol.policy import PRESETS
 from demls.protocol.views import ProposalKind, ProposalStatus
 from demls.wire.ids import ProposalId
-from demls.wire.messages import Remove, RoundStatement, Vote
+from demls.wire.messages import Remove, Vote
+from demls.wire.statements import RoundStatement
 from world import Envelope, Person, World
 
 SEEDS = int(os.environ.get("DEMLS_STRESS_SEEDS", "40"))

@@ -9,9 +9,10 @@ from demls.protocol.group import Group
 from demls.protocol.policy import DAY, MINUTE, PRESETS, SECOND
 from demls.protocol.successors import Successors
 from demls.protocol.views import ProposalKind
+from demls.wire.charters import Predecessor
 from demls.wire.ids import Address, Duration
 from demls.wire.links import parse_invite
-from demls.wire.messages import Predecessor, SuccessorNotice
+from demls.wire.messages import SuccessorNotice
 from insider import Insider
 from world import World
 

@@ -34,13 +34,13 @@ from demls.protocol.validation import (
     read_content,
 )
 from demls.protocol.views import ProposalStatus
+from demls.wire.charters import Charter
 from demls.wire.ids import Address, Duration, Epoch, GroupId, Head, Instant, LeafKey, ProposalId, View
 from demls.wire.messages import (
     Binding,
     Candidate,
     Change,
     ChangeRequest,
-    Charter,
     CommitContext,
     Credential,
     Entry,

@@ -56,17 +56,8 @@ from demls.protocol.events import (
 from demls.protocol.group import Group
 from demls.protocol.policy import PRESETS, SCORING
 from demls.protocol.views import ProposalKind, ProposalView
-from demls.wire.messages import (
-    Candidate,
-    DoubleStatement,
-    Emergency,
-    InviteLink,
-    Offer,
-    Proof,
-    Remove,
-    RoundStatement,
-    StatementKind,
-)
+from demls.wire.messages import Candidate, Emergency, InviteLink, Offer, Remove
+from demls.wire.statements import DoubleStatement, Proof, RoundStatement, StatementKind
 from demls.wire.violations import Violation
 from insider import Insider
 from world import Envelope, Person, World

@@ -15,8 +15,9 @@ from demls.protocol.joining import Joining
 from demls.protocol.machines import load_machine
 from demls.protocol.policy import DAY, MINUTE, PRESETS
 from demls.protocol.views import GroupStatus, ProposalView
+from demls.wire.charters import Policy
 from demls.wire.ids import Address, Duration, Instant, LeafKey, Topic
-from demls.wire.messages import Binding, InviteLink, Policy
+from demls.wire.messages import Binding, InviteLink
 from demls_consensus import wallet_address, wallet_sign
 from demls_engine import Engine as RealEngine
 

@@ -34,7 +34,8 @@ from demls.simulation.run import Life
 from demls.simulation.scenario import Scenario
 from demls.simulation.world import Broken, Watcher, World
 from demls.wire.ids import Address, CandidateId, Epoch, Instant, ProposalId, View
-from demls.wire.messages import Candidate, Change, DoubleVote, Emergency, Leave, Offer, Proof, Remove
+from demls.wire.messages import Candidate, Change, Emergency, Leave, Offer, Remove
+from demls.wire.statements import DoubleVote, Proof
 from demls.wire.violations import Violation
 
 QUIET = replace(bounds.QUICK, batch_window=5_000)

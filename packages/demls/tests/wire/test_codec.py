@@ -8,8 +8,8 @@ import typing
 from typing import Any
 
 import pytest
+from demls.wire import charters, messages, statements
 from demls.wire import demls_pb2 as pb
-from demls.wire import messages
 from demls.wire.codec import Size, WireError
 from demls.wire.framing import digest, framed
 from demls.wire.messages import (
@@ -22,19 +22,24 @@ from demls.wire.messages import (
     Leave,
     Proposal,
     Remove,
-    RoundStatement,
     Vote,
     decode_message,
     encode_message,
 )
+from demls.wire.statements import RoundStatement
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 MESSAGES: dict[str, type] = {
     name: kind
-    for name, kind in vars(messages).items()
+    for name, kind in (vars(messages) | vars(charters) | vars(statements)).items()
     if isinstance(kind, type) and dataclasses.is_dataclass(kind) and hasattr(pb, name)
 }
+
+
+def test_every_message_of_the_schema_has_its_dataclass() -> None:
+    elsewhere = {"MemberInvite", "RemoveMember"}  # ``Invite`` and ``Remove``, which are only parts of a change
+    assert set(pb.DESCRIPTOR.message_types_by_name) == set(MESSAGES) | elsewhere
 
 
 # --- Any value of any message -------------------------------------------------------------------------------------
@@ -195,26 +200,26 @@ def _varint(number: int) -> bytes:
     return bytes([*out, number])
 
 
-POLICY = messages.Policy(
+POLICY = charters.Policy(
     "day",
-    messages.Rule(1, False),
-    messages.Rule(1, False),
+    charters.Rule(1, False),
+    charters.Rule(1, False),
     0,
     1,
     1,
     7,
-    messages.Rule(1, False),
-    messages.Rule(1, False),
+    charters.Rule(1, False),
+    charters.Rule(1, False),
     2,
     0,
-    messages.Rule(1, False),
-    messages.Scoring(100, 0, 2, 50, 30, 10, 100, 5, 10, 20, 50),
+    charters.Rule(1, False),
+    charters.Scoring(100, 0, 2, 50, 30, 10, 100, 5, 10, 20, 50),
 )
 SETTINGS = messages.Settings(bytes(32), "friends", "", POLICY)
 ELECTION = messages.StewardElection((b"s" * 20,), 1, 0, ())
 LISTING = messages.StewardListing((b"s" * 20,), 1, 1, 0, (), ())
 NOTICE = messages.SuccessorNotice(1, b"h" * 32, b"m" * 20, (b"i" * 20,), (b"link",), bytes(64))
-CHARTER = messages.Charter(1, "demls", "friends", "", bytes(32), POLICY)
+CHARTER = charters.Charter(1, "demls", "friends", "", bytes(32), POLICY)
 SEAT = messages.Seat(b"s" * 20, 0, b"k" * 32, 0)
 
 OUT_OF_BOUNDS = {
@@ -336,8 +341,8 @@ SETTINGS_CHANGES: dict[str, dict[str, Any]] = {
     "name": {"name": "others"},
     "description": {"description": "of the yard"},
     "policy": {"policy": dataclasses.replace(POLICY, stewards_max=8)},
-    "a rule": {"policy": dataclasses.replace(POLICY, election=messages.Rule(1, False, 4))},
-    "who decides": {"policy": dataclasses.replace(POLICY, invite=messages.Rule(1, False, 2, 2))},
+    "a rule": {"policy": dataclasses.replace(POLICY, election=charters.Rule(1, False, 4))},
+    "who decides": {"policy": dataclasses.replace(POLICY, invite=charters.Rule(1, False, 2, 2))},
 }
 
 
@@ -371,7 +376,7 @@ CHARTER_CHANGES: dict[str, dict[str, Any]] = {
     "description": {"description": "of the yard"},
     "rendezvous": {"rendezvous": b"r" * 32},
     "policy": {"policy": dataclasses.replace(POLICY, dormant_after=1)},
-    "predecessor": {"predecessor": (messages.Predecessor(bytes(32), 1, bytes(32), ()),)},
+    "predecessor": {"predecessor": (charters.Predecessor(bytes(32), 1, bytes(32), ()),)},
 }
 
 
@@ -381,9 +386,9 @@ def test_the_digest_of_a_charter_depends_on_all_it_says(field: str) -> None:
 
 
 def test_a_charter_with_two_predecessors_is_refused() -> None:
-    before = messages.Predecessor(bytes(32), 1, bytes(32), ())
+    before = charters.Predecessor(bytes(32), 1, bytes(32), ())
     with pytest.raises(WireError):
-        decode_message(_serialized(dataclasses.replace(CHARTER, predecessor=(before,) * 2)), messages.Charter)
+        decode_message(_serialized(dataclasses.replace(CHARTER, predecessor=(before,) * 2)), charters.Charter)
 
 
 def test_an_electorate_of_nobody_is_refused() -> None:

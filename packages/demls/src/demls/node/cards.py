@@ -23,8 +23,9 @@ from demls.node.words import (
     times_words,
 )
 from demls.protocol.views import GroupView, ProposalKind, ProposalStatus, ProposalView
+from demls.wire.charters import Policy, Rule
 from demls.wire.ids import Address, Instant, ProposalId, address_text
-from demls.wire.messages import Emergency, Policy, Rule
+from demls.wire.messages import Emergency
 from demls.wire.violations import Violation
 
 PHRASES_MAX = 4

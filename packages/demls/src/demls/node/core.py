@@ -8,8 +8,9 @@ from typing import Protocol, TypeGuard
 from demls.protocol.credential import Device
 from demls.protocol.effects import Effects
 from demls.protocol.views import GroupStatus, GroupView, MemberView
+from demls.wire.charters import Policy, Predecessor
 from demls.wire.ids import Address, Duration, Instant, ProposalId, Topic
-from demls.wire.messages import Contact, Emergency, InviteLink, Policy, Predecessor
+from demls.wire.messages import Contact, Emergency, InviteLink
 
 MakeDevice = Callable[[Instant], Device]
 """Binds a fresh leaf key to the wallet."""

@@ -16,8 +16,9 @@ from demls.protocol.effects import Effects
 from demls.protocol.group import Group, Invite, Remove
 from demls.protocol.joining import Joining
 from demls.protocol.machines import load_machine
+from demls.wire.charters import Policy, Predecessor
 from demls.wire.ids import Address, Instant, LeafKey
-from demls.wire.messages import Contact, Emergency, InviteLink, Policy, Predecessor
+from demls.wire.messages import Contact, Emergency, InviteLink
 
 
 class RealCore:

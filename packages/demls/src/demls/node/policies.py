@@ -11,7 +11,7 @@ from demls_consensus import Share
 from demls.api import models
 from demls.node.words import duration_words, times_words
 from demls.protocol.policy import PRESETS
-from demls.wire.messages import Deciders, Policy, Rule, Scoring
+from demls.wire.charters import Deciders, Policy, Rule, Scoring
 
 T = TypeVar("T")
 

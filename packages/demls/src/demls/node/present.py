@@ -26,9 +26,9 @@ from demls.protocol.views import (
     ScoreEntry,
     SuccessorView,
 )
+from demls.wire.charters import Scoring
 from demls.wire.ids import Address, Instant, address_text
 from demls.wire.links import BadLink, parse_invite
-from demls.wire.messages import Scoring
 from demls.wire.violations import Violation
 
 HALTED = (

@@ -13,7 +13,9 @@ from demls.protocol import accusing
 from demls.protocol.checks import Check
 from demls.protocol.errors import RequestRefused
 from demls.protocol.views import MemberView, ProposalView
-from demls.wire.messages import DoubleStatement, DoubleVote, Emergency, FaultyOffer, Proof, Scoring, StatementKind
+from demls.wire.charters import Scoring
+from demls.wire.messages import Emergency
+from demls.wire.statements import DoubleStatement, DoubleVote, FaultyOffer, Proof, StatementKind
 from demls.wire.violations import Violation
 
 SHORT_ID_DIGITS = 8

@@ -32,8 +32,9 @@ from demls.protocol.effects import Effects
 from demls.protocol.errors import NotAMember, RequestRefused
 from demls.protocol.policy import INVITE_LIFETIME_MAX
 from demls.storage.store import Store
+from demls.wire.charters import Predecessor
 from demls.wire.ids import Address, Instant
-from demls.wire.messages import InviteLink, Predecessor, decode_message, encode_message
+from demls.wire.messages import InviteLink, decode_message, encode_message
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,10 @@ from demls.protocol.state import GroupState
 from demls.protocol.step import Step
 from demls.protocol.views import MemberView, ProposalStatus, ProposalView, ProvenView
 from demls.protocol.wishes import cast_vote, check_member, open_proposal
+from demls.wire.charters import Scoring
 from demls.wire.ids import Address, address_text
-from demls.wire.messages import Emergency, Scoring, StatementKind
+from demls.wire.messages import Emergency
+from demls.wire.statements import StatementKind
 from demls.wire.violations import Violation
 
 NO_DEADLOCK = (

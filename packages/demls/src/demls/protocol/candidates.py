@@ -36,13 +36,10 @@ from demls.wire.messages import (
     CommitContext,
     Emergency,
     Entry,
-    FaultyOffer,
     Invite,
     JoinerSecrets,
     Offer,
-    Proof,
     Proposal,
-    RoundStatement,
     Settings,
     StewardElection,
     Succession,
@@ -51,6 +48,7 @@ from demls.wire.messages import (
     decode_message,
     encode_message,
 )
+from demls.wire.statements import FaultyOffer, Proof, RoundStatement
 
 JOINER_EXTENSION = 0xF0D2
 """GroupInfo extension (private use) with the joiners' secrets."""

@@ -22,16 +22,8 @@ from demls.protocol.roster import Roster
 from demls.protocol.round_host import Host, Mint
 from demls.protocol.step import Step
 from demls.wire.ids import Address, CandidateId, Duration, Epoch, Head, Instant, View
-from demls.wire.messages import (
-    Candidate,
-    DoubleStatement,
-    Offer,
-    Proof,
-    RoundStatement,
-    StatementKind,
-    decode_message,
-    encode_message,
-)
+from demls.wire.messages import Candidate, Offer, decode_message, encode_message
+from demls.wire.statements import DoubleStatement, Proof, RoundStatement, StatementKind
 
 ROUND_LABEL = "demls round"
 OFFER_LABEL = "demls offer"

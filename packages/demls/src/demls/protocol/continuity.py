@@ -16,20 +16,11 @@ from demls.protocol.commit_round import Round
 from demls.protocol.governance import Governance, Item
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
+from demls.wire.fields import STATED_PROPOSALS_MAX
 from demls.wire.framing import digest
 from demls.wire.ids import Address, Epoch, Head, Instant, ProposalId
-from demls.wire.messages import (
-    STATED_PROPOSALS_MAX,
-    Digest,
-    Payload,
-    ProposalState,
-    RoundStatement,
-    SettledCommit,
-    StatementKind,
-    Vote,
-    decode_message,
-    encode_message,
-)
+from demls.wire.messages import Digest, Payload, ProposalState, SettledCommit, Vote, decode_message, encode_message
+from demls.wire.statements import RoundStatement, StatementKind
 
 DIGEST_LABEL = "demls digest"
 ANSWER_PAYLOADS_MAX = 128

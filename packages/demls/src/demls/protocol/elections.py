@@ -14,8 +14,10 @@ from demls.protocol.governance import Governance, Item
 from demls.protocol.stewards import StewardList, generate, list_size
 from demls.protocol.validation import State
 from demls.protocol.views import ProposalStatus
+from demls.wire.charters import Policy
+from demls.wire.fields import ENTRIES_MAX
 from demls.wire.ids import Address, Epoch, GroupId, Instant, ProposalId
-from demls.wire.messages import ENTRIES_MAX, Leave, Policy, Proposal, Remove, StewardElection
+from demls.wire.messages import Leave, Proposal, Remove, StewardElection
 
 _DECIDED = (ProposalStatus.APPROVED, ProposalStatus.COMMITTED, ProposalStatus.WITHDRAWN)
 

@@ -12,8 +12,9 @@ from demls.protocol import policy as bounds
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.stewards import is_settled
+from demls.wire.charters import Deciders, Policy, Rule
 from demls.wire.ids import Address, Epoch, LeafKey
-from demls.wire.messages import Change, Deciders, Policy, Rule, Seat, decode_message, encode_message
+from demls.wire.messages import Change, Seat, decode_message, encode_message
 from demls.wire.messages import Electorate as WireElectorate
 
 

@@ -18,21 +18,12 @@ from demls.protocol.scores import Cause, Scores
 from demls.protocol.step import Step
 from demls.protocol.validation import State
 from demls.protocol.views import ProposalStatus
+from demls.wire.charters import Scoring
+from demls.wire.fields import PROOFS_MAX
 from demls.wire.framing import digest
 from demls.wire.ids import Address, CandidateId, Epoch, Instant, ProposalId
-from demls.wire.messages import (
-    PROOFS_MAX,
-    Emergency,
-    FaultyOffer,
-    Leave,
-    Proof,
-    Proposal,
-    RoundStatement,
-    Scoring,
-    StatementKind,
-    decode_message,
-    encode_message,
-)
+from demls.wire.messages import Emergency, Leave, Proposal, decode_message, encode_message
+from demls.wire.statements import FaultyOffer, Proof, RoundStatement, StatementKind
 from demls.wire.violations import Violation
 
 CAUSES = {

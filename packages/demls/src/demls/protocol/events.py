@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from demls.wire.charters import Charter
 from demls.wire.ids import Address, CandidateId, Epoch, Instant, ProposalId, View
-from demls.wire.messages import Charter, Proof
+from demls.wire.statements import Proof
 
 
 class Reason(StrEnum):

@@ -18,16 +18,11 @@ from demls.protocol.commit_round import OFFER_LABEL, ROUND_LABEL
 from demls.protocol.engine import Engine
 from demls.protocol.governance import VOTE_LABEL
 from demls.protocol.records import Ledger
+from demls.wire.charters import Scoring
 from demls.wire.framing import digest
 from demls.wire.ids import Address, CandidateId, GroupId, LeafKey
-from demls.wire.messages import (
-    DoubleStatement,
-    DoubleVote,
-    FaultyOffer,
-    Proof,
-    Scoring,
-    encode_message,
-)
+from demls.wire.messages import encode_message
+from demls.wire.statements import DoubleStatement, DoubleVote, FaultyOffer, Proof
 from demls.wire.violations import Violation
 
 

@@ -27,13 +27,10 @@ from demls.wire.messages import (
     Change,
     ChangeRequest,
     Dormant,
-    DoubleVote,
     Emergency,
     Entry,
-    FaultyOffer,
     Invite,
     Leave,
-    Proof,
     Proposal,
     Remove,
     Settings,
@@ -42,6 +39,7 @@ from demls.wire.messages import (
     decode_message,
     encode_message,
 )
+from demls.wire.statements import DoubleVote, FaultyOffer, Proof
 
 PROPOSAL_LABEL = "demls proposal"
 VOTE_LABEL = "demls vote"

@@ -36,6 +36,7 @@ from demls.protocol.step import Step
 from demls.protocol.sync import Accepted
 from demls.protocol.views import GroupStatus, GroupView, MemberView, ProposalStatus
 from demls.protocol.wishes import cast_vote, check_change, check_names, open_proposal
+from demls.wire.charters import Charter, Policy, Predecessor
 from demls.wire.ids import (
     Address,
     Duration,
@@ -50,13 +51,10 @@ from demls.wire.links import new_invite
 from demls.wire.messages import (
     Binding,
     Change,
-    Charter,
     Emergency,
     Invite,
     InviteLink,
     Leave,
-    Policy,
-    Predecessor,
     PrivateMessage,
     Remove,
     Settings,

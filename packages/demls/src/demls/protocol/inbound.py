@@ -18,9 +18,9 @@ from demls.protocol.engine import EngineError, OwnMessage
 from demls.protocol.events import Reason
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
+from demls.wire.fields import STATED_PROPOSALS_MAX
 from demls.wire.ids import Address, Duration, Epoch, Instant, ProposalId, Topic
 from demls.wire.messages import (
-    STATED_PROPOSALS_MAX,
     Digest,
     JoinAnswer,
     JoinRequest,
@@ -28,11 +28,11 @@ from demls.wire.messages import (
     Payload,
     PrivateMessage,
     Proposal,
-    RoundStatement,
     SettledCommit,
     SuccessorNotice,
     Vote,
 )
+from demls.wire.statements import RoundStatement
 
 ANSWER_LABEL = "demls answer"
 STRAGGLER_AFTER = Duration(2 * bounds.REPEAT_EVERY)

@@ -24,27 +24,24 @@ from demls.protocol.views import (
     ScoreEntry,
     SuccessorView,
 )
+from demls.wire.charters import Charter, Deciders
 from demls.wire.ids import Address, Epoch, Instant
 from demls.wire.links import invite_text
 from demls.wire.messages import (
     Awake,
     Change,
-    Charter,
-    Deciders,
     Dormant,
     Emergency,
-    FaultyOffer,
     Invite,
     Leave,
-    Proof,
     Proposal,
     Remove,
     Settings,
-    StatementKind,
     StewardElection,
     SuccessorNotice,
     decode_message,
 )
+from demls.wire.statements import FaultyOffer, Proof, StatementKind
 from demls.wire.violations import Violation
 
 _KINDS: dict[type[Change], ProposalKind] = {

@@ -9,22 +9,10 @@ from dataclasses import astuple, replace
 
 from demls_consensus import Share
 
+from demls.wire.charters import Deciders, Policy, Rule, Scoring
+from demls.wire.fields import STEWARDS_MAX
 from demls.wire.ids import Duration
-from demls.wire.messages import (
-    STEWARDS_MAX,
-    Awake,
-    Change,
-    Deciders,
-    Dormant,
-    Emergency,
-    Invite,
-    Policy,
-    Remove,
-    Rule,
-    Scoring,
-    Settings,
-    StewardElection,
-)
+from demls.wire.messages import Awake, Change, Dormant, Emergency, Invite, Remove, Settings, StewardElection
 
 POLICY_EXTENSION = 0xF0D0
 """GroupContext extension (private use) with the group's charter."""

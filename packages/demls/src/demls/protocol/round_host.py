@@ -9,7 +9,8 @@ from typing import Protocol
 from demls.protocol.checks import Verdict
 from demls.protocol.step import Step
 from demls.wire.ids import Address, CandidateId, View
-from demls.wire.messages import Candidate, Proposal, RoundStatement, Vote
+from demls.wire.messages import Candidate, Proposal, Vote
+from demls.wire.statements import RoundStatement
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ from demls.protocol.sync import Accepted, build_sync, seal_bundle
 from demls.protocol.validation import State
 from demls.protocol.views import GroupStatus
 from demls.protocol.welcomes import WELCOMERS_MAX, Welcomes
+from demls.wire.charters import Charter
 from demls.wire.ids import (
     Address,
     CandidateId,
@@ -67,7 +68,6 @@ from demls.wire.ids import (
 from demls.wire.messages import (
     Awake,
     Candidate,
-    Charter,
     Deed,
     Dormant,
     Emergency,
@@ -75,7 +75,6 @@ from demls.wire.messages import (
     Leave,
     LostTurn,
     Proposal,
-    RoundStatement,
     Settings,
     SettledCommit,
     StewardElection,
@@ -84,6 +83,7 @@ from demls.wire.messages import (
     decode_message,
     encode_message,
 )
+from demls.wire.statements import RoundStatement
 
 CATCH_UP_MAX = 8
 _INTRODUCER = b"introducer"

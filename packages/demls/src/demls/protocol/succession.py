@@ -12,20 +12,10 @@ from dataclasses import dataclass
 from demls.protocol import policy as bounds
 from demls.protocol.roster import Roster
 from demls.protocol.stewards import StewardList, departed, generate, is_settled, list_size, settled_pool
+from demls.wire.charters import Policy
+from demls.wire.fields import DEEDS_MAX
 from demls.wire.ids import Address, Epoch, GroupId, View
-from demls.wire.messages import (
-    DEEDS_MAX,
-    Awake,
-    Change,
-    Deed,
-    DeedKind,
-    Dormant,
-    LostTurn,
-    Policy,
-    Settings,
-    StewardElection,
-    Succession,
-)
+from demls.wire.messages import Awake, Change, Deed, DeedKind, Dormant, LostTurn, Settings, StewardElection, Succession
 
 
 @dataclass(frozen=True, slots=True)

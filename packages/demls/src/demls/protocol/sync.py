@@ -24,11 +24,11 @@ from demls.protocol.roster import Roster
 from demls.protocol.scores import is_known
 from demls.protocol.stewards import StewardList, is_genuine
 from demls.protocol.validation import State
+from demls.wire.charters import Charter
 from demls.wire.codec import WireError
+from demls.wire.fields import STATED_PROPOSALS_MAX
 from demls.wire.ids import Epoch, GroupId, Instant
 from demls.wire.messages import (
-    STATED_PROPOSALS_MAX,
-    Charter,
     JoinerBundle,
     JoinerSecrets,
     SettledCommit,

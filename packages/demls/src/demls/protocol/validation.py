@@ -19,11 +19,11 @@ from demls.protocol.governance import Item
 from demls.protocol.roster import Roster, Seat
 from demls.protocol.stewards import StewardList
 from demls.protocol.views import ProposalStatus
+from demls.wire.charters import Charter
 from demls.wire.codec import WireError
 from demls.wire.ids import Address, Duration, Epoch, GroupId, Head, Instant, ProposalId, View
 from demls.wire.messages import (
     Candidate,
-    Charter,
     CommitContext,
     Deed,
     Entry,

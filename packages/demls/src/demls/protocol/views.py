@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from demls.wire.charters import Charter, Policy
 from demls.wire.ids import Address, Epoch, GroupId, Instant, ProposalId
-from demls.wire.messages import Charter, Emergency, Policy, Proof
+from demls.wire.messages import Emergency
+from demls.wire.statements import Proof
 from demls.wire.violations import Violation
 
 

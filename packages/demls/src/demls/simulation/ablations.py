@@ -26,7 +26,8 @@ from demls.protocol.stewards import StewardList
 from demls.protocol.validation import Content, Finding, check_consent, check_content
 from demls.simulation.run import Outcome, simulate
 from demls.wire.ids import Address, Duration, Epoch, Head, Instant, View
-from demls.wire.messages import LostTurn, Proposal, SettledCommit, StatementKind, Succession
+from demls.wire.messages import LostTurn, Proposal, SettledCommit, Succession
+from demls.wire.statements import StatementKind
 
 Patches = Iterable[tuple[object, Any, object]]
 """(where, name, what stands there instead)"""

@@ -21,22 +21,10 @@ from demls.simulation.nodes import Node
 from demls.simulation.people import Truth
 from demls.simulation.promises import Agreement
 from demls.simulation.world import Broken, Watcher, World
+from demls.wire.charters import Deciders, Policy, Rule
 from demls.wire.ids import Address, Epoch, Instant, ProposalId
-from demls.wire.messages import (
-    Awake,
-    Change,
-    Deciders,
-    Dormant,
-    Emergency,
-    FaultyOffer,
-    Invite,
-    Leave,
-    Policy,
-    Remove,
-    Rule,
-    Settings,
-    StewardElection,
-)
+from demls.wire.messages import Awake, Change, Dormant, Emergency, Invite, Leave, Remove, Settings, StewardElection
+from demls.wire.statements import FaultyOffer
 
 _BY_NODES = (StewardElection, Dormant, Awake, Emergency)
 """Changes on which nodes vote by themselves."""

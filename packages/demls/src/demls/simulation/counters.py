@@ -20,7 +20,8 @@ from demls.simulation.nodes import Node
 from demls.simulation.promises import Agreement
 from demls.simulation.traffic import SETTLED, open_body
 from demls.simulation.world import CrashPoint, Watcher, World
-from demls.wire.messages import Emergency, Offer, Payload, RoundStatement, StatementKind
+from demls.wire.messages import Emergency, Offer, Payload
+from demls.wire.statements import RoundStatement, StatementKind
 
 NAMES = (
     "epochs",

@@ -26,8 +26,10 @@ from demls.simulation.nodes import Node
 from demls.simulation.scenario import CALM, Scenario
 from demls.simulation.traffic import open_body, payload_of
 from demls.simulation.world import NAMES, Broken, Watcher, World
+from demls.wire.charters import Policy, Rule
 from demls.wire.ids import Epoch, ProposalId
-from demls.wire.messages import Change, Offer, Payload, Policy, RoundStatement, Rule, StatementKind
+from demls.wire.messages import Change, Offer, Payload
+from demls.wire.statements import RoundStatement, StatementKind
 
 _HEALED = 4 * MINUTE
 _A_MOMENT = 100

@@ -19,22 +19,21 @@ from demls.protocol.stewards import generate, settled_pool
 from demls.protocol.views import ProposalStatus
 from demls.simulation.drill import BY_SILENCE, BY_VOTES, Drill, Fate
 from demls.simulation.world import Broken
+from demls.wire.charters import Policy
 from demls.wire.ids import Address, Epoch, Instant, View
 from demls.wire.messages import (
     Change,
     Offer,
     Payload,
-    Policy,
     Proposal,
     Remove,
-    RoundStatement,
     Settings,
     SettledCommit,
-    StatementKind,
     Succession,
     Sync,
     Vote,
 )
+from demls.wire.statements import RoundStatement, StatementKind
 
 ACK, LOCK = StatementKind.ACK, StatementKind.LOCK
 ARRIVES, IS_LOST, WAITS = Fate.ARRIVES, Fate.IS_LOST, Fate.WAITS

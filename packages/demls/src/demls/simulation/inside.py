@@ -12,8 +12,10 @@ from demls.protocol.group import Group
 from demls.protocol.joining import Joining
 from demls.protocol.state import GroupState
 from demls.protocol.stewards import StewardList
+from demls.wire.charters import Charter
+from demls.wire.fields import PROOFS_MAX
 from demls.wire.ids import Address, Epoch, GroupId, Topic
-from demls.wire.messages import PROOFS_MAX, Change, Charter, LostTurn
+from demls.wire.messages import Change, LostTurn
 
 Machine = Group | Joining
 

@@ -20,8 +20,9 @@ from demls.protocol.policy import HOUR, MINUTE, SECOND
 from demls.protocol.views import ProposalStatus
 from demls.simulation.nodes import Node
 from demls.simulation.world import Watcher, World
+from demls.wire.charters import Deciders, Policy
 from demls.wire.ids import Address, Epoch, ProposalId
-from demls.wire.messages import Deciders, Invite, Policy, Remove, Settings
+from demls.wire.messages import Invite, Remove, Settings
 
 _BOREDOM = 1_500
 _BY_PEOPLE = (Invite, Remove, Settings)

@@ -15,7 +15,8 @@ from demls.simulation.nodes import Node
 from demls.simulation.people import Truth
 from demls.simulation.world import Broken, CrashPoint, Watcher, World
 from demls.wire.ids import Address, Epoch, Instant
-from demls.wire.messages import Payload, RoundStatement, Vote
+from demls.wire.messages import Payload, Vote
+from demls.wire.statements import RoundStatement
 
 
 class Agreement(Watcher):

@@ -8,7 +8,7 @@ from random import Random
 from demls_consensus import Share
 
 from demls.protocol.policy import DAY, HOUR, MINUTE, PRESETS, SECOND
-from demls.wire.messages import Policy, Rule
+from demls.wire.charters import Policy, Rule
 
 MEMBERS_MIN, MEMBERS_MAX = 2, 20
 EPOCHS_LEAST = 20

@@ -18,7 +18,8 @@ from demls.simulation.drill import BY_SILENCE, BY_VOTES, Drill, Fate
 from demls.simulation.nodes import Node
 from demls.simulation.world import Broken
 from demls.wire.ids import View
-from demls.wire.messages import Offer, Payload, Proposal, RoundStatement, Settings, StatementKind, Vote
+from demls.wire.messages import Offer, Payload, Proposal, Settings, Vote
+from demls.wire.statements import RoundStatement, StatementKind
 
 _SLOT = 7 * SECOND
 """So long the weather stays the same."""

@@ -28,7 +28,8 @@ from demls.simulation.inside import Machine
 from demls.simulation.network import Envelope
 from demls.simulation.nodes import Node
 from demls.simulation.world import CrashPoint, Watcher, World
-from demls.wire.messages import Offer, Payload, RoundStatement, StatementKind
+from demls.wire.messages import Offer, Payload
+from demls.wire.statements import RoundStatement, StatementKind
 
 
 class Story(Watcher):

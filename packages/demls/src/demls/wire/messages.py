@@ -1,4 +1,7 @@
-"""Every message of the wire as a frozen dataclass with its bounds, and the only functions that read and write them."""
+"""The messages of the wire as frozen dataclasses with their bounds, and the only functions that read and write them.
+
+What members state in a round stands in ``statements``, what a group chooses for itself in ``charters``.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +10,31 @@ from enum import IntEnum
 from typing import Annotated, TypeAlias, TypeVar
 
 from demls.wire import demls_pb2 as pb
+from demls.wire.charters import Policy
 from demls.wire.codec import Size, decode, encode
+from demls.wire.fields import (
+    COMMIT_BYTES_MAX,
+    DEEDS_MAX,
+    ENTRIES_MAX,
+    PROOFS_MAX,
+    ROSTER_MAX,
+    STATED_PROPOSALS_MAX,
+    STEWARDS_MAX,
+    SYNC_BYTES_MAX,
+    TREE_BYTES_MAX,
+    VOTES_IN_OFFER_MAX,
+    WELCOME_BYTES_MAX,
+    AddressBytes,
+    Bitmap,
+    Digest32,
+    KeyPackageBytes,
+    MaybeAddress,
+    Name,
+    Signature,
+)
 from demls.wire.framing import digest, framed
 from demls.wire.ids import CandidateId, ProposalId
-
-Digest32: TypeAlias = Annotated[bytes, Size(32)]
-AddressBytes: TypeAlias = Annotated[bytes, Size(20)]
-MaybeAddress: TypeAlias = Annotated[bytes, Size(0, 20)]
-Signature: TypeAlias = Annotated[bytes, Size(64)]
-Name: TypeAlias = Annotated[str, Size(0, 64)]
-KeyPackageBytes: TypeAlias = Annotated[bytes, Size(1, 16_384)]
-Bitmap: TypeAlias = Annotated[bytes, Size(0, 1_250)]
-
-ROSTER_MAX = 10_000
-STEWARDS_MAX = 1_000
-PROOFS_MAX = 8
-DEEDS_MAX = 256
-COMMIT_BYTES_MAX = 4 * 1024 * 1024
-WELCOME_BYTES_MAX = 4 * 1024 * 1024
-SYNC_BYTES_MAX = 8 * 1024 * 1024
-TREE_BYTES_MAX = 8 * 1024 * 1024
-ENTRIES_MAX = 50
-VOTES_IN_OFFER_MAX = 50 * 1024
-STATED_PROPOSALS_MAX = 512
-"""Proposals in one digest or sync."""
+from demls.wire.statements import Proof, RoundStatement
 
 # --- Changes and proposals ----------------------------------------------------------------------------------------
 
@@ -70,71 +74,6 @@ class StewardElection:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """How one kind of proposal is decided: ``duration`` in ms; what silence means at its end (n > 2 only).
-
-    ``share``: code of ``demls_consensus.Share``; ``decided_by``: a ``Deciders``.
-    """
-
-    duration: int
-    silence_is_yes: bool
-    share: int = 2
-    decided_by: int = 1
-
-
-class Deciders(IntEnum):
-    """Whose votes decide: all members, or the stewards alone (LIP-104 §Multi steward with small consensuses)."""
-
-    MEMBERS = 1
-    STEWARDS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Scoring:
-    """Points of the peer scores; all but the first three say how much a deed counts (LIP-104 §Peer scoring).
-
-    ``start``: of a newcomer; at ``threshold`` or below a member is accused; ``heal``: points back in each epoch.
-    """
-
-    start: int
-    threshold: int
-    heal: int
-    broken_commit: int
-    broken_proposal: int
-    misbehaving: int
-    equivocation: int
-    lost_turn: int
-    committed: int
-    upheld: int
-    rejected: int
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The group's own choices, the same for all members. Durations in ms.
-
-    ``batch_window``: how long the first leader of a round waits for more approved work; ``delivery_time``: expected
-    time from one member to all others, twice this (at least 4 s) is the first view's time. ``reelections_max``: so
-    often an election is tried again in one epoch (LIP-104 max_reelection_attempts). ``dormant_after``: a member not
-    heard for so long may be counted no longer; 0: never.
-    """
-
-    preset: Annotated[str, Size(1, 32)]
-    invite: Rule
-    remove: Rule
-    batch_window: int
-    delivery_time: int
-    stewards_min: int
-    stewards_max: int
-    election: Rule
-    settings: Rule
-    reelections_max: int
-    dormant_after: int
-    emergency: Rule
-    scoring: Scoring
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """Replace name, description and policy of the charter whose digest is ``base``."""
 
@@ -156,89 +95,6 @@ class Awake:
     """Count a dormant member again, because it was heard."""
 
     member_id: AddressBytes
-
-
-class StatementKind(IntEnum):
-    ACK = 1
-    LOCK = 2
-
-
-@dataclass(frozen=True, slots=True)
-class RoundStatement:
-    """A member's acknowledgement or lock in one view; an empty ``candidate`` is nil."""
-
-    epoch: int
-    head: Digest32
-    view: int
-    candidate: Annotated[bytes, Size(0, 32)]
-    choices: Annotated[bytes, Size(0, ENTRIES_MAX)]
-    member: AddressBytes
-    signature: Signature
-    kind: int
-
-    def content(self, group_id: bytes) -> bytes:
-        """What the member's leaf key signs."""
-        return framed(
-            b"demls round 1",
-            group_id,
-            self.epoch,
-            self.head,
-            self.view,
-            self.kind,
-            self.candidate,
-            self.choices,
-            self.member,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class DoubleStatement:
-    """Two different statements of one member in one view."""
-
-    first: RoundStatement
-    second: RoundStatement
-
-
-@dataclass(frozen=True, slots=True)
-class DoubleVote:
-    """Both choices of one voter on one proposal, which was opened in ``epoch``: bytes of SignedVotes."""
-
-    epoch: int
-    first: Annotated[bytes, Size(1, 512)]
-    second: Annotated[bytes, Size(1, 512)]
-
-
-@dataclass(frozen=True, slots=True)
-class FaultyOffer:
-    """A leader's signed offer of a candidate that breaks a numbered check."""
-
-    epoch: int
-    head: Digest32
-    view: int
-    candidate: Digest32
-    leader: AddressBytes
-    signature: Signature
-    check: Annotated[str, Size(3)]
-
-    def content(self, group_id: bytes) -> bytes:
-        """What the leader signed: the same as of its offer."""
-        return framed(b"demls offer 1", group_id, self.epoch, self.head, self.view, self.candidate, self.leader)
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """One proof that a member broke a rule."""
-
-    payload: DoubleStatement | DoubleVote | FaultyOffer = field(
-        metadata={
-            "oneof": {"double_statement": DoubleStatement, "double_vote": DoubleVote, "faulty_offer": FaultyOffer}
-        }
-    )
-
-    @property
-    def epoch(self) -> int:
-        """In which epoch it is said to have happened."""
-        return self.payload.first.epoch if isinstance(self.payload, DoubleStatement) else self.payload.epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -672,34 +528,6 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
-class Predecessor:
-    """The state of the group that this one goes on from; ``founders``: those of it whose admission is agreed."""
-
-    group_id: Digest32
-    epoch: int
-    head: Digest32
-    founders: Annotated[tuple[AddressBytes, ...], Size(0, ROSTER_MAX)]
-
-
-@dataclass(frozen=True, slots=True)
-class Charter:
-    """GroupContext extension. ``rendezvous``: secret of the topic on which joiners and returning members meet."""
-
-    version: int
-    profile: Annotated[str, Size(1, 32)]
-    name: Annotated[str, Size(1, 320)]
-    description: Annotated[str, Size(0, 2000)]
-    rendezvous: Digest32
-    policy: Policy
-    predecessor: Annotated[tuple[Predecessor, ...], Size(0, 1)] = ()
-
-    @property
-    def digest(self) -> bytes:
-        """What a ``Settings`` proposal names to say which charter it changes."""
-        return digest(b"demls charter 1", encode(self, pb.Charter))
-
-
-@dataclass(frozen=True, slots=True)
 class JoinerSecrets:
     """GroupInfo extension: key of the joiners' bundle, and the hash of the sync in it."""
 
@@ -740,7 +568,7 @@ _Message = TypeVar("_Message")
 
 
 def encode_message(value: object) -> bytes:
-    """The canonical bytes of any message of this module."""
+    """The canonical bytes of any message of the wire."""
     return encode(value, getattr(pb, type(value).__name__))
 
 

@@ -14,18 +14,10 @@ from demls.protocol.commit_round import OFFER_LABEL
 from demls.protocol.governance import VOTE_LABEL
 from demls.protocol.views import ProposalStatus
 from demls.simulation.adversaries.mind import Mind, Parcel
+from demls.wire.fields import PROOFS_MAX
 from demls.wire.ids import Address, ProposalId
-from demls.wire.messages import (
-    PROOFS_MAX,
-    DoubleStatement,
-    DoubleVote,
-    Emergency,
-    FaultyOffer,
-    Offer,
-    Proof,
-    RoundStatement,
-    StatementKind,
-)
+from demls.wire.messages import Emergency, Offer
+from demls.wire.statements import DoubleStatement, DoubleVote, FaultyOffer, Proof, RoundStatement, StatementKind
 from demls.wire.violations import Violation
 
 _REMOVAL = Violation.SCORE_BELOW_THRESHOLD

@@ -10,9 +10,9 @@ from demls.protocol.effects import Outbound
 from demls.protocol.inbound import ANSWER_LABEL
 from demls.simulation.adversaries.mind import Mind, Parcel
 from demls.simulation.network import Envelope
+from demls.wire.fields import ENTRIES_MAX
 from demls.wire.ids import Address
 from demls.wire.messages import (
-    ENTRIES_MAX,
     Awake,
     Change,
     Digest,
@@ -29,10 +29,10 @@ from demls.wire.messages import (
     ProposalState,
     Remove,
     Settings,
-    StatementKind,
     StewardElection,
     WelcomeBundle,
 )
+from demls.wire.statements import StatementKind
 from demls.wire.violations import Violation
 
 _SPAM = 10

@@ -19,20 +19,8 @@ from demls.simulation.network import Envelope
 from demls.simulation.nodes import Node
 from demls.simulation.world import World
 from demls.wire.ids import Address, CandidateId, ProposalId, View
-from demls.wire.messages import (
-    Candidate,
-    Change,
-    ChangeRequest,
-    Digest,
-    DoubleStatement,
-    Offer,
-    Payload,
-    Proof,
-    Proposal,
-    RoundStatement,
-    StatementKind,
-    Vote,
-)
+from demls.wire.messages import Candidate, Change, ChangeRequest, Digest, Offer, Payload, Proposal, Vote
+from demls.wire.statements import DoubleStatement, Proof, RoundStatement, StatementKind
 
 HEARD_MAX = 120
 """So many of the newest envelopes a bad member remembers, to say them again."""

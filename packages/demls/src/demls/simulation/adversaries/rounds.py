@@ -9,15 +9,8 @@ from demls_consensus import Choice, SignedVote
 from demls.protocol.commit_round import NIL
 from demls.simulation.adversaries.mind import Mind, Parcel
 from demls.wire.ids import CandidateId, Epoch, ProposalId
-from demls.wire.messages import (
-    Candidate,
-    Offer,
-    Payload,
-    RoundStatement,
-    SettledCommit,
-    StatementKind,
-    Vote,
-)
+from demls.wire.messages import Candidate, Offer, Payload, SettledCommit, Vote
+from demls.wire.statements import RoundStatement, StatementKind
 
 
 def silent(mind: Mind, payload: Payload) -> list[Parcel] | None:  # noqa: ARG001 - one form for all

@@ -1,0 +1,28 @@
+"""What do many messages of the wire have in common? Kinds of fields, and bounds."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from demls.wire.codec import Size
+
+Digest32: TypeAlias = Annotated[bytes, Size(32)]
+AddressBytes: TypeAlias = Annotated[bytes, Size(20)]
+MaybeAddress: TypeAlias = Annotated[bytes, Size(0, 20)]
+Signature: TypeAlias = Annotated[bytes, Size(64)]
+Name: TypeAlias = Annotated[str, Size(0, 64)]
+KeyPackageBytes: TypeAlias = Annotated[bytes, Size(1, 16_384)]
+Bitmap: TypeAlias = Annotated[bytes, Size(0, 1_250)]
+
+ROSTER_MAX = 10_000
+STEWARDS_MAX = 1_000
+PROOFS_MAX = 8
+DEEDS_MAX = 256
+COMMIT_BYTES_MAX = 4 * 1024 * 1024
+WELCOME_BYTES_MAX = 4 * 1024 * 1024
+SYNC_BYTES_MAX = 8 * 1024 * 1024
+TREE_BYTES_MAX = 8 * 1024 * 1024
+ENTRIES_MAX = 50
+VOTES_IN_OFFER_MAX = 50 * 1024
+STATED_PROPOSALS_MAX = 512
+"""Proposals in one digest or sync."""
