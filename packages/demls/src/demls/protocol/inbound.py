@@ -16,6 +16,7 @@ from demls.protocol.commit_round import ROUND_LABEL
 from demls.protocol.continuity import DIGEST_LABEL, answer_digest, lacks
 from demls.protocol.engine import EngineError, OwnMessage
 from demls.protocol.events import Reason
+from demls.protocol.settling import receive_settled
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
 from demls.wire.fields import STATED_PROPOSALS_MAX
@@ -84,7 +85,7 @@ class Inbound:
                 self._receive_statement(message, step)
             case SettledCommit():
                 before = state.epoch
-                state.receive_settled(message, step)
+                receive_settled(state, message, step)
                 if state.epoch > before:
                     self._caught_up(step.now)
             case Digest():

@@ -1,14 +1,12 @@
-"""The state of a group between two commits: everything that is rebuilt when one is settled, and the settling itself.
+"""The state of a group between two commits: everything that is rebuilt when one is settled.
 
 It is the ``Host`` of the commit round: it knows what a candidate means, and merges the one that was certified.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-
-from demls_consensus import quorum
 
 from demls.protocol import policy as bounds
 from demls.protocol.admission import meaning_of
@@ -17,22 +15,17 @@ from demls.protocol.channel import EXPORTER_LABEL, SECRET_BYTES, WAY_BACK_LABEL,
 from demls.protocol.chat import Chat
 from demls.protocol.checks import Verdict
 from demls.protocol.commit_round import NIL, ROUND_LABEL, Round
-from demls.protocol.continuity import History, first_head, is_certified, next_head
+from demls.protocol.continuity import History, first_head, next_head
 from demls.protocol.credential import Device
 from demls.protocol.elections import Elections
 from demls.protocol.electorates import Electorate, electorate_of
 from demls.protocol.emergencies import UNPROVEN, Emergencies
 from demls.protocol.engine import Engine, EngineError, MlsGroup
 from demls.protocol.events import (
-    Halted,
     ProposalHeld,
-    ProposalWithdrawn,
     Reason,
     Rejected,
-    Removed,
     SettingsChanged,
-    Settled,
-    StewardsChanged,
     Unproven,
 )
 from demls.protocol.evidence import Court
@@ -44,6 +37,7 @@ from demls.protocol.requests import Requests
 from demls.protocol.roster import Roster
 from demls.protocol.round_host import Mint
 from demls.protocol.scores import Scores
+from demls.protocol.settling import Entered, settle_own
 from demls.protocol.step import Step
 from demls.protocol.stewards import StewardList, settled_pool
 from demls.protocol.successors import Successors
@@ -86,8 +80,9 @@ from demls.wire.messages import (
 from demls.wire.statements import RoundStatement
 
 CATCH_UP_MAX = 8
-_INTRODUCER = b"introducer"
 """Settled commits sent at once to a member that is behind; it asks again."""
+
+_INTRODUCER = b"introducer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +114,6 @@ class Standing:
     status: GroupStatus
     settled_at: int
     is_halted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Entered:
-    """What the chain says about a state, besides what MLS knows."""
-
-    head: Head
-    time: Instant
-    succession: Succession
-    since: Mapping[Address, Epoch]
-    """When those members joined who were there before."""
 
 
 class GroupState:
@@ -480,6 +464,10 @@ class GroupState:
         items = self.candidates.items(candidate)
         return 1 if [type(item.change) for item in items] == [Leave] else self.roster.q
 
+    def settle(self, candidate: Candidate, view: View, locks: tuple[RoundStatement, ...], step: Step) -> None:
+        """Merge the certified candidate and begin the next state."""
+        settle_own(self, candidate, view, locks, step)
+
     def sign(self, label: str, content: bytes) -> bytes:
         return self.engine.sign(self.device.leaf_private, label, content)
 
@@ -490,158 +478,7 @@ class GroupState:
             return False
         return self.engine.verify(seat.leaf_key, label, content, signature)
 
-    # --- Settling -----------------------------------------------------------------------------------------------
-
-    def settle(self, candidate: Candidate, view: View, locks: tuple[RoundStatement, ...], step: Step) -> None:
-        """Merge the certified candidate and begin the next state."""
-        certificate = locks[: self.quorum(candidate.id)]
-        proposals = {proposal.id: proposal for proposal in self.candidates.carry(candidate.id)[1]}
-        for offer in self.round.offers.values():
-            if offer.candidate.id == candidate.id:
-                proposals |= {proposal.id: proposal for proposal in offer.proposals}
-        carried = (proposals.get(ProposalId(entry.proposal_id)) for entry in self.candidates.entries(candidate.id))
-        self._settle(
-            SettledCommit(
-                self.epoch,
-                self.state.head,
-                candidate,
-                view,
-                certificate,
-                tuple(proposal for proposal in carried if proposal is not None),
-            ),
-            step,
-        )
-
-    def receive_settled(self, settled: SettledCommit, step: Step) -> None:
-        """A settled commit from a member that is ahead: worth exactly its certificate."""
-        if (settled.epoch, settled.head) != (self.epoch, self.state.head):
-            self._compare_histories(settled, step)
-            return
-        if not self._is_genuine(settled, step):
-            if settled.candidate.id not in self.round.candidates:
-                self.candidates.forget(settled.candidate.id)
-            return
-        self._settle(settled, step)
-
-    def _compare_histories(self, settled: SettledCommit, step: Step) -> None:
-        """Two certificates for one state: more than f members have signed both, and are named by them.
-
-        No rule of choice is safe against them, so governance halts and people decide.
-        """
-        known = self.history.leaving(settled.epoch) if settled.epoch < self.epoch else None
-        if known is None or self.is_halted or known.head != settled.head or known.candidate.id == settled.candidate.id:
-            return
-        electorate = self.governance.electorates.get(settled.epoch)
-        if electorate is None:
-            return
-        counted = electorate.seats.keys() - electorate.dormant()
-
-        def is_signed(lock: RoundStatement) -> bool:
-            key = electorate.seats[Address(lock.member)].leaf_key if lock.member in counted else None
-            return key is not None and self.engine.verify(key, ROUND_LABEL, lock.content(self.group_id), lock.signature)
-
-        if not is_certified(settled, quorum=quorum(len(counted)), is_signed=is_signed):
-            step.refuse(Reason.FORGED, "another commit of a past epoch, without its certificate")
-            return
-        both = {lock.member for lock in known.locks} & {lock.member for lock in settled.locks}
-        if known.view != settled.view:
-            both = set()  # to lock another candidate in a later view is no crime by itself
-        self.is_halted = True
-        self.save()
-        step.tell(Halted(Epoch(settled.epoch), tuple(Address(member) for member in sorted(both))))
-
-    def _is_genuine(self, settled: SettledCommit, step: Step) -> bool:
-        """Is it a commit on this state, with its certificate? Takes the proposals that came with it if it seems so."""
-        if not self.candidates.prepare(settled.candidate):
-            step.refuse(Reason.INVALID, "a settled commit that is no commit on this state")
-            return False
-        least = self.roster.q if self.roster.n != 2 else 1  # of two, one may settle the other's leave
-        if not self._is_certified(settled, least):
-            step.refuse(Reason.FORGED, "a settled commit without its certificate")
-            return False
-        for proposal in settled.proposals:
-            self.governance.receive_proposal(proposal, step, solicited=True)
-        if len({lock.member for lock in settled.locks}) < self.quorum(settled.candidate.id):
-            step.refuse(Reason.FORGED, "a settled commit without its certificate")
-            return False
-        return True
-
-    def _is_certified(self, settled: SettledCommit, quorum: int) -> bool:
-        return is_certified(
-            settled,
-            quorum=quorum,
-            is_signed=lambda lock: self.verify(lock.member, ROUND_LABEL, lock.content(self.group_id), lock.signature),
-        )
-
-    def _settle(self, settled: SettledCommit, step: Step) -> None:
-        candidate = settled.candidate
-        if not self.candidates.prepare(candidate):
-            step.refuse(Reason.INVALID, "a certified candidate that is no commit on this state")
-            return
-        succession = self.candidates.follow(candidate, settled.proposals)
-        if succession is None:
-            step.refuse(Reason.STALE, "a settled commit that came without one of its proposals")
-            return
-        before, committer = self.roster, self.candidates.committer(candidate)
-        minted = self.candidates.minted(candidate.id)
-        assert minted is not None
-        entries = [ProposalId(entry.proposal_id) for entry in self.candidates.entries(candidate.id)]
-        added = self.candidates.added(candidate)
-        self.candidates.merge(candidate)
-        self.mls_changed = True
-        self.history.keep(settled)
-        self.round.close()
-        changes = [item.change for item in map(self.governance.items.get, entries) if item is not None]
-        if not self.mls.is_active:
-            own_leave = any(
-                isinstance(item.change, Leave) and item.subject == self.own
-                for item in map(self.governance.items.get, entries)
-                if item is not None
-            )
-            self.status = GroupStatus.LEFT if own_leave else GroupStatus.REMOVED
-            step.tell(Removed(Epoch(settled.epoch + 1), own_leave))
-            step.say(settled)  # the last word: nobody can ask this member for it later
-            return
-        self._read_charter(step)
-        head = next_head(settled.head, settled.epoch, candidate.id)
-        stewards_before, view, left_epoch = self.state.stewards, minted[0], self.epoch
-        self.enter(Entered(head, minted[1], succession, before.since()), step.now)
-        roster = self.roster
-        joined = tuple(seat.address for seat in roster.seats if seat.address not in before.addresses)
-        left = tuple(seat.address for seat in before.seats if seat.address not in roster.addresses)
-        self.governance.settle(entries, roster, self.state.electorate, step)
-        self._reopen_requests(step)
-        new = [deed for deed in succession.deeds if deed.epoch == left_epoch]
-        self.scores.settle(new, roster.addresses, joined, self.epoch, self.charter.policy.scoring, step)
-        self.emergencies.settled(entries)
-        self.requests.settle(roster, self.epoch, step.now)
-        for member in left:
-            self.chat.depart(member, step)
-        for member in joined:
-            self.chat.forget(member)
-        for member in (*left, *joined):
-            self._remember(before, member)
-        self.chat.retain(roster.addresses)
-        step.tell(Settled(self.epoch, candidate.id, committer, joined, left, tuple(entries), view))
-        if self.state.stewards.since != stewards_before.since:
-            by_vote = any(isinstance(change, StewardElection) for change in changes)
-            step.tell(StewardsChanged(self.epoch, self.state.stewards.members, by_vote))
-        if added:
-            self._welcome(settled, added, committer, step)
-        step.channel = self.channel
-
-    def _reopen_requests(self, step: Step) -> None:
-        """A request whose vote was opened by somebody who is gone now is not lost with that vote."""
-        if self.own not in self.state.leaders:
-            return
-        for event in step.events:
-            item = self.governance.items.get(event.proposal_id) if isinstance(event, ProposalWithdrawn) else None
-            if item is None or not isinstance(item.change, Invite) or not item.change.token:
-                continue
-            if item.proposal.owner not in self.roster.addresses and item.change.sponsor in self.roster.addresses:
-                self.requests.reopen(item.change, self.epoch, self.state.leaders.index(self.own), step.now)
-
-    def _read_charter(self, step: Step) -> None:
+    def read_charter(self, step: Step) -> None:
         """The charter that stands in the GroupContext now; a settings decision may have changed it."""
         charter = decode_message(self.mls.context_extensions()[bounds.POLICY_EXTENSION], Charter)
         if charter == self.charter:
@@ -651,7 +488,7 @@ class GroupState:
         self.ledger.put(b"group", replace(record, charter=encode_message(charter)))
         step.tell(SettingsChanged(Epoch(self.mls.epoch), charter))
 
-    def _remember(self, before: Roster, member: Address) -> None:
+    def remember_name(self, before: Roster, member: Address) -> None:
         """Keep the name of who left, for those who read on."""
         seat = before.seat(member)
         if seat is not None:
@@ -670,7 +507,7 @@ class GroupState:
 
     # --- Welcomes -----------------------------------------------------------------------------------------------
 
-    def _welcome(
+    def welcome(
         self, settled: SettledCommit, added: list[tuple[Address, bytes]], committer: Address, step: Step
     ) -> None:
         """The committer sends the welcome at once; the next members in order, if the joiner is not heard."""

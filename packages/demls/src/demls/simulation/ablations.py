@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-from demls.protocol import candidates, continuity, state, sync
+from demls.protocol import candidates, continuity, settling, sync
 from demls.protocol.candidates import Candidates
 from demls.protocol.checks import Verdict
 from demls.protocol.commit_round import _FROM, NIL, Phase, Round
@@ -102,7 +102,7 @@ class _AcksOnly:
 
 def _second_phase() -> Patches:
     yield Round, "_settle", _settle_on_acks
-    yield state, "is_certified", _is_certified_by_acks
+    yield settling, "is_certified", _is_certified_by_acks
     yield sync, "is_certified", _is_certified_by_acks
 
 
@@ -202,13 +202,13 @@ def _one(*_: object) -> int:
 
 def _alone() -> Patches:
     yield GroupState, "quorum", _one
-    yield state, "is_certified", _any_acks
+    yield settling, "is_certified", _any_acks
     yield sync, "is_certified", _any_acks
 
 
 def _two_thirds() -> Patches:
     yield Roster, "q", property(lambda self: _majority(self.n))
-    yield state, "quorum", _majority
+    yield settling, "quorum", _majority
     yield sync, "quorum", _majority
 
 

@@ -1,0 +1,215 @@
+"""How does a state end? With a commit that has its certificate, from the own round or from a member that is ahead.
+
+Nothing else is ever merged, and a merge is never taken back (P1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from demls_consensus import quorum
+
+from demls.protocol.commit_round import ROUND_LABEL
+from demls.protocol.continuity import is_certified, next_head
+from demls.protocol.events import (
+    Halted,
+    ProposalWithdrawn,
+    Reason,
+    Removed,
+    Settled,
+    StewardsChanged,
+)
+from demls.protocol.step import Step
+from demls.protocol.views import GroupStatus
+from demls.wire.ids import (
+    Address,
+    Epoch,
+    Head,
+    Instant,
+    ProposalId,
+    View,
+)
+from demls.wire.messages import (
+    Candidate,
+    Invite,
+    Leave,
+    SettledCommit,
+    StewardElection,
+    Succession,
+)
+from demls.wire.statements import RoundStatement
+
+if TYPE_CHECKING:
+    from demls.protocol.state import GroupState
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What the chain says about a state, besides what MLS knows."""
+
+    head: Head
+    time: Instant
+    succession: Succession
+    since: Mapping[Address, Epoch]
+    """When those members joined who were there before."""
+
+
+def settle_own(
+    state: GroupState, candidate: Candidate, view: View, locks: tuple[RoundStatement, ...], step: Step
+) -> None:
+    """Merge the certified candidate and begin the next state."""
+    certificate = locks[: state.quorum(candidate.id)]
+    proposals = {proposal.id: proposal for proposal in state.candidates.carry(candidate.id)[1]}
+    for offer in state.round.offers.values():
+        if offer.candidate.id == candidate.id:
+            proposals |= {proposal.id: proposal for proposal in offer.proposals}
+    carried = (proposals.get(ProposalId(entry.proposal_id)) for entry in state.candidates.entries(candidate.id))
+    _settle(
+        state,
+        SettledCommit(
+            state.epoch,
+            state.state.head,
+            candidate,
+            view,
+            certificate,
+            tuple(proposal for proposal in carried if proposal is not None),
+        ),
+        step,
+    )
+
+
+def receive_settled(state: GroupState, settled: SettledCommit, step: Step) -> None:
+    """A settled commit from a member that is ahead: worth exactly its certificate."""
+    if (settled.epoch, settled.head) != (state.epoch, state.state.head):
+        _compare_histories(state, settled, step)
+        return
+    if not _is_genuine(state, settled, step):
+        if settled.candidate.id not in state.round.candidates:
+            state.candidates.forget(settled.candidate.id)
+        return
+    _settle(state, settled, step)
+
+
+def _compare_histories(state: GroupState, settled: SettledCommit, step: Step) -> None:
+    """Two certificates for one state: more than f members have signed both, and are named by them.
+
+    No rule of choice is safe against them, so governance halts and people decide.
+    """
+    known = state.history.leaving(settled.epoch) if settled.epoch < state.epoch else None
+    if known is None or state.is_halted or known.head != settled.head or known.candidate.id == settled.candidate.id:
+        return
+    electorate = state.governance.electorates.get(settled.epoch)
+    if electorate is None:
+        return
+    counted = electorate.seats.keys() - electorate.dormant()
+
+    def is_signed(lock: RoundStatement) -> bool:
+        key = electorate.seats[Address(lock.member)].leaf_key if lock.member in counted else None
+        return key is not None and state.engine.verify(key, ROUND_LABEL, lock.content(state.group_id), lock.signature)
+
+    if not is_certified(settled, quorum=quorum(len(counted)), is_signed=is_signed):
+        step.refuse(Reason.FORGED, "another commit of a past epoch, without its certificate")
+        return
+    both = {lock.member for lock in known.locks} & {lock.member for lock in settled.locks}
+    if known.view != settled.view:
+        both = set()  # to lock another candidate in a later view is no crime by itself
+    state.is_halted = True
+    state.save()
+    step.tell(Halted(Epoch(settled.epoch), tuple(Address(member) for member in sorted(both))))
+
+
+def _is_genuine(state: GroupState, settled: SettledCommit, step: Step) -> bool:
+    """Is it a commit on this state, with its certificate? Takes the proposals that came with it if it seems so."""
+    if not state.candidates.prepare(settled.candidate):
+        step.refuse(Reason.INVALID, "a settled commit that is no commit on this state")
+        return False
+    least = state.roster.q if state.roster.n != 2 else 1  # of two, one may settle the other's leave
+    if not _is_certified(state, settled, least):
+        step.refuse(Reason.FORGED, "a settled commit without its certificate")
+        return False
+    for proposal in settled.proposals:
+        state.governance.receive_proposal(proposal, step, solicited=True)
+    if len({lock.member for lock in settled.locks}) < state.quorum(settled.candidate.id):
+        step.refuse(Reason.FORGED, "a settled commit without its certificate")
+        return False
+    return True
+
+
+def _is_certified(state: GroupState, settled: SettledCommit, quorum: int) -> bool:
+    return is_certified(
+        settled,
+        quorum=quorum,
+        is_signed=lambda lock: state.verify(lock.member, ROUND_LABEL, lock.content(state.group_id), lock.signature),
+    )
+
+
+def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
+    candidate = settled.candidate
+    if not state.candidates.prepare(candidate):
+        step.refuse(Reason.INVALID, "a certified candidate that is no commit on this state")
+        return
+    succession = state.candidates.follow(candidate, settled.proposals)
+    if succession is None:
+        step.refuse(Reason.STALE, "a settled commit that came without one of its proposals")
+        return
+    before, committer = state.roster, state.candidates.committer(candidate)
+    minted = state.candidates.minted(candidate.id)
+    assert minted is not None
+    entries = [ProposalId(entry.proposal_id) for entry in state.candidates.entries(candidate.id)]
+    added = state.candidates.added(candidate)
+    state.candidates.merge(candidate)
+    state.mls_changed = True
+    state.history.keep(settled)
+    state.round.close()
+    changes = [item.change for item in map(state.governance.items.get, entries) if item is not None]
+    if not state.mls.is_active:
+        own_leave = any(
+            isinstance(item.change, Leave) and item.subject == state.own
+            for item in map(state.governance.items.get, entries)
+            if item is not None
+        )
+        state.status = GroupStatus.LEFT if own_leave else GroupStatus.REMOVED
+        step.tell(Removed(Epoch(settled.epoch + 1), own_leave))
+        step.say(settled)  # the last word: nobody can ask this member for it later
+        return
+    state.read_charter(step)
+    head = next_head(settled.head, settled.epoch, candidate.id)
+    stewards_before, view, left_epoch = state.state.stewards, minted[0], state.epoch
+    state.enter(Entered(head, minted[1], succession, before.since()), step.now)
+    roster = state.roster
+    joined = tuple(seat.address for seat in roster.seats if seat.address not in before.addresses)
+    left = tuple(seat.address for seat in before.seats if seat.address not in roster.addresses)
+    state.governance.settle(entries, roster, state.state.electorate, step)
+    _reopen_requests(state, step)
+    new = [deed for deed in succession.deeds if deed.epoch == left_epoch]
+    state.scores.settle(new, roster.addresses, joined, state.epoch, state.charter.policy.scoring, step)
+    state.emergencies.settled(entries)
+    state.requests.settle(roster, state.epoch, step.now)
+    for member in left:
+        state.chat.depart(member, step)
+    for member in joined:
+        state.chat.forget(member)
+    for member in (*left, *joined):
+        state.remember_name(before, member)
+    state.chat.retain(roster.addresses)
+    step.tell(Settled(state.epoch, candidate.id, committer, joined, left, tuple(entries), view))
+    if state.state.stewards.since != stewards_before.since:
+        by_vote = any(isinstance(change, StewardElection) for change in changes)
+        step.tell(StewardsChanged(state.epoch, state.state.stewards.members, by_vote))
+    if added:
+        state.welcome(settled, added, committer, step)
+    step.channel = state.channel
+
+
+def _reopen_requests(state: GroupState, step: Step) -> None:
+    """A request whose vote was opened by somebody who is gone now is not lost with that vote."""
+    if state.own not in state.state.leaders:
+        return
+    for event in step.events:
+        item = state.governance.items.get(event.proposal_id) if isinstance(event, ProposalWithdrawn) else None
+        if item is None or not isinstance(item.change, Invite) or not item.change.token:
+            continue
+        if item.proposal.owner not in state.roster.addresses and item.change.sponsor in state.roster.addresses:
+            state.requests.reopen(item.change, state.epoch, state.state.leaders.index(state.own), step.now)
