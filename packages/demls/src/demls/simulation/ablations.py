@@ -219,7 +219,7 @@ _ALL = (
         "who comes back follows every commit of approved work",
         "P1",
         "a false branch",
-        lambda: [(GroupState, "_is_genuine", _believe)],
+        lambda: [(settling, "_is_genuine", _believe)],
         4,
     ),
     Ablation(
