@@ -49,7 +49,7 @@ def set_up(
         write_private(place.config, config_text(values))
     say(f"Your wallet address is {address_text(wallet.address)}.")
     say(f"Everything is in {place.path}; keep the password, it cannot be recovered.")
-    say("Start your node with “demls node”.")
+    say(f"Start your node with “demls node{f' --folder {folder}' if folder else ''}”.")
 
 
 def _wallet(*, import_key: bool, import_keystore: Path | None) -> Wallet:

@@ -103,8 +103,13 @@ class Consent(Watcher):
                 raise Broken("P2", f"{node.name} votes on {case.name} what its person did not say")
 
     def _is_wished(self, case: Case, person: Address) -> bool:
-        """Did this person propose it?"""
-        return (type(case.change), person, case.subject) in self._truth.proposed and case.owner == person
+        """Did this person propose it, or say yes to the same before its node put that anew?"""
+        if case.owner != person:
+            return False
+        if (type(case.change), person, case.subject) in self._truth.proposed:
+            return True
+        same = (known for known, other in self._cases.items() if (other.change, other.owner) == (case.change, person))
+        return any(self._truth.votes.get(known, {}).get(person) for known in same)
 
     # --- One commit ---------------------------------------------------------------------------------------------
 

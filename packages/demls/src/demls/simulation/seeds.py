@@ -41,4 +41,8 @@ NAMED: tuple[NamedSeed, ...] = (
     ),
     NamedSeed("a freeze ends with own wishes", 43, "The checker forgot that a bad member's node votes for it.", 9),
     NamedSeed("left behind among newcomers", 91, "P3: nobody could answer a member in whose epoch nobody had been.", 6),
+    NamedSeed("a wish put anew", 326, "The checker forgot a yes to the same that had lapsed.", 10),
+    NamedSeed(
+        "out by a commit that nobody saw", 784, "The checker waited for who had left the newest epoch it knew.", 4
+    ),
 )
