@@ -7,109 +7,19 @@ story of the demo: asking to join, talking, voting, banning. Each write of the s
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
-from demls.api.models import Group, GroupNews, GroupState
+from demls.api.models import GroupState
 from demls.cli.processes import Person, make_person, node_process, relay_process
-from demls.cli.proof import copy_state, history, read_records
+from demls.cli.proof import copy_state
 from demls.cli.watch import Watch, following
 from demls.client import Client, RefusedByNode
-from demls.client.errors import ClientError
-from demls.protocol.events import Rejected
-from demls.protocol.machines import load_machine
-from demls.wire.ids import Instant
-from demls_engine import Engine
+from lives import Mortal, living, reused_keys, until_shown
 
 pytestmark = pytest.mark.processes
 
-T = TypeVar("T")
-MORTAL = Path(__file__).with_name("mortal.py")
 SECONDS = 480.0
-
-
-class Mortal:
-    """A node that is started again whenever it dies; every life but the last has its death foretold."""
-
-    def __init__(self, person: Person, when: str) -> None:
-        self.person = person
-        self.lives = 0
-        self.may_live = False
-        self._when = when
-        self._ready = asyncio.Event()
-        self._process: Process | None = None
-
-    async def run(self) -> None:
-        while True:
-            self.lives += 1
-            plan = "" if self.may_live else f"{self._when}:{1 + self.lives % 9}"
-            self._process = process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                str(MORTAL),
-                "node",
-                "--folder",
-                str(self.person.folder),
-                "--port",
-                "0",
-                stdin=DEVNULL,
-                stdout=PIPE,
-                env={
-                    **os.environ,
-                    "PYTHONUNBUFFERED": "1",
-                    "DEMLS_PASSWORD_FILE": str(self.person.folder / "password"),
-                    "DEMLS_TEST_DIE": plan,
-                },
-            )
-            assert process.stdout is not None
-            while line := await process.stdout.readline():
-                if line.startswith(b"Its page: "):
-                    self._ready.set()
-            code = await process.wait()
-            self._ready.clear()
-            assert code == -signal.SIGKILL, f"life {self.lives} ended with {code}"
-
-    async def do(self, act: Callable[[Client], Awaitable[T]]) -> T:
-        """Try until a life is long enough; what was confirmed is confirmed."""
-        while True:
-            await self._ready.wait()
-            try:
-                async with Client.connect(self.person.folder) as client:
-                    return await act(client)
-            except RefusedByNode:
-                raise
-            except ClientError:
-                await asyncio.sleep(0)  # the process's end is noticed by ``run``, which starts the next life
-
-    async def kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
-
-
-@asynccontextmanager
-async def mortal_node(person: Person, when: str) -> AsyncIterator[Mortal]:
-    mortal = Mortal(person, when)
-    running = asyncio.create_task(mortal.run())
-    try:
-        yield mortal
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await mortal.kill()
-
-
-async def until_shown(client: Client, group: str, claim: Callable[[Group], bool]) -> Group:
-    async for news in client.events():
-        if isinstance(news, GroupNews) and news.group.id == group and claim(news.group):
-            return news.group
-    raise AssertionError("the events ended")
 
 
 async def ask(client: Client, link: str) -> None:
@@ -148,7 +58,7 @@ async def test_a_node_that_dies_at_its_writes_loses_and_repeats_nothing(tmp_path
             node_process(carol_),
             following("Alice", Client.connect(alice_.folder)) as alice,
             following("Carol", Client.connect(carol_.folder)) as carol,
-            mortal_node(bob_, when) as bob,
+            living(Mortal(bob_, lambda life: f"{when}:{1 + life % 9}")) as bob,
         ):
             group = (await alice.client.create_group("Friends", preset="quick")).id
             said = await play(alice, carol, bob, group, tmp_path / "witness.sqlite", alice_)
@@ -208,17 +118,3 @@ async def play(alice: Watch, carol: Watch, bob: Mortal, group: str, witness: Pat
     await carol.until_group(group, lambda one: one.state is GroupState.REMOVED, "Carol's removal")
     await say("bob after the ban")
     return said
-
-
-async def reused_keys(witness: Path, alice: Person, group: str, relay: str) -> list[str]:
-    """Different envelopes that a witness cannot open because their message key was used before."""
-    records = read_records(witness, alice.storage_key, group)
-    machine, _ = load_machine(records, engine=Engine(), now=Instant(0))
-    found = await history(relay, machine.topics())
-    distinct = {delivery.payload: delivery for delivery in found}
-    assert len(distinct) > 20
-    refused: list[str] = []
-    for delivery in distinct.values():
-        effects = machine.receive(delivery.topic, delivery.payload, Instant(1_900_000_000_000))
-        refused += [event.detail for event in effects.events if isinstance(event, Rejected)]
-    return [detail for detail in refused if "AlreadyUsed" in detail]

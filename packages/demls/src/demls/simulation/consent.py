@@ -87,7 +87,8 @@ class Consent(Watcher):
                 self._rosters[event.epoch] = {seat.address: int(seat.since) for seat in node.state.roster.seats}
 
     def _note_vote(self, node: Node, event: VoteRecorded) -> None:
-        self._cast.setdefault(event.proposal_id, {})[node.address] = event.yes
+        cast = self._cast.setdefault(event.proposal_id, {})
+        cast[node.address] = event.yes or (node.is_adversary and cast.get(node.address, False))
         case = self._cases.get(event.proposal_id)
         if case is None or node.is_adversary:
             return

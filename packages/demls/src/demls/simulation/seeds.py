@@ -45,4 +45,5 @@ NAMED: tuple[NamedSeed, ...] = (
     NamedSeed(
         "out by a commit that nobody saw", 784, "The checker waited for who had left the newest epoch it knew.", 4
     ),
+    NamedSeed("a yes before a no", 1435, "The checker forgot the yes of a bad member that said no, too.", 7),
 )
