@@ -132,11 +132,13 @@ class Consent(Watcher):
     def _check_case(self, proposal_id: ProposalId, case: Case, epoch: Epoch) -> None:
         name = self.world.name_of(case.subject)
         if isinstance(case.change, Leave):
-            if case.subject not in self._truth.leaves or case.owner != case.subject:
+            since = self._rosters.get(case.epoch, {}).get(case.subject, 0)
+            is_wished = any(who == case.subject and said >= since for who, said in self._truth.leaves)
+            if not is_wished or case.owner != case.subject:
                 raise Broken("P2", f"{name} never wished to leave")
             return
-        is_wanted = case.subject in self._truth.asked and self._truth.admitted.get(case.subject, epoch) == epoch
-        if isinstance(case.change, Invite) and not is_wanted:
+        earlier = self._truth.admitted.get(case.subject, set()) - {Epoch(0), epoch}  # nobody admits the founder
+        if isinstance(case.change, Invite) and self._truth.asked[case.subject] <= len(earlier):
             raise Broken("P2", f"{name} never asked to join")
         if not self._is_consented(proposal_id, case, Epoch(epoch - 1)):
             raise Broken("P2", f"epoch {epoch} carries {case.name} {name} ({proposal_id.hex()[:6]}) without consent")

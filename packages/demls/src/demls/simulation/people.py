@@ -7,6 +7,7 @@ promises are compared with.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -39,11 +40,12 @@ class Truth:
     votes: dict[ProposalId, dict[Address, bool]] = field(default_factory=dict)
     proposed: set[tuple[type, Address, Address]] = field(default_factory=set)
     """What was proposed, by whom, about whom: that is a YES."""
-    leaves: set[Address] = field(default_factory=set)
-    """Who wants to be gone, until it comes back."""
-    asked: set[Address] = field(default_factory=set)
-    admitted: dict[Address, Epoch] = field(default_factory=dict)
-    """Whose wish to be in was fulfilled, and when; until it asks anew."""
+    leaves: set[tuple[Address, Epoch]] = field(default_factory=set)
+    """Who wants to be gone, and in which epoch it said so."""
+    asked: Counter[Address] = field(default_factory=Counter)
+    """How often somebody wished to be in."""
+    admitted: dict[Address, set[Epoch]] = field(default_factory=dict)
+    """In which epochs such wishes were fulfilled."""
     talks: int = 0
 
 
@@ -113,8 +115,7 @@ class People(Watcher):
             pause = self._dice.randint(100, 1_500) if self.is_eager else int(self._dice.expovariate(1 / 6_000)) + 300
             self.world.clock.after(pause, lambda: self._decide(node, event.proposal_id))
         elif isinstance(event, Joined):
-            self.truth.leaves.discard(node.address)
-            self.truth.admitted[node.address] = event.epoch
+            self.truth.admitted.setdefault(node.address, set()).add(event.epoch)
         elif isinstance(event, RequestReceived):
             pause = self._dice.randint(500, 8_000)
             if self._dice.random() < (0.9 if event.sponsor == node.address else 0.1):
@@ -222,8 +223,7 @@ class People(Watcher):
 
         def ask() -> None:
             if self.is_free(guest):
-                self.truth.asked.add(guest.address)
-                self.truth.admitted.pop(guest.address, None)
+                self.truth.asked[guest.address] += 1
                 kind = "an open link" if is_open else "a link"
                 self._note(guest, f"asks to join with {kind} by {node.name}")
                 guest.is_open_guest = is_open
@@ -257,7 +257,7 @@ class People(Watcher):
         return self.world.do(node, lambda group: group.propose(Remove(subject), self.world.clock.now)) is not None
 
     def leave(self, node: Node) -> bool:
-        self.truth.leaves.add(node.address)
+        self.truth.leaves.add((node.address, node.state.epoch if node.state is not None else Epoch(0)))
         self._note(node, "wants to leave")
         return self.world.do(node, lambda group: group.leave(self.world.clock.now)) is not None
 

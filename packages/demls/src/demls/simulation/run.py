@@ -158,7 +158,7 @@ class Life:
             guest = world.nodes[name]
             link = world.link(world.nodes[names[0]], HOUR)
             assert link is not None
-            people.truth.asked.add(guest.address)
+            people.truth.asked[guest.address] += 1
             world.ask(guest, link)
         end = world.clock.now + _FOUNDING_MOST
         while world.clock.now < end and len(world.members()) < world.scenario.members:

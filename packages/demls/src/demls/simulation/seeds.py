@@ -46,4 +46,5 @@ NAMED: tuple[NamedSeed, ...] = (
         "out by a commit that nobody saw", 784, "The checker waited for who had left the newest epoch it knew.", 4
     ),
     NamedSeed("a yes before a no", 1435, "The checker forgot the yes of a bad member that said no, too.", 7),
+    NamedSeed("a leave that one straggler tells of", 1747, "The checker forgot the wish of who had come back.", 7),
 )
