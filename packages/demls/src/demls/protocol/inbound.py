@@ -74,6 +74,7 @@ class Inbound:
             return
         match message:
             case Proposal():
+                step.is_known = message.id in state.governance.items
                 state.receive_proposal(message, step)
             case Vote():
                 item = state.governance.receive_vote(message, step)
@@ -100,6 +101,7 @@ class Inbound:
     def _receive_statement(self, statement: RoundStatement, step: Step) -> None:
         state = self._state
         if not self._is_current(statement) or state.is_halted:
+            step.is_known = True
             return
         seat = state.roster.seat(statement.member)
         if seat is not None and seat.dormant:
@@ -109,6 +111,8 @@ class Inbound:
         elif state.round.receive_statement(statement, step):
             state.heard(Address(statement.member), step.now)
             state.vouched(Address(statement.member))
+        else:
+            step.is_known = True  # or refused, which is an event
 
     def answer_straggler(self, channel: Channel, message: Payload, step: Step) -> None:
         """Whoever still speaks on the channel of an old epoch has missed its end: the first few members say it."""
@@ -167,6 +171,8 @@ class Inbound:
                 listed = frozenset(ProposalId(stated.proposal_id) for stated in wanted.proposals)
                 state.governance.note_listed(Address(wanted.member), listed, step)
         if wanted.asked != state.own:
+            seat = state.roster.seat(wanted.member)
+            step.is_known = seat is not None and not seat.dormant
             return
         last = self._answered.get(Address(wanted.member))
         if last is not None and step.now < last + bounds.ANSWER_EVERY:
