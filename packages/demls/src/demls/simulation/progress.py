@@ -111,7 +111,7 @@ class Progress(Watcher):
 
     def _here(self, newest: Seen) -> list[Node]:
         nodes = (self.world.node_of(address) for address in newest.counted)
-        there = (node for node in nodes if node.is_up and not self.world.is_bad(node))
+        there = [node for node in nodes if node.is_up and not self.world.is_bad(node)]
         return [node for node in there if node.state is not None and node.state.epoch == newest.epoch]
 
     def can_progress(self) -> bool:
@@ -150,6 +150,7 @@ class Progress(Watcher):
         self._first = {proposal_id: at for proposal_id, at in self._first.items() if proposal_id in waiting}
         self._frozen = {proposal_id: held for proposal_id, held in self._frozen.items() if proposal_id in waiting}
         passed, is_frozen = now - self._looked_at, self._is_frozen(here)
+        bound = self.bound() if waiting else 1
         self._looked_at = now
         for proposal_id, node in waiting.items():
             since = max(self._first.setdefault(proposal_id, now), self._whole_since)
@@ -157,11 +158,11 @@ class Progress(Watcher):
             self._frozen[proposal_id] = held
             waited = now - since - held
             self.longest = max(self.longest, waited)
-            self.tightest = max(self.tightest, waited / self.bound())
+            self.tightest = max(self.tightest, waited / bound)
             name = f"{proposal_id.hex()[:6]} is approved at {node.name}"
-            if waited > self.bound():
+            if waited > bound:
                 raise Broken("P3", f"{name} and not committed for {waited} ms")
-            if held > bounds.FREEZE_MAX + self.bound():
+            if held > bounds.FREEZE_MAX + bound:
                 raise Broken("P3", f"{name} and held up by emergencies for {held} ms")
 
     def _is_frozen(self, here: list[Node]) -> bool:

@@ -23,6 +23,7 @@ from demls.simulation.progress import Progress, Reading
 from demls.simulation.promises import Agreement, Durable
 from demls.simulation.scenario import CALM, Scenario
 from demls.simulation.story import Story
+from demls.simulation.traffic import shared_reading
 from demls.simulation.world import NAMES, Broken, World
 
 REAL_ENGINE_EVERY = 25
@@ -123,9 +124,14 @@ class Life:
         world.watchers += [self.agreement, self.consent, self.durable, self.innocence, self.limits]
         world.watchers += [self.progress, self.reading, self.counters]
         world.watchers += [self.people, self.sabotage]
+        world.idle_watchers += [self.limits, self.sabotage]
 
     def run(self) -> None:
         """Raises Broken."""
+        with shared_reading():
+            self._live()
+
+    def _live(self) -> None:
         self._say(f"seed {self.world.scenario.seed}: {self.world.scenario}")
         self._found()
         self._suffer()

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import lru_cache
+from unittest.mock import patch
+
+from demls_consensus import SignedVote
+
+from demls.protocol import channel as channels
+from demls.protocol import inbound
 from demls.protocol.channel import Channel
 from demls.protocol.engine import Engine
 from demls.wire import demls_pb2 as pb
@@ -55,3 +64,35 @@ def payload_of(body: bytes) -> Payload | None:
         return decode_message(body, Frame).payload
     except WireError:
         return None
+
+
+# --- Reading once -----------------------------------------------------------------------------------------------------
+
+_READ_KEPT = 8_192
+"""So many envelopes, messages and votes are kept as they were read."""
+
+
+@contextmanager
+def shared_reading() -> Generator[None]:
+    """All nodes of a process read the same bytes; while this lasts, each content is decoded once.
+
+    What comes of bytes depends on nothing else, and cannot be changed, so a run is the same with it and without it.
+    """
+    opened: dict[tuple[bytes, bytes], Payload | None] = {}
+    unseal = inbound.unseal
+
+    def unseal_once(channel: Channel, sealed: bytes, engine: Engine) -> Payload | None:
+        place = channel.key, sealed
+        if place in opened:
+            return opened[place]
+        if len(opened) >= _READ_KEPT:
+            opened.clear()
+        found = opened[place] = unseal(channel, sealed, engine)
+        return found
+
+    with (
+        patch.object(inbound, "unseal", unseal_once),
+        patch.object(channels, "decode_message", lru_cache(_READ_KEPT)(decode_message)),
+        patch.object(SignedVote, "decode", lru_cache(_READ_KEPT)(SignedVote.decode)),
+    ):
+        yield

@@ -101,6 +101,9 @@ class Watcher:
     def stepped(self, node: Node, effects: Effects, cause: Envelope | None) -> None:
         """A step was written. ``cause``: the envelope it came from."""
 
+    def idled(self, node: Node, cause: Envelope | None) -> None:
+        """A step of which nothing came: most envelopes are repeats."""
+
     def said(self, node: Node, payload: Payload) -> None:
         """A vote, offer or round statement leaves a node for the first time."""
 
@@ -114,6 +117,10 @@ class Watcher:
         """Something else happened: an act of a person, a cut, the weather."""
 
 
+_MOVES = frozenset((Settled, Joined, Removed))
+"""After these a node may listen elsewhere."""
+
+
 class World:
     """Everything of one seed."""
 
@@ -123,6 +130,8 @@ class World:
         self.network = Network(self.clock, self.dice("network"), has_history=scenario.has_history)
         self.nodes: dict[str, Node] = {}
         self.watchers: list[Watcher] = []
+        self.idle_watchers: list[Watcher] = []
+        """Those of them that are told of steps of which nothing came."""
         self.crash_point: Callable[[Node, Effects], CrashPoint | None] = never
         self.mean_down: int = 0
         """How long a node that crashed stays down, on average, in ms."""
@@ -226,13 +235,21 @@ class World:
 
     def _finish(self, node: Node, effects: Effects, cause: Envelope | None, *, may_crash: bool = True) -> bool:
         """Write, publish, tell. Says whether it was written."""
+        if may_crash and not (effects.changes or effects.outbound or effects.events or node.outbox):
+            node.deadline = effects.deadline
+            for watcher in self.idle_watchers:
+                watcher.idled(node, cause)
+            self._wake(node)
+            return True
         point = self.crash_point(node, effects) if may_crash else None
         if point is CrashPoint.BEFORE:
             self.kill(node, point)
             return False
         node.write(effects)
-        if any(type(event) in (Settled, Joined, Removed) for event in effects.events):
-            self._listen(node)
+        for event in effects.events:
+            if type(event) in _MOVES:
+                self._listen(node)
+                break
         for watcher in self.watchers:
             watcher.stepped(node, effects, cause)
         if point is CrashPoint.AFTER:
