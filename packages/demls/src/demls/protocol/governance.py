@@ -361,6 +361,7 @@ class Governance:
             return None
         key = self.electorates.leaf_key_of(vote.voter, item.proposal.epoch)
         if key is None or vote.voter not in item.tally.voters:
+            step.is_known = True
             step.refuse(Reason.NOT_ENTITLED, "a vote by nobody who may vote on it")
             return None
         if item.is_closed:
@@ -395,6 +396,8 @@ class Governance:
         about = ProposalId(vote.proposal_id), vote.choice
         if about not in kept:
             self.changes += 1
+        else:
+            step.is_known = True
         kept[about] = vote
 
     def is_approved_early(self, proposal: Proposal) -> bool:

@@ -41,6 +41,8 @@ STRAGGLER_AFTER = Duration(2 * bounds.REPEAT_EVERY)
 
 STRAGGLER_HELPERS = 3
 
+_OFTEN_KNOWN = (Proposal, Vote, RoundStatement, Digest)
+
 
 class Inbound:
     """The messages of one group, in the order in which they arrive."""
@@ -97,6 +99,8 @@ class Inbound:
                 state.successors.receive(message, state.present_key, state.own, step)
             case _:
                 step.refuse(Reason.INVALID, "a message that does not belong on the group's channel")
+        if not isinstance(message, _OFTEN_KNOWN):
+            step.is_known = False  # votes that came with it say nothing about it
 
     def _receive_statement(self, statement: RoundStatement, step: Step) -> None:
         state = self._state
@@ -112,7 +116,7 @@ class Inbound:
             state.heard(Address(statement.member), step.now)
             state.vouched(Address(statement.member))
         else:
-            step.is_known = True  # or refused, which is an event
+            step.is_known = not step.events
 
     def answer_straggler(self, channel: Channel, message: Payload, step: Step) -> None:
         """Whoever still speaks on the channel of an old epoch has missed its end: the first few members say it."""
@@ -163,16 +167,18 @@ class Inbound:
         content = wanted.content(state.group_id)
         if key is None or not state.engine.verify(key, DIGEST_LABEL, content, wanted.signature):
             step.refuse(Reason.FORGED, "a digest that its member did not sign")
+            step.is_known = True
             return
+        seat = state.roster.seat(wanted.member)
+        step.is_known = seat is not None and not seat.dormant
         if self._is_current(wanted):
             state.heard(Address(wanted.member), step.now)
             state.vouched(Address(wanted.member))
             if len(wanted.proposals) < STATED_PROPOSALS_MAX:
                 listed = frozenset(ProposalId(stated.proposal_id) for stated in wanted.proposals)
                 state.governance.note_listed(Address(wanted.member), listed, step)
+                step.is_known = step.is_known and not step.events
         if wanted.asked != state.own:
-            seat = state.roster.seat(wanted.member)
-            step.is_known = seat is not None and not seat.dormant
             return
         last = self._answered.get(Address(wanted.member))
         if last is not None and step.now < last + bounds.ANSWER_EVERY:
