@@ -45,7 +45,7 @@ class Limits(Watcher):
             self._look(node)
 
     def _look(self, node: Node) -> None:
-        person, now, state = (node.name, node.life), self.world.clock.now, node.state
+        person, now, state = (node.name, node.life), self.world.now_of(node), node.state
         if state is None:
             return
         began = self._frozen.get(person)
@@ -56,7 +56,7 @@ class Limits(Watcher):
             self._check_held(node)
 
     def _note(self, node: Node, person: _Person, event: Frozen) -> None:
-        state, now = node.state, self.world.clock.now
+        state, now = node.state, self.world.now_of(node)
         if not event.is_on:
             self._frozen.pop(person, None)
             work = state.governance.approved() if state is not None else []

@@ -83,7 +83,11 @@ class Progress(Watcher):
 
     def is_excused(self, node: Node) -> bool:
         """Is there nobody to be waited for in this member's place?"""
-        return node.name in self.vanished or self.is_ghost(node) or self.is_lost(node) or self.has_gone(node)
+        return node.name in self.vanished or self.is_restored(node) or self.is_ghost(node) or self.is_lost(node) or self.has_gone(node)
+
+    def is_restored(self, node: Node) -> bool:
+        """Does it rest, because its disk was restored from a backup? Nothing may be sent from such a state."""
+        return node.is_up and node.machine is None
 
     def has_gone(self, node: Node) -> bool:
         """Is it out by a commit that nobody honest has seen who is still in?"""
@@ -167,21 +171,23 @@ class Progress(Watcher):
 
     def _is_frozen(self, here: list[Node]) -> bool:
         """Does an emergency hold up commits at one of them? The others may be too few to go on."""
-        now = self.world.clock.now
-        states = [node.state for node in here if node.state is not None]
-        return any(it.emergencies.is_frozen(now) and not it.emergencies.is_urgent() for it in states)
+        states = [(node.state, self.world.now_of(node)) for node in here if node.state is not None]
+        return any(it.emergencies.is_frozen(now) and not it.emergencies.is_urgent() for it, now in states)
 
     def is_welcome_missing(self) -> bool:
         """Has a newcomer not asked for its lost welcome since the network is whole? It does so ever more rarely."""
         healed_at, newest = self.healed_at or 0, self._agreement.newest
         if newest is None:
             return False
-        joining = [node.machine for node in self._owed(newest) if isinstance(node.machine, Joining)]
-        return any(it.group is None and it.asked_at < healed_at and self._waited(it) for it in joining)
+        joining = [(node, node.machine) for node in self._owed(newest) if isinstance(node.machine, Joining)]
+        return any(
+            it.group is None and node.hand.when(it.asked_at) < healed_at and self._waited(node.hand.when(it.asked_at))
+            for node, it in joining
+        )
 
-    def _waited(self, joining: Joining) -> bool:
+    def _waited(self, asked_at: int) -> bool:
         """Is it still within the longest pause between two requests?"""
-        return self.world.clock.now < max(joining.asked_at, self.healed_at or 0) + ASK_AGAIN_MOST
+        return self.world.clock.now < max(asked_at, self.healed_at or 0) + ASK_AGAIN_MOST
 
     def is_quiet(self) -> bool:
         """Is nothing open, nothing approved, and nobody in a round or on the way in?"""

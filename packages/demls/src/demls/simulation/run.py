@@ -64,10 +64,23 @@ def engine_for(seed: int) -> str:
     return "real" if seed % REAL_ENGINE_EVERY == 0 else "model"
 
 
-def simulate(seed: int, *, members: int | None = None, engine: str | None = None, trace: bool = False) -> Outcome:
+def simulate(
+    seed: int,
+    *,
+    members: int | None = None,
+    engine: str | None = None,
+    profile: str = "full",
+    trace: bool = False,
+) -> Outcome:
     """Run one seed. A broken promise is an outcome, no exception; its transcript comes from running it again."""
-    scenario = Scenario.draw(seed, engine or engine_for(seed), members)
+    return play(Scenario.draw(seed, engine or engine_for(seed), members, profile), trace=trace)
+
+
+def play(scenario: Scenario, *, trace: bool = False, without: tuple[str, ...] = ()) -> Outcome:
+    """Run one world. ``without``: strategies that no bad member follows."""
     life = Life(scenario, trace=trace)
+    for mind in life.sabotage.minds.values():
+        mind.names = tuple(name for name in mind.names if name not in without)
     began = time.process_time()
     promise = detail = ""
     is_collecting = gc.isenabled()
@@ -77,13 +90,14 @@ def simulate(seed: int, *, members: int | None = None, engine: str | None = None
     except Broken as broken:
         promise, detail = broken.promise, broken.detail
         if not trace:
-            return simulate(seed, members=members, engine=engine, trace=True)
+            return play(scenario, trace=True, without=without)
     finally:
+        life.world.close()
         if is_collecting:
             gc.enable()
             gc.collect()
     return Outcome(
-        seed,
+        scenario.seed,
         scenario.engine,
         scenario.members,
         scenario.adversaries,
@@ -144,6 +158,7 @@ class Life:
         counts = dict(self.counters.count)
         counts["adversary acts"] = self.sabotage.acts.total()
         counts["partitions"] = self.faults.cuts
+        counts["restored backup"] = self.faults.restored
         counts["ghost members"] = sum(1 for node in self.world.nodes.values() if self.progress.is_ghost(node))
         counts["halted groups"] = int(self.world.newest() is not None and not self.progress.can_progress())
         counts["chat messages"] = self.reading.messages
