@@ -2,9 +2,9 @@
 
 A disk takes one transaction at a time: records and outbox, whole and durable, or not at all. Most worlds keep only the
 model of that (``Node.records`` and ``Node.outbox`` are what is durable). Some write to the real store too
-(``StoreDisk``), on files: when a node dies in the middle of a write, its files are put back as they would be if only the
-first part of what was written since the last sync had reached the platter. What the store then reads must be what the
-model says, so each death is a test of both.
+(``StoreDisk``), on files: when a node dies in the middle of a write, its files are put back as they would be if only
+the first part of what was written since the last sync had reached the platter. What the store then reads must be what
+the model says, so each death is a test of both.
 """
 
 from __future__ import annotations

@@ -142,6 +142,8 @@ class Faults:
             return
         network, length = self.world.network, self._dice.randint(_HIDDEN_LEAST, _HIDDEN_MOST)
         names = sorted(node.name for node in self.world.nodes.values() if node.is_member)
+        if not names:
+            return
         some = frozenset(self._dice.sample(names, max(1, len(names) // 4)))
         bit = self._dice.randint(0, 7) if self._dice.random() < _HIDDEN_BY_TOPIC else None
 

@@ -87,12 +87,11 @@ class Network:
         """Send to all readers of the topic but the sender, or ``only`` to some of them."""
         self.published += 1
         envelope = Envelope(self.published, sender, topic, payload)
-        if self._has_history and only is None:
-            if not self.forgets or self._dice.random() >= self.forgets:
-                kept = self._history.setdefault(topic, [])
-                kept.append(envelope)
-                if len(kept) > HISTORY_MAX:
-                    del kept[0]
+        if self._has_history and only is None and not (self.forgets and self._dice.random() < self.forgets):
+            kept = self._history.setdefault(topic, [])
+            kept.append(envelope)
+            if len(kept) > HISTORY_MAX:
+                del kept[0]
         if self.hides and self._is_hidden(envelope):
             return
         weather, dice = self.weather, self._dice

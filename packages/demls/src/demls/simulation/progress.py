@@ -33,6 +33,10 @@ class Progress(Watcher):
         self.healed_at: Instant | None = None
         self.vanished: set[str] = set()
         """Nodes that were switched off for good, or for long: nobody waits for them."""
+        self.together_in: int | None = None
+        """How long after healing two thirds were in one epoch, as the promise demands, in ms."""
+        self.heal_bound = 0
+        """How long that might have taken."""
         self.longest = 0
         """The longest that approved work has waited on the whole network, in ms."""
         self.tightest = 0.0
@@ -78,12 +82,19 @@ class Progress(Watcher):
     def heal(self) -> None:
         """From now on progress is demanded."""
         self.healed_at = self.world.clock.now
+        self.heal_bound = self.bound()
 
     # --- Who is there -------------------------------------------------------------------------------------------
 
     def is_excused(self, node: Node) -> bool:
         """Is there nobody to be waited for in this member's place?"""
-        return node.name in self.vanished or self.is_restored(node) or self.is_ghost(node) or self.is_lost(node) or self.has_gone(node)
+        return (
+            node.name in self.vanished
+            or self.is_restored(node)
+            or self.is_ghost(node)
+            or self.is_lost(node)
+            or self.has_gone(node)
+        )
 
     def is_restored(self, node: Node) -> bool:
         """Does it rest, because its disk was restored from a backup? Nothing may be sent from such a state."""
@@ -144,6 +155,8 @@ class Progress(Watcher):
             if self.can_progress() and late > self.bound():
                 raise Broken("P3", f"q could be in epoch {newest.epoch} since {late} ms, and are not")
             return
+        if self.together_in is None:
+            self.together_in = now - self.healed_at
         self._apart_since = None
         self._whole_since = self._whole_since or now
         waiting: dict[ProposalId, Node] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import time
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from demls.simulation.progress import Progress, Reading
 from demls.simulation.promises import Agreement, Durable
 from demls.simulation.scenario import CALM, Scenario
 from demls.simulation.story import Story
+from demls.simulation.timing import Timing
 from demls.simulation.traffic import shared_reading
 from demls.simulation.world import NAMES, Broken, World
 
@@ -55,7 +57,19 @@ class Outcome:
     lived: float
     """Virtual time."""
     took: float
+    """Processor time."""
     deliveries: int
+    faults: tuple[str, ...] = ()
+    """What went wrong in this world, by kinds."""
+    latencies: tuple[float, ...] = ()
+    """From proposals to their commits."""
+    views: tuple[int, ...] = ()
+    """In which each epoch was settled."""
+    time_to_heal: float | None = None
+    """After the faults, until two thirds were in one epoch; None if that never was demanded."""
+    bound_to_heal: float = 0.0
+    fingerprint: str = ""
+    """Of what every node has stored in the end: equal for two runs of one seed on the model engine."""
     transcript: tuple[str, ...] = ()
 
 
@@ -110,6 +124,12 @@ def play(scenario: Scenario, *, trace: bool = False, without: tuple[str, ...] = 
         (life.world.clock.now - START) / 1000,
         time.process_time() - began,
         life.world.network.delivered,
+        scenario.faults,
+        tuple(latency / 1000 for latency in life.timing.latencies),
+        tuple(life.timing.views),
+        None if life.progress.together_in is None else life.progress.together_in / 1000,
+        life.progress.heal_bound / 1000,
+        life.fingerprint(),
         tuple(life.story.lines) if life.story is not None else (),
     )
 
@@ -133,10 +153,11 @@ class Life:
         self.progress = Progress(world, self.agreement)
         self.reading = Reading(world)
         self.counters = Counters(world, self.agreement)
+        self.timing = Timing(world)
         self.story = Story(world, rejected=rejected) if trace else None
         world.watchers += [self.story] if self.story is not None else []
         world.watchers += [self.agreement, self.consent, self.durable, self.innocence, self.limits]
-        world.watchers += [self.progress, self.reading, self.counters]
+        world.watchers += [self.progress, self.reading, self.counters, self.timing]
         world.watchers += [self.people, self.sabotage]
         world.idle_watchers += [self.limits, self.sabotage]
 
@@ -154,10 +175,21 @@ class Life:
             self._doze()
         self._rest()
 
+    def fingerprint(self) -> str:
+        """A digest of the time and of all records and outboxes."""
+        found = hashlib.sha256(str(self.world.clock.now).encode())
+        for name, node in self.world.nodes.items():
+            for part in (name.encode(), *(part for item in sorted(node.records.items()) for part in item)):
+                found.update(len(part).to_bytes(8, "big") + part)
+            for outbound in node.outbox:
+                found.update(outbound.topic + outbound.payload)
+        return found.hexdigest()
+
     def counts(self) -> dict[str, int]:
         counts = dict(self.counters.count)
         counts["adversary acts"] = self.sabotage.acts.total()
         counts["partitions"] = self.faults.cuts
+        counts["crash inside a merge"] = self.world.crashed_merges
         counts["restored backup"] = self.faults.restored
         counts["ghost members"] = sum(1 for node in self.world.nodes.values() if self.progress.is_ghost(node))
         counts["halted groups"] = int(self.world.newest() is not None and not self.progress.can_progress())

@@ -13,6 +13,8 @@ from demls.wire.charters import Policy, Rule
 
 MEMBERS_MIN, MEMBERS_MAX = 2, 40
 EPOCHS_LEAST = 20
+EPOCHS_SHORTEST = 3
+"""A world that is made smaller lives through so many at least."""
 
 _SIZES = {
     **dict.fromkeys(range(2, 5), 8),
@@ -36,6 +38,7 @@ _STEWARDS = (1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 7)
 """Short lists often, so that there are elections."""
 _DOZING = 0.1
 _MUFFLING = 0.15
+_HEAVY_LOSS = 0.2
 _HIDING = 0.15
 _RESTORING = 0.2
 REAL_DISK_EVERY = 20
@@ -102,6 +105,28 @@ class Scenario:
     """Does it happen that a node is lost and restored from a backup?"""
     real_disk: bool = False
     """Are the nodes' disks real files of the real store?"""
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """The kinds of things that go wrong in it."""
+        weather = self.weather
+        kinds = {
+            "loss": weather.loss > 0,
+            "heavy loss": weather.loss >= _HEAVY_LOSS,
+            "repeats": weather.repeats > 0,
+            "heavy tail": weather.tail > 0 or weather.stragglers > 0,
+            "partitions": self.partitions,
+            "crashes": self.crashes > 0,
+            "strikes": self.strikes > 0,
+            "stewards away": self.blackouts,
+            "wrong clocks": self.skew > 0,
+            "slow disks": self.slow_disks > 0,
+            "forgetful relay": self.forgets > 0,
+            "withholding relay": self.hides,
+            "backups": self.restores,
+            "bad members": self.adversaries > 0,
+        }
+        return tuple(kind for kind, is_so in kinds.items() if is_so)
 
     @classmethod
     def draw(cls, seed: int, engine: str, members: int | None = None, profile: str = "plain") -> Scenario:
@@ -172,7 +197,7 @@ def _harsh(plain: Scenario, dice: Random) -> Scenario:
         full,
         profile="harsh",
         weather=replace(full.weather, loss=dice.choice((0.1, 0.2, 0.3)), repeats=0.1, stragglers=0.1),
-        crashes=dice.choice((0.02, 0.05)),
+        crashes=dice.choice((0.01, 0.03)),
         partitions=True,
         blackouts=True,
         strikes=0.3,

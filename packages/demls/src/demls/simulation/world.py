@@ -133,8 +133,15 @@ _MOVES = frozenset((Settled, Joined, Removed))
 """After these a node may listen elsewhere."""
 
 
+def _merges(effects: Effects) -> bool:
+    return any(type(event) is Settled for event in effects.events)
+
+
 class World:
     """Everything of one seed."""
+
+    writes_first = True
+    """Is a step durable before its messages leave? An ablation says no."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
@@ -154,6 +161,8 @@ class World:
         self.silent: frozenset[str] = frozenset()
         """Nodes that say nothing, because they are bad."""
         self._by_address: dict[Address, Node] = {}
+        self.crashed_merges = 0
+        """How often a node has died in a step that merged a commit."""
         self._down = self.dice("down")
         self._disk_dice = self.dice("disks")
         self.is_writing_fast = True
@@ -259,18 +268,21 @@ class World:
         if not node.is_up:
             return None
         assert group is not None
-        return self._step(node, lambda: call(group), None)
+        return self._step(node, lambda: call(group), None, waits=True)
 
     # --- Steps --------------------------------------------------------------------------------------------------
 
-    def _step(self, node: Node, call: Callable[[], Effects], cause: Envelope | None) -> Effects | None:
+    def _step(
+        self, node: Node, call: Callable[[], Effects], cause: Envelope | None, *, waits: bool = False
+    ) -> Effects | None:
+        """``waits``: somebody waits until it is written, however slow the disk."""
         try:
             effects = call()
         except RequestRefused:
             raise
         except Exception as problem:
             raise Broken("core", f"{node.name}'s machine raised: {traceback.format_exc()}") from problem
-        if node.write_time and self._is_slow(node, effects, cause):
+        if node.write_time and not waits and self._is_slow(node, effects, cause):
             return effects
         return effects if self._finish(node, effects, cause) else None
 
@@ -308,7 +320,11 @@ class World:
             self._wake(node)
             return True
         point = self.crash_point(node, effects) if may_crash else None
+        self.crashed_merges += point is not None and _merges(effects)
         if point is CrashPoint.BEFORE:
+            if not self.writes_first:
+                node.outbox.extend(effects.outbound)
+                self._publish(node)
             node.unwritten = effects
             self.kill(node, point)
             return False
@@ -418,6 +434,7 @@ class World:
         effects, cause = node.unwritten, node.cause
         node.unwritten = node.cause = None
         if effects is not None and point is None:
+            self.crashed_merges += _merges(effects)
             point = self._disk_dice.choice((CrashPoint.BEFORE, CrashPoint.AFTER))
             if point is CrashPoint.AFTER:
                 node.write(effects)
