@@ -32,6 +32,7 @@ REAL_ENGINE_EVERY = 25
 _FOUNDING_MOST = 3 * MINUTE
 _FAULTS_MOST = 12 * MINUTE
 _HEALED_MOST = 15 * MINUTE
+_HEALED_LEAST = MINUTE
 _LOOK_EVERY = 2 * SECOND
 _FOR_GOOD = 1 << 40
 """Longer than any seed lasts."""
@@ -227,8 +228,12 @@ class Life:
         self.faults.start()
         self.people.live()
         end, epochs = world.clock.now + _FAULTS_MOST, world.scenario.epochs * 2 // 3
-        while world.clock.now < end and self.counters.count["epochs"] < epochs:
+        while world.clock.now < end and self.counters.count["epochs"] < epochs and self._has_breath(1):
             world.clock.run(world.clock.now + _LOOK_EVERY)
+
+    def _has_breath(self, parts: int) -> bool:
+        """May life go on, by the messages that have been delivered?"""
+        return self.world.network.delivered < parts * self.world.scenario.deliveries
 
     def _heal(self) -> None:
         """The network is whole and all nodes run; bad members stay. People live on until enough has happened."""
@@ -243,7 +248,10 @@ class Life:
         self.progress.heal()
         self._call_the_roll()
         end = world.clock.now + _HEALED_MOST
+        least = world.clock.now + _HEALED_LEAST
         while world.clock.now < end and self.counters.count["epochs"] < world.scenario.epochs:
+            if world.clock.now >= least and not self._has_breath(2):
+                break
             self._look(_LOOK_EVERY)
             if not self.progress.can_progress():
                 break

@@ -38,6 +38,7 @@ _STEWARDS = (1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 7)
 """Short lists often, so that there are elections."""
 _DOZING = 0.1
 _MUFFLING = 0.15
+_DELIVERIES, _DELIVERIES_OF_EACH = 2_000, 800
 _HEAVY_LOSS = 0.2
 _HIDING = 0.15
 _RESTORING = 0.2
@@ -103,6 +104,8 @@ class Scenario:
     """Does the relay withhold topics, or what some members say, for a while?"""
     restores: bool = False
     """Does it happen that a node is lost and restored from a backup?"""
+    deliveries: int = 1 << 40
+    """After so many the faults end, and after twice as many the living: so a storm of messages costs no minutes."""
     real_disk: bool = False
     """Are the nodes' disks real files of the real store?"""
 
@@ -180,6 +183,7 @@ def _full(plain: Scenario, dice: Random) -> Scenario:
     return replace(
         plain,
         profile="full",
+        deliveries=_DELIVERIES + _DELIVERIES_OF_EACH * plain.members,
         weather=replace(plain.weather, repeats=repeats, tail=tail),
         skew=dice.choice((0, 0, 2 * SECOND, 30 * SECOND, SKEW_MAX)),
         slow_disks=dice.choice((0, 0, 0, 50, 400, 2_000)),
