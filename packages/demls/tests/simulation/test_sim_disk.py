@@ -99,7 +99,7 @@ def test_a_group_lives_on_real_disks(monkeypatch: pytest.MonkeyPatch) -> None:
         restart(self, node, life)  # type: ignore[arg-type]
 
     monkeypatch.setattr(World, "restart", count)
-    outcome = simulate(60, members=3, engine="model")
+    outcome = simulate(400, members=3, engine="model")
     assert (outcome.promise, outcome.detail) == ("", "")
     assert compared
 
@@ -111,7 +111,7 @@ def test_a_disk_that_forgets_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None
         write(self, Effects(effects.changes[:-1], effects.outbound))
 
     monkeypatch.setattr(StoreDisk, "write", forget)
-    outcome = simulate(60, members=3, engine="model")
+    outcome = simulate(400, members=3, engine="model")
     assert outcome.promise == "P5"
     assert "disk holds something else" in outcome.detail
 

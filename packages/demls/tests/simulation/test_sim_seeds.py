@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from demls.protocol.group import Group
 from demls.protocol.policy import fault_of
 from demls.simulation.people import ACTS
 from demls.simulation.run import Outcome, engine_for, simulate
@@ -126,3 +127,12 @@ def test_a_story_names_people_and_what_they_do() -> None:
 
 def test_acts_have_names_of_their_own() -> None:
     assert len({act.name for act in ACTS}) == len(ACTS)
+
+
+@pytest.mark.parametrize("seed", [3, 5])
+def test_ending_a_call_at_a_repeat_changes_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same transcript and the same records, whether known messages end their calls at once or not."""
+    quick = simulate(seed, members=4, engine="model", trace=True)
+    monkeypatch.setattr(Group, "_is_idle", lambda self, step: False)
+    slow = simulate(seed, members=4, engine="model", trace=True)
+    assert replace(quick, took=0.0) == replace(slow, took=0.0)
