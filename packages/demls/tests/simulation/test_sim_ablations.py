@@ -6,11 +6,14 @@ import pytest
 from demls.cli.main import app
 from demls.protocol.commit_round import _FROM, Round
 from demls.protocol.profile import DEMLS, PROFILES
-from demls.simulation.ablations import ABLATIONS, Ablation, search, without
+from demls.simulation.ablations import ABLATIONS, Ablation, run_without, search, without
 from demls.simulation.drills import TALES, Tale, run_tale
+from demls.simulation.run import simulate
 from typer.testing import CliRunner
 
 BY_NAME = {tale.name: tale for tale in TALES}
+WITH_TALE = [ablation for ablation in ABLATIONS.values() if ablation.tale]
+WITH_SEED = [ablation for ablation in ABLATIONS.values() if ablation.seed is not None]
 
 COUNTER_EXAMPLES = {
     "a lone third": "A",
@@ -37,16 +40,26 @@ def test_the_rules_survive(tale: Tale) -> None:
 
 def test_every_counter_example_has_its_tale() -> None:
     assert COUNTER_EXAMPLES.keys() <= BY_NAME.keys()
-    assert {ablation.tale for ablation in ABLATIONS.values()} <= BY_NAME.keys()
+    assert {ablation.tale for ablation in WITH_TALE} <= BY_NAME.keys()
     assert len(BY_NAME) == len(TALES)
 
 
-@pytest.mark.parametrize("ablation", ABLATIONS.values(), ids=lambda ablation: ablation.name)
+@pytest.mark.parametrize("ablation", WITH_TALE, ids=lambda ablation: ablation.name)
 def test_without_the_rule_the_promise_breaks(ablation: Ablation) -> None:
     with without(ablation.name):
         broken = run_tale(BY_NAME[ablation.tale])
     assert broken is not None
     assert broken.promise == ablation.promise
+
+
+@pytest.mark.parametrize("ablation", WITH_SEED, ids=lambda ablation: ablation.name)
+def test_without_the_rule_a_seed_fails_that_passes_with_it(ablation: Ablation) -> None:
+    assert ablation.seed is not None
+    [broken] = run_without(ablation.name, [ablation.seed])
+    assert broken.promise == ablation.promise, broken.detail
+    assert broken.transcript
+    kept = simulate(ablation.seed, members=ablation.members, engine="model", profile=ablation.profile)
+    assert (kept.promise, kept.detail) == ("", "")
 
 
 def test_a_random_life_breaks_a_promise_without_the_rule() -> None:

@@ -28,7 +28,7 @@ from demls.wire.messages import Succession
 def first_broken(seeds: Iterable[int], words: str = "", **how: Any) -> Outcome:
     """The first of these seeds that breaks a promise, in these words."""
     for seed in seeds:
-        outcome = simulate(seed, engine="model", **how)
+        outcome = simulate(seed, engine="model", profile="plain", **how)
         if outcome.promise and words in outcome.detail:
             return outcome
     raise AssertionError("no seed broke a promise")

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,8 +28,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def simulate(
-    seeds: Annotated[str, typer.Option(help="Which seeds: one number, or A..B with both ends.")] = "1..20",
-    members: Annotated[int | None, typer.Option(help="Members of the group, 2 to 20.", show_default="drawn")] = None,
+    seeds: Annotated[
+        str, typer.Option("--seeds", "--seed", help="Which seeds: one number, or A..B with both ends.")
+    ] = "1..20",
+    members: Annotated[int | None, typer.Option(help="Members of the group, 2 to 40.", show_default="drawn")] = None,
     engine: Annotated[
         str | None, typer.Option(help="model or real.", show_default="model, every 25th seed real")
     ] = None,
@@ -37,12 +40,21 @@ def simulate(
     without: Annotated[
         str | None, typer.Option(help="Switch a rule of the core off, to see what breaks.", show_default="none")
     ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Which faults: full, plain, harsh or calm.", show_default="full, or the rule's")
+    ] = None,
+    smallest: Annotated[
+        bool, typer.Option("--minimise", help="Of one seed that breaks a promise, find the smallest world that does.")
+    ] = False,
+    report_to: Annotated[
+        Path | None, typer.Option("--report", help="Write a page with pictures into this folder.", show_default="none")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run groups in worlds that seeds decide, with faults and bad members; fails if a promise is broken."""
     from demls.simulation.ablations import ABLATIONS, run_without  # noqa: PLC0415 (commands start faster)
     from demls.simulation.report import report_of, run_seeds  # noqa: PLC0415 (commands start faster)
-    from demls.simulation.scenario import MEMBERS_MAX, MEMBERS_MIN  # noqa: PLC0415
+    from demls.simulation.scenario import MEMBERS_MAX, MEMBERS_MIN, PROFILES  # noqa: PLC0415
 
     first, last = _range(seeds)
     if members is not None and not MEMBERS_MIN <= members <= MEMBERS_MAX:
@@ -53,12 +65,20 @@ def simulate(
         raise _refused("At least one process is needed: say --jobs 1 or more.")
     if without is not None and without not in ABLATIONS:
         raise _refused(f"There is no rule “{without}” to switch off: say one of {', '.join(ABLATIONS)}.")
+    if profile is not None and profile not in PROFILES:
+        raise _refused(f"There is no profile “{profile}”: say one of {', '.join(PROFILES)}.")
+    if smallest:
+        _minimise(first, last, members=members, engine=engine, profile=profile, without=without)
+        return
     wanted = range(first, last + 1)
     if without is None:
-        outcomes = run_seeds(wanted, members=members, engine=engine, trace=trace, jobs=jobs or os.cpu_count() or 1)
+        jobs = jobs or os.cpu_count() or 1
+        outcomes = run_seeds(wanted, members=members, engine=engine, profile=profile or "full", trace=trace, jobs=jobs)
     else:
-        outcomes = run_without(without, wanted, members=members, engine=engine, trace=trace)
+        outcomes = run_without(without, wanted, members=members, engine=engine, profile=profile, trace=trace)
     report = report_of(_shown(outcomes, len(wanted)))
+    if report_to is not None:
+        _write_report(report, report_to)
     if as_json:
         data = report.as_data()
         if trace:
@@ -68,6 +88,49 @@ def simulate(
         _tell(report, trace=trace)
     if report.broken:
         raise typer.Exit(1)
+
+
+def _minimise(
+    first: int, last: int, *, members: int | None, engine: str | None, profile: str | None, without: str | None
+) -> None:
+    """Print the smallest world that breaks the promise, with its trace. Raises typer.Exit."""
+    from contextlib import nullcontext  # noqa: PLC0415
+
+    from demls.simulation.ablations import ABLATIONS  # noqa: PLC0415
+    from demls.simulation.ablations import without as switched_off  # noqa: PLC0415
+    from demls.simulation.minimise import minimise, told  # noqa: PLC0415
+    from demls.simulation.run import engine_for  # noqa: PLC0415
+    from demls.simulation.scenario import Scenario  # noqa: PLC0415
+
+    if first != last:
+        raise _refused("Only one seed can be made smaller at a time: say --seed N --minimise.")
+    if without is not None:
+        members, profile = members or ABLATIONS[without].members, profile or ABLATIONS[without].profile
+        engine = engine or "model"
+    scenario = Scenario.draw(first, engine or engine_for(first), members, profile or "full")
+    with switched_off(without) if without is not None else nullcontext():
+        found = minimise(scenario)
+    if found is None:
+        say(f"Seed {first} keeps all promises, so there is nothing to make smaller.")
+        return
+    for line in (*found.outcome.transcript, *told(found)):
+        say(line)
+    raise typer.Exit(1)
+
+
+def _write_report(report: Report, folder: Path) -> None:
+    from demls.simulation.plots import NoPlots, write_report  # noqa: PLC0415
+
+    command = " ".join(["demls", *sys.argv[1:]])
+    try:
+        written = write_report(report, folder, command)
+    except NoPlots as problem:
+        raise _refused(str(problem)) from problem
+    except OSError as problem:
+        raise _refused(
+            f"The report cannot be written to {folder} ({problem.strerror}); choose another folder."
+        ) from problem
+    print(f"The report is {written[-1]}.", file=sys.stderr)
 
 
 def _refused(sentence: str) -> typer.Exit:

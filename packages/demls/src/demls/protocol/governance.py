@@ -357,12 +357,15 @@ class Governance:
             self._keep_early(vote, step)
             return None
         if (Address(vote.voter), vote.choice) in item.votes:
+            step.is_known = True
             return None
         key = self.electorates.leaf_key_of(vote.voter, item.proposal.epoch)
         if key is None or vote.voter not in item.tally.voters:
+            step.is_known = True
             step.refuse(Reason.NOT_ENTITLED, "a vote by nobody who may vote on it")
             return None
         if item.is_closed:
+            step.is_known = True
             return None
         if not self._scheme.verify(key, vote.content, vote.signature):
             step.refuse(Reason.FORGED, "a vote that its voter did not sign")
@@ -393,6 +396,8 @@ class Governance:
         about = ProposalId(vote.proposal_id), vote.choice
         if about not in kept:
             self.changes += 1
+        else:
+            step.is_known = True
         kept[about] = vote
 
     def is_approved_early(self, proposal: Proposal) -> bool:
@@ -400,10 +405,11 @@ class Governance:
         tally = self._tally(proposal)
         if tally is None:
             return False
+        about = [(proposal.id, choice) for choice in Choice]
         for voter, kept in self._early.items():
-            for choice in Choice:
-                if (proposal.id, choice) in kept:
-                    tally.record(voter, choice)
+            for key in about:
+                if key in kept:
+                    tally.record(voter, key[1])
         return tally.verdict(deadline_passed=False).is_yes and tally.yes > self._roster.f
 
     def _record(self, item: Item, vote: SignedVote, step: Step) -> None:

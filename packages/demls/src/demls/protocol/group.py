@@ -96,6 +96,10 @@ class Group:
         self._ended = ended
         self._ledger = state.ledger if state is not None else Ledger()
         self._waiting: tuple[Address, ...] = ()
+        self._finished_at = Instant(0)
+        """When the last call ended that did all that was due."""
+        self._due: Instant | None = None
+        """When something is due by time alone, as the last call found."""
         if state is not None:
             self._asking = Asking(state)
             self._duties = Duties(state, self._asking)
@@ -456,7 +460,19 @@ class Group:
             channel, message = found
             self._inbound.dispatch(channel, message, step)
             self._inbound.answer_straggler(channel, message, step)
+            if step.is_known and self._is_idle(step):
+                state.now = now
+                return Effects(events=tuple(step.events), deadline=self._due)
         return self._finish(step)
+
+    def _is_idle(self, step: Step) -> bool:
+        """Has nothing changed since the last call ended, and is nothing due yet? O(1)."""
+        state = self._live()
+        if step.said or self._ledger.is_dirty or state.mls_changed:
+            return False
+        waits_at = state.round.at.entered_at + _WAITING_AFTER_VIEWS * state.round.base_time
+        is_late = state.round.is_open and self._finished_at < waits_at <= step.now
+        return not is_late and (self._due is None or step.now < self._due)
 
     def tick(self, now: Instant) -> Effects:
         """Let time pass; call it at ``Effects.deadline``, calling it at other times is harmless."""
@@ -500,8 +516,8 @@ class Group:
         self._note_waiting(state, step)
         if step.said:
             state.presence.note(state.own, state.roster, step.now, state.charter.policy.dormant_after)
-        deadline = self._deadline(state, step.now)
-        return Effects(self._changes(state), self._outbound(state, step), tuple(step.events), deadline)
+        self._finished_at, self._due = step.now, self._deadline(state, step.now)
+        return Effects(self._changes(state), self._outbound(state, step), tuple(step.events), self._due)
 
     def _learn(self, step: Step) -> bool:
         """Score what has been proven or decided in this call. Says whether there was anything new."""

@@ -41,6 +41,8 @@ STRAGGLER_AFTER = Duration(2 * bounds.REPEAT_EVERY)
 
 STRAGGLER_HELPERS = 3
 
+_OFTEN_KNOWN = (Proposal, Vote, RoundStatement, Digest)
+
 
 class Inbound:
     """The messages of one group, in the order in which they arrive."""
@@ -74,6 +76,7 @@ class Inbound:
             return
         match message:
             case Proposal():
+                step.is_known = message.id in state.governance.items
                 state.receive_proposal(message, step)
             case Vote():
                 item = state.governance.receive_vote(message, step)
@@ -96,10 +99,13 @@ class Inbound:
                 state.successors.receive(message, state.present_key, state.own, step)
             case _:
                 step.refuse(Reason.INVALID, "a message that does not belong on the group's channel")
+        if not isinstance(message, _OFTEN_KNOWN):
+            step.is_known = False  # votes that came with it say nothing about it
 
     def _receive_statement(self, statement: RoundStatement, step: Step) -> None:
         state = self._state
         if not self._is_current(statement) or state.is_halted:
+            step.is_known = True
             return
         seat = state.roster.seat(statement.member)
         if seat is not None and seat.dormant:
@@ -109,6 +115,8 @@ class Inbound:
         elif state.round.receive_statement(statement, step):
             state.heard(Address(statement.member), step.now)
             state.vouched(Address(statement.member))
+        else:
+            step.is_known = not step.events
 
     def answer_straggler(self, channel: Channel, message: Payload, step: Step) -> None:
         """Whoever still speaks on the channel of an old epoch has missed its end: the first few members say it."""
@@ -159,13 +167,17 @@ class Inbound:
         content = wanted.content(state.group_id)
         if key is None or not state.engine.verify(key, DIGEST_LABEL, content, wanted.signature):
             step.refuse(Reason.FORGED, "a digest that its member did not sign")
+            step.is_known = True
             return
+        seat = state.roster.seat(wanted.member)
+        step.is_known = seat is not None and not seat.dormant
         if self._is_current(wanted):
             state.heard(Address(wanted.member), step.now)
             state.vouched(Address(wanted.member))
             if len(wanted.proposals) < STATED_PROPOSALS_MAX:
                 listed = frozenset(ProposalId(stated.proposal_id) for stated in wanted.proposals)
                 state.governance.note_listed(Address(wanted.member), listed, step)
+                step.is_known = step.is_known and not step.events
         if wanted.asked != state.own:
             return
         last = self._answered.get(Address(wanted.member))

@@ -82,6 +82,11 @@ class Ledger:
         keys = self._room(prefix) if b"/" in prefix else self._records
         return sorted(key for key in keys if key.startswith(prefix))
 
+    @property
+    def is_dirty(self) -> bool:
+        """Has anything changed since the last ``drain``?"""
+        return bool(self._dirty)
+
     def drain(self) -> tuple[Change, ...]:
         """What changed since the last call, in the order of keys."""
         changes = tuple(Change(key, self._records.get(key)) for key in sorted(self._dirty))

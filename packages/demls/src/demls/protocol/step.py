@@ -19,6 +19,8 @@ class Step:
         self.said: list[tuple[Channel, Payload]] = []
         self.learned = 0
         """How many of the events have been scored."""
+        self.is_known = False
+        """Was the message known already, or refused, so that nothing but the time has changed?"""
 
     def say(self, payload: Payload, channel: Channel | None = None) -> None:
         """Send to the group, or on a certain channel."""

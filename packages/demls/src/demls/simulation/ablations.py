@@ -24,6 +24,7 @@ from demls.protocol.state import GroupState
 from demls.protocol.step import Step
 from demls.protocol.stewards import StewardList
 from demls.protocol.validation import Content, Finding, check_consent, check_content
+from demls.simulation import ablations_group as group
 from demls.simulation.run import Outcome, simulate
 from demls.wire.ids import Address, Duration, Epoch, Head, Instant, View
 from demls.wire.messages import LostTurn, Proposal, SettledCommit, Succession
@@ -44,6 +45,10 @@ class Ablation:
     patches: Callable[[], Patches]
     members: int | None = None
     """Of random groups in which it shows soonest."""
+    profile: str = "plain"
+    """Of their worlds."""
+    seed: int | None = None
+    """The first of 1 to 500, with these members in this profile, that breaks a promise without the rule."""
 
 
 @contextmanager
@@ -60,17 +65,24 @@ def without(name: str) -> Iterator[Ablation]:
 
 
 def run_without(
-    name: str, seeds: Iterable[int], *, members: int | None = None, engine: str | None = "model", trace: bool = False
+    name: str,
+    seeds: Iterable[int],
+    *,
+    members: int | None = None,
+    engine: str | None = "model",
+    profile: str | None = None,
+    trace: bool = False,
 ) -> Generator[Outcome]:
-    """Random seeds without the rule, one after the other."""
-    with without(name):
+    """Random seeds without the rule, one after the other; by default in the profile and size of the rule."""
+    with without(name) as ablation:
+        members, profile = members or ablation.members, profile or ablation.profile
         for seed in seeds:
-            yield simulate(seed, members=members, engine=engine, trace=trace)
+            yield simulate(seed, members=members, engine=engine, profile=profile, trace=trace)
 
 
 def search(name: str, seeds: Iterable[int], members: int | None = None) -> Outcome | None:
     """The first of these random seeds that breaks a promise without the rule; None if none does."""
-    outcomes = run_without(name, seeds, members=members or ABLATIONS[name].members)
+    outcomes = run_without(name, seeds, members=members)
     with closing(outcomes):
         return next((outcome for outcome in outcomes if outcome.promise), None)
 
@@ -213,7 +225,9 @@ def _two_thirds() -> Patches:
 
 
 _ALL = (
-    Ablation("a quorum", "every member settles by itself what its own view approves", "P1", "a lone third", _alone, 4),
+    Ablation(
+        "a quorum", "every member settles by itself what its own view approves", "P1", "a lone third", _alone, 4, seed=1
+    ),
     Ablation(
         "certificates of history",
         "who comes back follows every commit of approved work",
@@ -286,6 +300,27 @@ _ALL = (
         "another list for joiners",
         lambda: [(candidates, "check_content", _as_stated)],
     ),
+    Ablation(
+        "durable first",
+        "a step's messages leave before it is written",
+        "P5",
+        "",
+        group.durable_first,
+        4,
+        "harsh",
+    ),
+    Ablation("both is yes", "who signed a yes and a no counts as neither", "P2", "", group.both_is_yes, 4, "harsh"),
+    Ablation("the list drawn again", "nodes vote for any steward list", "P2", "", group.list_recomputed, 7, "harsh"),
+    Ablation("a token once", "a request may be put to the vote again and again", "P2", "", group.token_once, 4, seed=4),
+    Ablation("the skip", "nobody follows f + 1 members into a later view", "P3", "", group.skip, 5, "harsh"),
+    Ablation("proofs", "any accusation is put to the vote", "P7", "", group.proofs, 4, "harsh"),
+    Ablation("a fair freeze", "one emergency may follow the other without a pause", "P6", "", group.fair_freeze, 7),
+    Ablation("an end of freezes", "a freeze lasts as long as its emergency", "P6", "", group.freeze_ends, 7),
+    Ablation("gaps named", "a gap that stays open is forgotten", "P4", "", group.gaps_named, 4, "harsh", 1),
+    Ablation("room for others", "a member may open any number of proposals", "P6", "", group.room, 7, "harsh"),
+    Ablation("repair", "nobody asks for what is missing", "P3", "", group.repair, 4),
+    Ablation("history", "who is behind is told nothing", "P3", "", group.history, 4, seed=1),
+    Ablation("generations", "how many messages were sent is not durable", "P4", "", group.generations, 4, "harsh"),
 )
 
 ABLATIONS = {ablation.name: ablation for ablation in _ALL}

@@ -9,6 +9,9 @@ from demls.wire.ids import Instant
 
 START = Instant(1_800_000_000_000)
 
+_DRIFTS_FOR = 1_000_000
+"""A clock that drifts goes astray for so long, in ms, and then comes back."""
+
 Action = Callable[[], None]
 
 
@@ -38,3 +41,31 @@ class Clock:
             if is_over():
                 return
         self.now = Instant(max(self.now, end))
+
+
+class Hand:
+    """A node's own clock: wrong by a fixed time, and by a part that comes and goes slowly. It never goes back."""
+
+    def __init__(self, offset: int = 0, drift: int = 0) -> None:
+        """In ms; it is wrong by ``offset`` and up to ``drift`` more."""
+        self._offset = offset
+        self._drift = drift
+
+    def read(self, now: int) -> Instant:
+        """What it shows at ``now``."""
+        if not self._drift:
+            return Instant(now + self._offset)
+        place = (now - START) % (2 * _DRIFTS_FOR)
+        astray = min(place, 2 * _DRIFTS_FOR - place)
+        return Instant(now + self._offset + self._drift * astray // _DRIFTS_FOR)
+
+    def when(self, shown: int) -> int:
+        """When it shows this."""
+        now = shown - self._offset
+        if not self._drift:
+            return now
+        while (error := self.read(now) - shown) > 0:
+            now -= error
+        while self.read(now) < shown:
+            now += max(1, shown - self.read(now))
+        return now

@@ -73,7 +73,8 @@ class Consent(Watcher):
                 found = change_of(node.state, event.proposal_id)
                 if found is not None:
                     change, owner, subject, epoch, deadline = found
-                    self._cases[event.proposal_id] = Case(change, owner, subject, epoch, Instant(deadline))
+                    due = Instant(node.hand.when(deadline))
+                    self._cases[event.proposal_id] = Case(change, owner, subject, epoch, due)
             elif isinstance(event, VoteRecorded) and event.voter == node.address:
                 self._note_vote(node, event)
         for event in effects.events:
@@ -95,7 +96,7 @@ class Consent(Watcher):
         if isinstance(case.change, Dormant) and event.yes and node.state is not None:
             heard = self._heard.get((node.address, case.subject), Instant(0))
             after = node.state.charter.policy.dormant_after
-            if self.world.clock.now - heard < after - after // bounds.HEARD_GRAIN - 1:
+            if self.world.clock.now - heard < after - after // bounds.HEARD_GRAIN - 1 - self.world.scenario.skew:
                 name = self.world.name_of(case.subject)
                 raise Broken("P2", f"{node.name} votes {name} dormant, having read it {heard}")
         if isinstance(case.change, Invite | Remove | Settings) and not self._is_wished(case, node.address):
@@ -170,7 +171,7 @@ class Consent(Watcher):
             said = [votes.get(voter) for voter in voters]
             if said.count(True) >= needed:
                 return True
-            is_due = rule.silence_is_yes and n > 2 and self.world.clock.now >= case.deadline
+            is_due = rule.silence_is_yes and n > 2 and self.world.clock.now >= case.deadline - self.world.scenario.skew
             unheard = len(self._rosters[Epoch(epoch)]) - quorum(len(self._rosters[Epoch(epoch)]))
             if is_due and said.count(False) <= n - needed + unheard:
                 return True

@@ -30,6 +30,11 @@ NAMES = (
     "certified candidate re-proposed",
     "catch-up",
     "dead steward list",
+    "backup takeover",
+    "recovery mode",
+    "resync",
+    "crash inside a merge",
+    "restored backup",
     "joiner during a round",
     "election",
     "re-election",
@@ -152,6 +157,10 @@ class Counters(Watcher):
             self.count["settings changed"] += before.charter != after.charter
             self.count["member dormant"] += len(after.dormant - before.dormant)
             self.count["member awake"] += len((before.dormant - after.dormant) & after.since.keys())
+        if before is not None and before.stewards.members:
+            is_steward = event.committer in before.stewards.members
+            self.count["backup takeover"] += is_steward and event.view > 0
+            self.count["recovery mode"] += not is_steward
         if (
             before is not None
             and event.committer not in before.stewards.members

@@ -7,11 +7,14 @@ from random import Random
 
 from demls.protocol.commit_round import Phase
 from demls.protocol.effects import Effects
+from demls.simulation.network import Envelope
 from demls.simulation.nodes import Node
-from demls.simulation.world import CrashPoint, World, never
+from demls.simulation.world import Backup, CrashPoint, World, never
 
 _POINTS = (CrashPoint.BEFORE, CrashPoint.BEFORE, CrashPoint.AFTER, CrashPoint.DURING)
 _FLAP = 3_000
+_HIDDEN_LEAST, _HIDDEN_MOST = 10_000, 120_000
+_HIDDEN_BY_TOPIC = 0.3
 _MUFFLED_LEAST, _MUFFLED_MOST = 60_000, 300_000
 
 
@@ -23,6 +26,7 @@ class Faults:
         self.is_over = False
         self.cuts = 0
         self.strikes = 0
+        self.restored = 0
         self._struck: set[tuple[str, bytes, int]] = set()
         self._dice: Random = world.dice("faults")
         size = world.scenario.members
@@ -31,6 +35,8 @@ class Faults:
     def start(self) -> None:
         scenario, world = self.world.scenario, self.world
         world.network.weather = scenario.weather
+        world.network.forgets = scenario.forgets
+        world.is_writing_fast = False
         world.mean_down = self._longest // 3
         world.crash_point = self._crash_point
         if scenario.partitions:
@@ -41,12 +47,19 @@ class Faults:
             world.clock.after(self._pause(), self._put_to_sleep)
         if scenario.muffles:
             world.clock.after(self._pause(), self._muffle)
+        if scenario.hides:
+            world.clock.after(self._pause(), self._hide)
+        if scenario.restores:
+            world.clock.after(self._pause(), self._back_up)
 
     def stop(self) -> None:
         """Nothing goes wrong any more; who is down comes back by itself."""
         self.is_over = True
         self.world.crash_point = never
         self.world.network.cuts.clear()
+        self.world.network.hides.clear()
+        self.world.network.forgets = 0.0
+        self.world.is_writing_fast = True
 
     def _pause(self) -> int:
         return int(self._dice.expovariate(1 / 25_000)) + 2_000
@@ -120,6 +133,61 @@ class Faults:
         length = self._dice.randint(_MUFFLED_LEAST, _MUFFLED_MOST)
         self._cut_off("one-way", frozenset({victim}), length)
         self.world.clock.after(length + self._pause(), self._muffle)
+
+    # --- Relays and disks ---------------------------------------------------------------------------------------
+
+    def _hide(self) -> None:
+        """The relay withholds what some members say, or the half of all topics, and gives it out later."""
+        if self.is_over:
+            return
+        network, length = self.world.network, self._dice.randint(_HIDDEN_LEAST, _HIDDEN_MOST)
+        names = sorted(node.name for node in self.world.nodes.values() if node.is_member)
+        if not names:
+            return
+        some = frozenset(self._dice.sample(names, max(1, len(names) // 4)))
+        bit = self._dice.randint(0, 7) if self._dice.random() < _HIDDEN_BY_TOPIC else None
+
+        def is_hidden(envelope: Envelope) -> bool:
+            return bool(envelope.topic[0] >> bit & 1) if bit is not None else envelope.sender in some
+
+        def end() -> None:
+            if is_hidden in network.hides:
+                network.hides.remove(is_hidden)
+                self._note("the relay withholds nothing any more")
+                for node in self.world.nodes.values():
+                    network.catch_up(node.name)
+
+        what = "half of all topics" if bit is not None else f"what {' '.join(sorted(some))} say"
+        self._note(f"the relay withholds {what}, for {length // 1000} s")
+        network.hides.append(is_hidden)
+        self.world.clock.after(length, end)
+        self.world.clock.after(length + 2 * self._pause(), self._hide)
+
+    def _back_up(self) -> None:
+        """Somebody makes a backup; some time later the disk is lost, and the backup stands in its place."""
+        newest = self.world.newest()
+        state = newest.state if newest is not None else None
+        if self.is_over or state is None:
+            return
+        members = [self.world.node_of(address) for address in sorted(state.roster.addresses)]
+        node = self._dice.choice(members)
+        if node.is_up and node.is_member and not node.is_adversary:
+            backup, life = self.world.back_up(node), node.life
+            self.world.clock.after(2 * self._pause(), lambda: self._restore(node, life, backup))
+        self.world.clock.after(4 * self._pause(), self._back_up)
+
+    def _restore(self, node: Node, life: int, backup: Backup) -> None:
+        """If the others can do without it."""
+        newest = self.world.newest()
+        state = newest.state if newest is not None else None
+        if self.is_over or state is None or node.life != life or not node.is_up or not node.is_member:
+            return
+        members = [self.world.node_of(address) for address in state.roster.addresses]
+        away = sum(1 for other in members if not other.is_up or other.machine is None or other.is_adversary)
+        if away < state.roster.n - state.roster.q:
+            self.restored += 1
+            self._note(f"{node.name} loses its disk and is restored from a backup")
+            self.world.restore(node, backup)
 
     # --- Cuts ---------------------------------------------------------------------------------------------------
 

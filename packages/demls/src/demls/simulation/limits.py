@@ -33,12 +33,19 @@ class Limits(Watcher):
     def stepped(self, node: Node, effects: Effects, cause: Envelope | None) -> None:  # noqa: ARG002 - one form
         if node.is_adversary:
             return
-        person, now, state = (node.name, node.life), self.world.clock.now, node.state
         for event in effects.events:
             if isinstance(event, Settled):
-                self._owed.pop(person, None)
+                self._owed.pop((node.name, node.life), None)
             elif isinstance(event, Frozen):
-                self._note(node, person, event)
+                self._note(node, (node.name, node.life), event)
+        self._look(node)
+
+    def idled(self, node: Node, cause: Envelope | None) -> None:  # noqa: ARG002 - one form
+        if not node.is_adversary:
+            self._look(node)
+
+    def _look(self, node: Node) -> None:
+        person, now, state = (node.name, node.life), self.world.now_of(node), node.state
         if state is None:
             return
         began = self._frozen.get(person)
@@ -49,7 +56,7 @@ class Limits(Watcher):
             self._check_held(node)
 
     def _note(self, node: Node, person: _Person, event: Frozen) -> None:
-        state, now = node.state, self.world.clock.now
+        state, now = node.state, self.world.now_of(node)
         if not event.is_on:
             self._frozen.pop(person, None)
             work = state.governance.approved() if state is not None else []

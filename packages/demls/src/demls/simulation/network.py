@@ -35,12 +35,21 @@ IsCut = Callable[[str, str], bool]
 """Is the way from one node to another cut now?"""
 
 
+IsHidden = Callable[[Envelope], bool]
+"""Does the relay withhold an envelope now, from everybody?"""
+
+_TAIL_MOST = 60_000
+
+
 class Network:
     """All nodes are on it by name; which topics they read is told with ``subscribe``."""
 
     def __init__(self, clock: Clock, dice: Random, *, has_history: bool) -> None:
         self.weather: Weather = CALM
         self.cuts: list[IsCut] = []
+        self.hides: list[IsHidden] = []
+        self.forgets = 0.0
+        """Share of envelopes that are not in the history."""
         self.published = 0
         self.delivered = 0
         self._clock = clock
@@ -78,11 +87,13 @@ class Network:
         """Send to all readers of the topic but the sender, or ``only`` to some of them."""
         self.published += 1
         envelope = Envelope(self.published, sender, topic, payload)
-        if self._has_history and only is None:
+        if self._has_history and only is None and not (self.forgets and self._dice.random() < self.forgets):
             kept = self._history.setdefault(topic, [])
             kept.append(envelope)
             if len(kept) > HISTORY_MAX:
                 del kept[0]
+        if self.hides and self._is_hidden(envelope):
+            return
         weather, dice = self.weather, self._dice
         for name in self._readers.get(topic, ()):
             if name == sender or (only is not None and name not in only):
@@ -95,6 +106,9 @@ class Network:
             if weather.repeats and dice.random() < weather.repeats:
                 self._send(name, envelope)
 
+    def _is_hidden(self, envelope: Envelope) -> bool:
+        return any(is_hidden(envelope) for is_hidden in self.hides)
+
     def _is_cut(self, sender: str, receiver: str) -> bool:
         return any(is_cut(sender, receiver) for is_cut in self.cuts)
 
@@ -103,9 +117,11 @@ class Network:
         delay = weather.delay_least + int(dice.random() * (weather.delay_most - weather.delay_least))
         if weather.stragglers and dice.random() < weather.stragglers:
             delay *= 10
-        self._clock.after(delay, lambda: self._arrive(name, envelope))
+        if weather.tail:
+            delay = min(_TAIL_MOST, int(delay * dice.paretovariate(weather.tail)))
+        self._clock.after(delay, lambda: self.arrive(name, envelope))
 
-    def _arrive(self, name: str, envelope: Envelope) -> None:
+    def arrive(self, name: str, envelope: Envelope) -> None:
         if envelope.topic not in self._topics[name]:
             return
         if self._receivers[name](envelope):
@@ -116,5 +132,5 @@ class Network:
     def _read_back(self, name: str, topic: Topic) -> None:
         got = self._got[name]
         for place, envelope in enumerate(self._history.get(topic, ())):
-            if envelope.number not in got and envelope.sender != name:
-                self._clock.after(self.weather.delay_least + place, lambda it=envelope: self._arrive(name, it))  # type: ignore[misc]
+            if envelope.number not in got and envelope.sender != name and not self._is_hidden(envelope):
+                self._clock.after(self.weather.delay_least + place, lambda it=envelope: self.arrive(name, it))  # type: ignore[misc]

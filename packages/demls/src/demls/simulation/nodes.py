@@ -15,7 +15,10 @@ from demls.protocol.group import Group
 from demls.protocol.policy import DAY
 from demls.protocol.state import GroupState
 from demls.protocol.views import GroupStatus
+from demls.simulation.clock import Hand
+from demls.simulation.disk import Kept, StoreDisk
 from demls.simulation.inside import Machine, group_of, state_of
+from demls.simulation.network import Envelope
 from demls.wire.ids import Address, Instant, LeafKey, Topic
 from demls.wire.messages import Binding
 
@@ -36,6 +39,17 @@ class Node:
     life: int = 0
     leaf_key: LeafKey | None = None
     """Of the device with which it asked last."""
+    hand: Hand = field(default_factory=Hand)
+    """Its own clock, by which the machine goes."""
+    write_time: int = 0
+    """How long a write takes on its disk, on average, in ms."""
+    unwritten: Effects | None = None
+    """Of the step that its disk is still busy with; until it is written, nothing else is done."""
+    cause: Envelope | None = None
+    """What that step came from."""
+    busy_until: int = 0
+    disk: StoreDisk | None = None
+    """Files of the real store, where ``records`` and ``outbox`` are written too."""
     channels: dict[Topic, Channel] = field(default_factory=dict)
     """What its own envelopes are opened with."""
     said: set[int] = field(default_factory=set)
@@ -79,6 +93,26 @@ class Node:
                 records[change.key] = change.value
         self.outbox.extend(effects.outbound)
         self.deadline = effects.deadline
+        if self.disk is not None and (effects.changes or effects.outbound):
+            self.disk.write(effects)
+
+    def published(self, count: int) -> None:
+        """The first ``count`` envelopes have left."""
+        for _ in range(count):
+            self.outbox.popleft()
+        if self.disk is not None and count:
+            self.disk.published(count)
+
+    def begin_anew(self) -> None:
+        """The person asks with a new device: what was there is forgotten."""
+        self.records = {}
+        if self.disk is not None:
+            self.disk.begin_anew()
+
+    @property
+    def kept(self) -> Kept:
+        """What is durable, by the contract of the store."""
+        return Kept(dict(self.records), tuple(self.outbox))
 
     def new_device(self, now: Instant) -> Device:
         """The device with which it asks next."""

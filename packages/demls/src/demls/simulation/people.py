@@ -155,7 +155,7 @@ class People(Watcher):
         done = None
         self._note(node, f"votes {'yes' if yes else 'no'} on {proposal_id.hex()[:6]}")
         try:
-            done = self.world.do(node, lambda group: group.vote(proposal_id, yes, self.world.clock.now))
+            done = self.world.do(node, lambda group: group.vote(proposal_id, yes, self.world.now_of(node)))
         except RequestRefused as problem:
             self._note(node, f"cannot: {problem}")
         if done is None:
@@ -208,7 +208,7 @@ class People(Watcher):
     def talk(self, node: Node) -> bool:
         self.truth.talks += 1
         text = f"{node.name} {node.life}: {self.truth.talks}"
-        return self.world.do(node, lambda group: group.send(text, self.world.clock.now)) is not None
+        return self.world.do(node, lambda group: group.send(text, self.world.now_of(node))) is not None
 
     def invite(self, node: Node) -> bool:
         """Give a link to somebody outside, who asks with it a little later."""
@@ -244,7 +244,7 @@ class People(Watcher):
         self.truth.proposed.add((Invite, node.address, Address(request.address)))
         self._note(node, f"sponsors {self.world.name_of(request.address)}")
         try:
-            self.world.do(node, lambda group: group.sponsor(request_id, self.world.clock.now))
+            self.world.do(node, lambda group: group.sponsor(request_id, self.world.now_of(node)))
         except RequestRefused as problem:
             self._note(node, f"cannot: {problem}")
 
@@ -254,12 +254,12 @@ class People(Watcher):
             return False
         subject = self._dice.choice(others).address
         self.truth.proposed.add((Remove, node.address, subject))
-        return self.world.do(node, lambda group: group.propose(Remove(subject), self.world.clock.now)) is not None
+        return self.world.do(node, lambda group: group.propose(Remove(subject), self.world.now_of(node))) is not None
 
     def leave(self, node: Node) -> bool:
         self.truth.leaves.add((node.address, node.state.epoch if node.state is not None else Epoch(0)))
         self._note(node, "wants to leave")
-        return self.world.do(node, lambda group: group.leave(self.world.clock.now)) is not None
+        return self.world.do(node, lambda group: group.leave(self.world.now_of(node))) is not None
 
     def change_settings(self, node: Node) -> bool:
         """Another name, other bounds of the steward list, other durations."""
@@ -271,7 +271,7 @@ class People(Watcher):
         else:
             policy = self._other_policy(policy)
         self.truth.proposed.add((Settings, node.address, node.address))
-        now = self.world.clock.now
+        now = self.world.now_of(node)
         return self.world.do(node, lambda group: group.change_settings(now, name=name, policy=policy)) is not None
 
     def _other_policy(self, policy: Policy) -> Policy:

@@ -33,6 +33,10 @@ class Progress(Watcher):
         self.healed_at: Instant | None = None
         self.vanished: set[str] = set()
         """Nodes that were switched off for good, or for long: nobody waits for them."""
+        self.together_in: int | None = None
+        """How long after healing two thirds were in one epoch, as the promise demands, in ms."""
+        self.heal_bound = 0
+        """How long that might have taken."""
         self.longest = 0
         """The longest that approved work has waited on the whole network, in ms."""
         self.tightest = 0.0
@@ -78,12 +82,23 @@ class Progress(Watcher):
     def heal(self) -> None:
         """From now on progress is demanded."""
         self.healed_at = self.world.clock.now
+        self.heal_bound = self.bound()
 
     # --- Who is there -------------------------------------------------------------------------------------------
 
     def is_excused(self, node: Node) -> bool:
         """Is there nobody to be waited for in this member's place?"""
-        return node.name in self.vanished or self.is_ghost(node) or self.is_lost(node) or self.has_gone(node)
+        return (
+            node.name in self.vanished
+            or self.is_restored(node)
+            or self.is_ghost(node)
+            or self.is_lost(node)
+            or self.has_gone(node)
+        )
+
+    def is_restored(self, node: Node) -> bool:
+        """Does it rest, because its disk was restored from a backup? Nothing may be sent from such a state."""
+        return node.is_up and node.machine is None
 
     def has_gone(self, node: Node) -> bool:
         """Is it out by a commit that nobody honest has seen who is still in?"""
@@ -111,7 +126,7 @@ class Progress(Watcher):
 
     def _here(self, newest: Seen) -> list[Node]:
         nodes = (self.world.node_of(address) for address in newest.counted)
-        there = (node for node in nodes if node.is_up and not self.world.is_bad(node))
+        there = [node for node in nodes if node.is_up and not self.world.is_bad(node)]
         return [node for node in there if node.state is not None and node.state.epoch == newest.epoch]
 
     def can_progress(self) -> bool:
@@ -140,6 +155,8 @@ class Progress(Watcher):
             if self.can_progress() and late > self.bound():
                 raise Broken("P3", f"q could be in epoch {newest.epoch} since {late} ms, and are not")
             return
+        if self.together_in is None:
+            self.together_in = now - self.healed_at
         self._apart_since = None
         self._whole_since = self._whole_since or now
         waiting: dict[ProposalId, Node] = {}
@@ -150,6 +167,7 @@ class Progress(Watcher):
         self._first = {proposal_id: at for proposal_id, at in self._first.items() if proposal_id in waiting}
         self._frozen = {proposal_id: held for proposal_id, held in self._frozen.items() if proposal_id in waiting}
         passed, is_frozen = now - self._looked_at, self._is_frozen(here)
+        bound = self.bound() if waiting else 1
         self._looked_at = now
         for proposal_id, node in waiting.items():
             since = max(self._first.setdefault(proposal_id, now), self._whole_since)
@@ -157,30 +175,32 @@ class Progress(Watcher):
             self._frozen[proposal_id] = held
             waited = now - since - held
             self.longest = max(self.longest, waited)
-            self.tightest = max(self.tightest, waited / self.bound())
+            self.tightest = max(self.tightest, waited / bound)
             name = f"{proposal_id.hex()[:6]} is approved at {node.name}"
-            if waited > self.bound():
+            if waited > bound:
                 raise Broken("P3", f"{name} and not committed for {waited} ms")
-            if held > bounds.FREEZE_MAX + self.bound():
+            if held > bounds.FREEZE_MAX + bound:
                 raise Broken("P3", f"{name} and held up by emergencies for {held} ms")
 
     def _is_frozen(self, here: list[Node]) -> bool:
         """Does an emergency hold up commits at one of them? The others may be too few to go on."""
-        now = self.world.clock.now
-        states = [node.state for node in here if node.state is not None]
-        return any(it.emergencies.is_frozen(now) and not it.emergencies.is_urgent() for it in states)
+        states = [(node.state, self.world.now_of(node)) for node in here if node.state is not None]
+        return any(it.emergencies.is_frozen(now) and not it.emergencies.is_urgent() for it, now in states)
 
     def is_welcome_missing(self) -> bool:
         """Has a newcomer not asked for its lost welcome since the network is whole? It does so ever more rarely."""
         healed_at, newest = self.healed_at or 0, self._agreement.newest
         if newest is None:
             return False
-        joining = [node.machine for node in self._owed(newest) if isinstance(node.machine, Joining)]
-        return any(it.group is None and it.asked_at < healed_at and self._waited(it) for it in joining)
+        joining = [(node, node.machine) for node in self._owed(newest) if isinstance(node.machine, Joining)]
+        return any(
+            it.group is None and node.hand.when(it.asked_at) < healed_at and self._waited(node.hand.when(it.asked_at))
+            for node, it in joining
+        )
 
-    def _waited(self, joining: Joining) -> bool:
+    def _waited(self, asked_at: int) -> bool:
         """Is it still within the longest pause between two requests?"""
-        return self.world.clock.now < max(joining.asked_at, self.healed_at or 0) + ASK_AGAIN_MOST
+        return self.world.clock.now < max(asked_at, self.healed_at or 0) + ASK_AGAIN_MOST
 
     def is_quiet(self) -> bool:
         """Is nothing open, nothing approved, and nobody in a round or on the way in?"""

@@ -81,10 +81,10 @@ def versions() -> dict[str, str]:
 
 
 def run_seeds(
-    seeds: Sequence[int], *, members: int | None, engine: str | None, trace: bool, jobs: int
+    seeds: Sequence[int], *, members: int | None, engine: str | None, profile: str, trace: bool, jobs: int
 ) -> Iterable[Outcome]:
     """The outcomes of all seeds as they come; with one job in this process."""
-    one = partial(simulate, members=members, engine=engine, trace=trace)
+    one = partial(simulate, members=members, engine=engine, profile=profile, trace=trace)
     if jobs <= 1 or len(seeds) == 1:
         yield from map(one, seeds)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import time
 from dataclasses import dataclass
 
@@ -23,12 +24,15 @@ from demls.simulation.progress import Progress, Reading
 from demls.simulation.promises import Agreement, Durable
 from demls.simulation.scenario import CALM, Scenario
 from demls.simulation.story import Story
+from demls.simulation.timing import Timing
+from demls.simulation.traffic import shared_reading
 from demls.simulation.world import NAMES, Broken, World
 
 REAL_ENGINE_EVERY = 25
 _FOUNDING_MOST = 3 * MINUTE
 _FAULTS_MOST = 12 * MINUTE
 _HEALED_MOST = 15 * MINUTE
+_HEALED_LEAST = MINUTE
 _LOOK_EVERY = 2 * SECOND
 _FOR_GOOD = 1 << 40
 """Longer than any seed lasts."""
@@ -54,7 +58,19 @@ class Outcome:
     lived: float
     """Virtual time."""
     took: float
+    """Processor time."""
     deliveries: int
+    faults: tuple[str, ...] = ()
+    """What went wrong in this world, by kinds."""
+    latencies: tuple[float, ...] = ()
+    """From proposals to their commits."""
+    views: tuple[int, ...] = ()
+    """In which each epoch was settled."""
+    time_to_heal: float | None = None
+    """After the faults, until two thirds were in one epoch; None if that never was demanded."""
+    bound_to_heal: float = 0.0
+    fingerprint: str = ""
+    """Of what every node has stored in the end: equal for two runs of one seed on the model engine."""
     transcript: tuple[str, ...] = ()
 
 
@@ -63,10 +79,23 @@ def engine_for(seed: int) -> str:
     return "real" if seed % REAL_ENGINE_EVERY == 0 else "model"
 
 
-def simulate(seed: int, *, members: int | None = None, engine: str | None = None, trace: bool = False) -> Outcome:
+def simulate(
+    seed: int,
+    *,
+    members: int | None = None,
+    engine: str | None = None,
+    profile: str = "full",
+    trace: bool = False,
+) -> Outcome:
     """Run one seed. A broken promise is an outcome, no exception; its transcript comes from running it again."""
-    scenario = Scenario.draw(seed, engine or engine_for(seed), members)
+    return play(Scenario.draw(seed, engine or engine_for(seed), members, profile), trace=trace)
+
+
+def play(scenario: Scenario, *, trace: bool = False, without: tuple[str, ...] = ()) -> Outcome:
+    """Run one world. ``without``: strategies that no bad member follows."""
     life = Life(scenario, trace=trace)
+    for mind in life.sabotage.minds.values():
+        mind.names = tuple(name for name in mind.names if name not in without)
     began = time.process_time()
     promise = detail = ""
     is_collecting = gc.isenabled()
@@ -76,13 +105,14 @@ def simulate(seed: int, *, members: int | None = None, engine: str | None = None
     except Broken as broken:
         promise, detail = broken.promise, broken.detail
         if not trace:
-            return simulate(seed, members=members, engine=engine, trace=True)
+            return play(scenario, trace=True, without=without)
     finally:
+        life.world.close()
         if is_collecting:
             gc.enable()
             gc.collect()
     return Outcome(
-        seed,
+        scenario.seed,
         scenario.engine,
         scenario.members,
         scenario.adversaries,
@@ -95,6 +125,12 @@ def simulate(seed: int, *, members: int | None = None, engine: str | None = None
         (life.world.clock.now - START) / 1000,
         time.process_time() - began,
         life.world.network.delivered,
+        scenario.faults,
+        tuple(latency / 1000 for latency in life.timing.latencies),
+        tuple(life.timing.views),
+        None if life.progress.together_in is None else life.progress.together_in / 1000,
+        life.progress.heal_bound / 1000,
+        life.fingerprint(),
         tuple(life.story.lines) if life.story is not None else (),
     )
 
@@ -118,14 +154,20 @@ class Life:
         self.progress = Progress(world, self.agreement)
         self.reading = Reading(world)
         self.counters = Counters(world, self.agreement)
+        self.timing = Timing(world)
         self.story = Story(world, rejected=rejected) if trace else None
         world.watchers += [self.story] if self.story is not None else []
         world.watchers += [self.agreement, self.consent, self.durable, self.innocence, self.limits]
-        world.watchers += [self.progress, self.reading, self.counters]
+        world.watchers += [self.progress, self.reading, self.counters, self.timing]
         world.watchers += [self.people, self.sabotage]
+        world.idle_watchers += [self.limits, self.sabotage]
 
     def run(self) -> None:
         """Raises Broken."""
+        with shared_reading():
+            self._live()
+
+    def _live(self) -> None:
         self._say(f"seed {self.world.scenario.seed}: {self.world.scenario}")
         self._found()
         self._suffer()
@@ -134,10 +176,22 @@ class Life:
             self._doze()
         self._rest()
 
+    def fingerprint(self) -> str:
+        """A digest of the time and of all records and outboxes."""
+        found = hashlib.sha256(str(self.world.clock.now).encode())
+        for name, node in self.world.nodes.items():
+            for part in (name.encode(), *(part for item in sorted(node.records.items()) for part in item)):
+                found.update(len(part).to_bytes(8, "big") + part)
+            for outbound in node.outbox:
+                found.update(outbound.topic + outbound.payload)
+        return found.hexdigest()
+
     def counts(self) -> dict[str, int]:
         counts = dict(self.counters.count)
         counts["adversary acts"] = self.sabotage.acts.total()
         counts["partitions"] = self.faults.cuts
+        counts["crash inside a merge"] = self.world.crashed_merges
+        counts["restored backup"] = self.faults.restored
         counts["ghost members"] = sum(1 for node in self.world.nodes.values() if self.progress.is_ghost(node))
         counts["halted groups"] = int(self.world.newest() is not None and not self.progress.can_progress())
         counts["chat messages"] = self.reading.messages
@@ -174,8 +228,12 @@ class Life:
         self.faults.start()
         self.people.live()
         end, epochs = world.clock.now + _FAULTS_MOST, world.scenario.epochs * 2 // 3
-        while world.clock.now < end and self.counters.count["epochs"] < epochs:
+        while world.clock.now < end and self.counters.count["epochs"] < epochs and self._has_breath(1):
             world.clock.run(world.clock.now + _LOOK_EVERY)
+
+    def _has_breath(self, parts: int) -> bool:
+        """May life go on, by the messages that have been delivered?"""
+        return self.world.network.delivered < parts * self.world.scenario.deliveries
 
     def _heal(self) -> None:
         """The network is whole and all nodes run; bad members stay. People live on until enough has happened."""
@@ -190,7 +248,10 @@ class Life:
         self.progress.heal()
         self._call_the_roll()
         end = world.clock.now + _HEALED_MOST
+        least = world.clock.now + _HEALED_LEAST
         while world.clock.now < end and self.counters.count["epochs"] < world.scenario.epochs:
+            if world.clock.now >= least and not self._has_breath(2):
+                break
             self._look(_LOOK_EVERY)
             if not self.progress.can_progress():
                 break

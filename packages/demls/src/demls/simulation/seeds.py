@@ -17,6 +17,7 @@ class NamedSeed:
     still_fails: str = ""
     never: tuple[str, ...] = ()
     """Counters that must stay at nought in it."""
+    profile: str = "plain"
 
 
 NAMED: tuple[NamedSeed, ...] = (

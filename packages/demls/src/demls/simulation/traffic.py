@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import lru_cache
+from unittest.mock import patch
+
+from demls_consensus import SignedVote
+
+from demls.protocol import channel as channels
+from demls.protocol import inbound
 from demls.protocol.channel import Channel
 from demls.protocol.engine import Engine
 from demls.wire import demls_pb2 as pb
 from demls.wire.codec import WireError
-from demls.wire.messages import Frame, Payload, decode_message
+from demls.wire.messages import Digest, Frame, Payload, decode_message
 
 _LENGTH_BYTES = 4
 _MESSAGE_FIELD = 2
@@ -55,3 +64,49 @@ def payload_of(body: bytes) -> Payload | None:
         return decode_message(body, Frame).payload
     except WireError:
         return None
+
+
+# --- Reading once -----------------------------------------------------------------------------------------------------
+
+_READ_KEPT = 8_192
+"""So many envelopes, messages and votes are kept as they were read."""
+
+
+@contextmanager
+def shared_reading() -> Generator[None]:
+    """All nodes of a process read the same bytes; while this lasts, each content is decoded once.
+
+    What comes of bytes depends on nothing else, and cannot be changed, so a run is the same with it and without it.
+    """
+    opened: dict[tuple[bytes, bytes], Payload | None] = {}
+    unseal = inbound.unseal
+
+    def unseal_once(channel: Channel, sealed: bytes, engine: Engine) -> Payload | None:
+        place = channel.key, sealed
+        if place in opened:
+            return opened[place]
+        if len(opened) >= _READ_KEPT:
+            opened.clear()
+        found = opened[place] = unseal(channel, sealed, engine)
+        return found
+
+    contents: dict[int, tuple[Digest, bytes]] = {}
+    content_of = Digest.content
+
+    def content_once(self: Digest, group_id: bytes) -> bytes:
+        known = contents.get(id(self))
+        if known is not None and known[0] is self:
+            return known[1]
+        if len(contents) >= _READ_KEPT:
+            contents.clear()
+        content = content_of(self, group_id)
+        contents[id(self)] = self, content
+        return content
+
+    with (
+        patch.object(inbound, "unseal", unseal_once),
+        patch.object(Digest, "content", content_once),
+        patch.object(channels, "decode_message", lru_cache(_READ_KEPT)(decode_message)),
+        patch.object(SignedVote, "decode", lru_cache(_READ_KEPT)(SignedVote.decode)),
+    ):
+        yield

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 
+_EIGHT = (8).to_bytes(4, "big")
+
 
 def framed(domain: bytes, *parts: bytes | int) -> bytes:
     """An unambiguous concatenation: each part behind its length, integers as eight bytes."""
     pieces = [domain]
     for part in parts:
-        raw = part.to_bytes(8, "big") if isinstance(part, int) else part
-        pieces += (len(raw).to_bytes(4, "big"), raw)
+        if isinstance(part, int):
+            pieces += (_EIGHT, part.to_bytes(8, "big"))
+        else:
+            pieces += (len(part).to_bytes(4, "big"), part)
     return b"".join(pieces)
 
 

@@ -138,23 +138,23 @@ class Proposal:
     duration: int
     signature: Signature
 
-    @property
-    def id(self) -> ProposalId:
-        """32-byte SHA-256; a prefix is shown to people and never compared."""
+    id: ProposalId = field(init=False, repr=False, compare=False)
+    """32-byte SHA-256; a prefix is shown to people and never compared. Not on the wire."""
+
+    def __post_init__(self) -> None:
         kind = type(self.change.payload).__name__.lower().encode()
         payload = encode(self.change, pb.ChangeRequest)
-        return ProposalId(
-            digest(
-                b"demls proposal 1",
-                self.group_id,
-                self.epoch,
-                self.owner,
-                kind,
-                payload,
-                self.created_at,
-                self.duration,
-            )
+        proposal_id = digest(
+            b"demls proposal 1",
+            self.group_id,
+            self.epoch,
+            self.owner,
+            kind,
+            payload,
+            self.created_at,
+            self.duration,
         )
+        object.__setattr__(self, "id", ProposalId(proposal_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class Mind:
 
     @property
     def now(self) -> int:
-        return self.world.clock.now
+        return self.world.now_of(self.node)
 
     def note(self, what: str) -> None:
         """For the transcript."""
@@ -182,7 +182,7 @@ class Mind:
 
     def genuine_candidate(self, view: int) -> Candidate | None:
         """Another sound candidate of all approved work, by the own core."""
-        fresh = self.state.candidates.mint(View(view), Step(self.world.clock.now, self.state.channel))
+        fresh = self.state.candidates.mint(View(view), Step(self.world.now_of(self.node), self.state.channel))
         return fresh.candidate if fresh is not None else None
 
     def other_candidate(self, statement: RoundStatement) -> bytes:

@@ -175,8 +175,15 @@ class Sabotage(Watcher):
                 self.gang.proofs[proof_id(event.proof)] = event.member, event.proof
                 while len(self.gang.proofs) > PROOFS_MAX:
                     del self.gang.proofs[next(iter(self.gang.proofs))]
-        if mind is None or cause is None:
-            return
+        if mind is not None and cause is not None:
+            self._hear(mind, node, cause)
+
+    def idled(self, node: Node, cause: Envelope | None) -> None:
+        mind = self.minds.get(node.name)
+        if mind is not None and cause is not None:
+            self._hear(mind, node, cause)
+
+    def _hear(self, mind: Mind, node: Node, cause: Envelope) -> None:
         mind.heard.append(cause)
         answering = [name for name in mind.names if STRATEGIES[name].answers is not None]
         if not answering or not mind.is_acting:
