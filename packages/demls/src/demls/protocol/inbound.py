@@ -16,19 +16,24 @@ from demls.protocol.commit_round import ROUND_LABEL
 from demls.protocol.continuity import DIGEST_LABEL, answer_digest, lacks
 from demls.protocol.engine import EngineError, OwnMessage
 from demls.protocol.events import Reason
+from demls.protocol.resync import DECIDED
 from demls.protocol.settling import receive_settled
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
+from demls.protocol.stranding import Stranding
+from demls.protocol.views import ProposalStatus
 from demls.wire.fields import STATED_PROPOSALS_MAX
 from demls.wire.ids import Address, Duration, Epoch, Instant, ProposalId, Topic
 from demls.wire.messages import (
     Digest,
     JoinAnswer,
     JoinRequest,
+    NothingKept,
     Offer,
     Payload,
     PrivateMessage,
     Proposal,
+    Resync,
     SettledCommit,
     SuccessorNotice,
     Vote,
@@ -45,13 +50,17 @@ STRAGGLER_HELPERS = 3
 class Inbound:
     """The messages of one group, in the order in which they arrive."""
 
-    def __init__(self, state: GroupState, asking: Asking, caught_up: Callable[[Instant], None]) -> None:
+    def __init__(
+        self, state: GroupState, asking: Asking, stranding: Stranding, caught_up: Callable[[Instant], None]
+    ) -> None:
         """``caught_up``: called when a commit that others had settled was merged."""
         self._state = state
         self._asking = asking
+        self._stranding = stranding
         self._caught_up = caught_up
         self._asked_back_at = Instant(0)
         self._answered: dict[Address, Instant] = {}
+        self._said_here_at = Instant(0)
         self._greeted: set[tuple[Epoch, Address]] = set()
 
     def open(self, topic: Topic, payload: bytes) -> tuple[Channel, Payload] | None:
@@ -69,6 +78,10 @@ class Inbound:
                     self._receive_request(message, step)
                 case Digest():
                     self._receive_return(message, step)
+                case Proposal(change=change) if isinstance(change.payload, Resync):
+                    self._receive_resync(message, change.payload, step)
+                case NothingKept():
+                    self._stranding.receive(message, step)
                 case _:
                     step.refuse(Reason.INVALID, "a message that does not belong on the rendezvous topic")
             return
@@ -122,12 +135,20 @@ class Inbound:
         if state.own in self._helpers(epoch):
             state.say_history(epoch, channel, step)
 
+    def _witnesses(self, epoch: Epoch) -> list[Address]:
+        """Who saw the end of ``epoch``, in the order of leaders; whoever has a new seat since has forgotten it."""
+        state = self._state.state
+        anew = {Address(given.member_id): given.epoch for given in state.reseated}
+        seats = map(state.roster.seat, state.leaders)
+        return [
+            seat.address
+            for seat in seats
+            if seat is not None and max(seat.since, anew.get(seat.address, 0)) <= epoch + 1
+        ]
+
     def _helpers(self, epoch: Epoch) -> list[Address]:
         """Who answers whoever is still in ``epoch``: the first in the order of leaders that saw its end."""
-        state = self._state.state
-        seats = map(state.roster.seat, state.leaders)
-        witnesses = [seat.address for seat in seats if seat is not None and seat.since <= epoch + 1]
-        return (witnesses or list(state.leaders))[:STRAGGLER_HELPERS]
+        return (self._witnesses(epoch) or list(self._state.state.leaders))[:STRAGGLER_HELPERS]
 
     def _is_current(self, message: Offer | RoundStatement | Digest) -> bool:
         """Messages of other states are nothing bad: they are late, or early for us."""
@@ -205,12 +226,36 @@ class Inbound:
             return
         channel = state.way_back(Epoch(wanted.epoch))
         is_asked = wanted.asked == state.own or state.own in self._helpers(Epoch(wanted.epoch))
+        if self._is_current(wanted):
+            state.heard(Address(wanted.member), step.now)
+            if wanted.asked == state.own and step.now >= self._said_here_at + bounds.REPEAT_EVERY:
+                self._said_here_at = step.now
+                self._asking.say_here(step)
+        if wanted.epoch < state.epoch and is_asked and state.history.leaving(wanted.epoch) is None:
+            others = set(self._witnesses(Epoch(wanted.epoch))) - {state.own, wanted.member}
+            if not others or state.own in self._witnesses(Epoch(wanted.epoch)):
+                self._stranding.answer(Address(wanted.member), Epoch(wanted.epoch), step)
         if wanted.epoch < state.epoch and channel is not None and is_asked:
             state.say_history(Epoch(wanted.epoch), channel, step)
             state.successors.repeat(step, channel)
         elif wanted.epoch > state.epoch and step.now >= self._asked_back_at + bounds.REPEAT_EVERY:
             self._asked_back_at = step.now
             step.say(self._asking.brief(Address(wanted.member)), state.rendezvous)
+
+    def _receive_resync(self, proposal: Proposal, change: Resync, step: Step) -> None:
+        """A member asks for a new seat. The first in the order of leaders tells it if there is none for it."""
+        state = self._state
+        if state.welcomes.again(change.key_package_bytes, step):
+            return
+        item = state.receive_proposal(proposal, step)
+        is_first = state.own == next((one for one in state.state.leaders if one != proposal.owner), None)
+        sentence = ""
+        if item is None and state.roster.seat(proposal.owner) is None:
+            sentence = "You are no longer in this group; ask a member for a new invite link."
+        elif item is not None and item.status is ProposalStatus.OPEN:
+            sentence = item.reason or DECIDED
+        if is_first and sentence:
+            answer_request(state, change.key_package_bytes, sentence, step)
 
     def _receive_chat(self, message: PrivateMessage, step: Step) -> None:
         state = self._state
