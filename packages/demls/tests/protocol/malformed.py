@@ -179,7 +179,9 @@ def uninvited(scene: Scene) -> Candidate:
 def sound_sync(scene: Scene) -> bytes:
     items = scene.state_of(scene.honest[0]).governance.approved()
     state, time = scene.state, Instant(scene.world.now)
-    full = build_sync(state.state, state.governance, state.requests, state.group_id, time, scene.follows(items))
+    full = build_sync(
+        state.state, state.governance, state.requests, state.group_id, time, scene.follows(items, time=time)
+    )
     return encode_message(full)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from demls.protocol.events import Joined, MessagesMissing, Removed, Returned, Settled
+from demls.protocol.events import Returned, Settled
 from demls.protocol.group import Group
-from demls.protocol.policy import HOUR, MINUTE
 from demls.protocol.views import GroupStatus
-from demls.wire.ids import Instant
 from demls.wire.messages import ResyncReason
 from demls_consensus import wallet_sign
 from world import Person, World

@@ -62,10 +62,10 @@ def follow(
     stewards: StewardList,
     lost: Iterable[LostTurn],
     deeds: tuple[Deed, ...],
-    reseated: tuple[Reseated, ...],
     leaders: tuple[Address, ...],
     policy: Policy,
     group_id: GroupId,
+    reseated: tuple[Reseated, ...] = (),
 ) -> Succession:
     """What holds after ``commit`` leaves ``epoch``, whose roster, list, turns lost, leaders and so on are given.
 

@@ -64,13 +64,14 @@ class State:
     leaders: tuple[Address, ...]
     lost: tuple[LostTurn, ...]
     deeds: tuple[Deed, ...]
-    reseated: tuple[Reseated, ...]
     charter: Charter
     electorate: Electorate
     settled: int
     """How many could become stewards now."""
     way_back: bytes
     """Secret of the channel on which members that stay behind in this state are answered."""
+    reseated: tuple[Reseated, ...] = ()
+    """Who was given a new leaf within the last hour of chain time."""
 
 
 @dataclass(frozen=True, slots=True)
