@@ -135,7 +135,7 @@ class Inbound:
         if state.own in self._helpers(epoch):
             state.say_history(epoch, channel, step)
 
-    def _witnesses(self, epoch: Epoch) -> list[Address]:
+    def _witnesses(self, epoch: Epoch, asker: bytes = b"") -> list[Address]:
         """Who saw the end of ``epoch``, in the order of leaders; whoever has a new seat since has forgotten it."""
         state = self._state.state
         anew = {Address(given.member_id): given.epoch for given in state.reseated}
@@ -143,12 +143,15 @@ class Inbound:
         return [
             seat.address
             for seat in seats
-            if seat is not None and max(seat.since, anew.get(seat.address, 0)) <= epoch + 1
+            if seat is not None
+            and seat.address != asker
+            and max(seat.since, anew.get(seat.address, 0)) <= epoch + 1
         ]
 
-    def _helpers(self, epoch: Epoch) -> list[Address]:
+    def _helpers(self, epoch: Epoch, asker: bytes = b"") -> list[Address]:
         """Who answers whoever is still in ``epoch``: the first in the order of leaders that saw its end."""
-        return (self._witnesses(epoch) or list(self._state.state.leaders))[:STRAGGLER_HELPERS]
+        others = [address for address in self._state.state.leaders if address != asker]
+        return (self._witnesses(epoch, asker) or others)[:STRAGGLER_HELPERS]
 
     def _is_current(self, message: Offer | RoundStatement | Digest) -> bool:
         """Messages of other states are nothing bad: they are late, or early for us."""
@@ -225,15 +228,15 @@ class Inbound:
             step.refuse(Reason.FORGED, "a digest that its member did not sign")
             return
         channel = state.way_back(Epoch(wanted.epoch))
-        is_asked = wanted.asked == state.own or state.own in self._helpers(Epoch(wanted.epoch))
+        is_asked = wanted.asked == state.own or state.own in self._helpers(Epoch(wanted.epoch), wanted.member)
         if self._is_current(wanted):
             state.heard(Address(wanted.member), step.now)
             if wanted.asked == state.own and step.now >= self._said_here_at + bounds.REPEAT_EVERY:
                 self._said_here_at = step.now
                 self._asking.say_here(step)
         if wanted.epoch < state.epoch and is_asked and state.history.leaving(wanted.epoch) is None:
-            others = set(self._witnesses(Epoch(wanted.epoch))) - {state.own, wanted.member}
-            if not others or state.own in self._witnesses(Epoch(wanted.epoch)):
+            witnesses = self._witnesses(Epoch(wanted.epoch), wanted.member)
+            if not witnesses or state.own in witnesses:  # else others can help
                 self._stranding.answer(Address(wanted.member), Epoch(wanted.epoch), step)
         if wanted.epoch < state.epoch and channel is not None and is_asked:
             state.say_history(Epoch(wanted.epoch), channel, step)
