@@ -197,6 +197,8 @@ class SeatAsked(Event):
 
     epoch: Epoch
     reason: int
+    saved_at: int = 0
+    """When the backup was made, if it is known."""
     wait: str = ""
     """Why it cannot ask yet, in a sentence."""
 

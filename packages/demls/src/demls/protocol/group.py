@@ -506,7 +506,14 @@ class Group:
 
     @classmethod
     def restored(
-        cls, records: Mapping[bytes, bytes], *, sign: Sign, reason: ResyncReason, engine: Engine, now: Instant
+        cls,
+        records: Mapping[bytes, bytes],
+        *,
+        sign: Sign,
+        reason: ResyncReason,
+        engine: Engine,
+        now: Instant,
+        saved_at: int = 0,
     ) -> tuple[Group, Effects]:
         """Come back with records that may be old, or damaged in part: nothing is said from their leaf.
 
@@ -518,7 +525,9 @@ class Group:
         else:
             record = ledger.get(b"group", GroupRecord)
             _check_schema(record.schema, record.machine)
-            returning, effects = Returning.begin(ledger, sign=sign, reason=reason, engine=engine, now=now)
+            returning, effects = Returning.begin(
+                ledger, sign=sign, reason=reason, engine=engine, now=now, saved_at=saved_at
+            )
         group = cls(None, returning=returning)
         group._ledger, group._engine = ledger, engine
         everything = tuple(RecordChange(key, value) for key, value in sorted(ledger.snapshot().items()))

@@ -91,7 +91,8 @@ class Inbound:
             case Vote():
                 item = state.governance.receive_vote(message, step)
                 if item is not None:
-                    state.heard(Address(SignedVote.decode(message.signed_vote).voter), step.now)
+                    voter = Address(SignedVote.decode(message.signed_vote).voter)
+                    state.heard(voter, step.now, in_epoch=Epoch(item.proposal.epoch))
             case Offer():
                 self._receive_offer(message, step)
             case RoundStatement():
@@ -143,9 +144,7 @@ class Inbound:
         return [
             seat.address
             for seat in seats
-            if seat is not None
-            and seat.address != asker
-            and max(seat.since, anew.get(seat.address, 0)) <= epoch + 1
+            if seat is not None and seat.address != asker and max(seat.since, anew.get(seat.address, 0)) <= epoch + 1
         ]
 
     def _helpers(self, epoch: Epoch, asker: bytes = b"") -> list[Address]:
@@ -276,9 +275,10 @@ class Inbound:
         if sender is None:
             step.refuse(Reason.NOT_ENTITLED, "a chat message by no member of its epoch")
             return
-        state.heard(sender, step.now)
+        epoch = Epoch(decrypted.epoch)
+        state.heard(sender, step.now, in_epoch=epoch)
         state.vouched(sender)
-        state.chat.read(decrypted.plaintext, sender, Epoch(decrypted.epoch), step)
+        state.chat.read(decrypted.plaintext, sender, epoch, step, is_former=epoch < state.reseated_in(sender))
 
     def _receive_request(self, request: JoinRequest, step: Step) -> None:
         state = self._state

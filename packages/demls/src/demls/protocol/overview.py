@@ -122,7 +122,9 @@ def returning_view(returning: Returning) -> GroupView:
     view = GroupView.of_ended(
         returning.group_id, charter, GroupStatus.RETURNING, Epoch(record.epoch), Address(record.address)
     )
-    waiting = ReturningView(record.reason, Instant(record.began_at), returning.waits_for, returning.unsent)
+    waiting = ReturningView(
+        record.reason, Instant(record.began_at), returning.waits_for, returning.unsent, record.saved_at
+    )
     return replace(view, members=len(record.roster), returning=waiting)
 
 

@@ -86,6 +86,8 @@ class ReturningRecord:
     asked_at: int
     asked: int
     began_at: int
+    saved_at: int
+    """When the backup was made, 0 if that is not known or not why."""
     refused: str = ""
     welcome: bytes = b""
     """One that waits, and since when."""
@@ -106,7 +108,7 @@ class Returning:
 
     @classmethod
     def begin(
-        cls, ledger: Ledger, *, sign: Sign, reason: ResyncReason, engine: Engine, now: Instant
+        cls, ledger: Ledger, *, sign: Sign, reason: ResyncReason, engine: Engine, now: Instant, saved_at: int = 0
     ) -> tuple[Returning, Effects]:
         """Give up the old leaf and ask for a new one; of the records in ``ledger`` those of the group are enough."""
         group = ledger.get(b"group", GroupRecord)
@@ -148,6 +150,7 @@ class Returning:
             now,
             0,
             now,
+            saved_at,
         )
         kept = kept_of(ledger)
         ledger.delete_all(b"")
@@ -156,7 +159,7 @@ class Returning:
         returning = cls(record, ledger, engine)
         returning.sign = sign
         request = returning._renew(now)
-        return returning, returning._effects([request], SeatAsked(Epoch(epoch), reason))
+        return returning, returning._effects([request], SeatAsked(Epoch(epoch), reason, saved_at))
 
     @classmethod
     def load(cls, ledger: Ledger, engine: Engine) -> tuple[Returning, Effects]:
@@ -305,7 +308,7 @@ class Returning:
         if now >= renew_at(Instant(record.created_at)):
             if self.sign is None:
                 self._update(asked_at=now)  # until the wallet is there, there is nothing to say
-                return self._effects([], SeatAsked(Epoch(record.epoch), record.reason, NEEDS_WALLET))
+                return self._effects([], SeatAsked(Epoch(record.epoch), record.reason, record.saved_at, NEEDS_WALLET))
             return self._effects([self._renew(now)])
         self._update(asked=record.asked + 1, asked_at=now)
         return self._effects([self._said(decode_message(record.request, Proposal))])

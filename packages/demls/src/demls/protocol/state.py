@@ -577,9 +577,14 @@ class GroupState:
     def _is_known_epoch(self, epoch: int) -> bool:
         return self.governance.electorates.get(epoch) is not None
 
-    def heard(self, member: Address, now: Instant) -> None:
-        """A member said something that it has signed."""
-        self.welcomes.heard(member)
+    def reseated_in(self, member: Address) -> Epoch:
+        """The epoch in which it got its present leaf by a resync, if that is not long ago; else 0."""
+        return Epoch(max((given.epoch for given in self.state.reseated if given.member_id == member), default=0))
+
+    def heard(self, member: Address, now: Instant, in_epoch: Epoch | None = None) -> None:
+        """A member said something that it has signed, with the leaf that it had ``in_epoch`` (None: now)."""
+        if in_epoch is None or in_epoch >= self.reseated_in(member):
+            self.welcomes.heard(member)
         self.heard_at = now
         self.presence.note(member, self.roster, now, self.charter.policy.dormant_after)
 

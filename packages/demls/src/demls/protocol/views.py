@@ -190,6 +190,8 @@ class ReturningView:
     waits_for: str
     unsent: int
     """Messages that are sent when it is back."""
+    saved_at: int = 0
+    """When the backup was made that was restored, if that is why and it is known."""
 
 
 @dataclass(frozen=True, slots=True)
