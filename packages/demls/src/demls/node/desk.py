@@ -46,6 +46,9 @@ ENDED = frozenset(
 )
 
 
+FORGETTABLE = ENDED | {models.GroupState.ASKING, models.GroupState.RETURNING}
+
+
 class Desk:
     """The ``Service`` behind the API."""
 
