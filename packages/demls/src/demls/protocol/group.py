@@ -368,6 +368,8 @@ class Group:
                 if is_old
                 else "The stewards decide this kind of proposal."
             )
+        if not state.may_sign(item):
+            raise RequestRefused("You came back with a new key since this was opened, so the others decide it.")
         known = state.governance.vote_of(item, state.own)
         if known is not None:
             raise RequestRefused(f"You voted {'yes' if known else 'no'} already, and a vote is final.")

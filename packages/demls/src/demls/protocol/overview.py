@@ -154,7 +154,11 @@ def _proposal_view(state: GroupState, item: Item) -> ProposalView:
         tally.no,
         tally.silent,
         mine,
-        item.needs_votes and item.status is ProposalStatus.OPEN and mine is None and state.own in tally.voters,
+        item.needs_votes
+        and item.status is ProposalStatus.OPEN
+        and mine is None
+        and state.own in tally.voters
+        and state.may_sign(item),
         item.status,
         item.reason,
         item.epoch,

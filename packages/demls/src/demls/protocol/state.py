@@ -504,6 +504,11 @@ class GroupState:
     def sign(self, label: str, content: bytes) -> bytes:
         return self.engine.sign(self.device.leaf_private, label, content)
 
+    def may_sign(self, item: Item) -> bool:
+        """Is the own key the one with which the own member votes on it? A new seat votes on what is opened later."""
+        key = self.governance.electorates.leaf_key_of(self.own, item.proposal.epoch)
+        return key is None or key == self.device.leaf_key
+
     def verify(self, member: bytes, label: str, content: bytes, signature: bytes) -> bool:
         """By a member that counts: a dormant one is heard, but its statements make no quorum."""
         seat = self.roster.seat(member)

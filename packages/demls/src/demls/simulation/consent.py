@@ -23,7 +23,18 @@ from demls.simulation.promises import Agreement
 from demls.simulation.world import Broken, Watcher, World
 from demls.wire.charters import Deciders, Policy, Rule
 from demls.wire.ids import Address, Epoch, Instant, ProposalId
-from demls.wire.messages import Awake, Change, Dormant, Emergency, Invite, Leave, Remove, Settings, StewardElection
+from demls.wire.messages import (
+    Awake,
+    Change,
+    Dormant,
+    Emergency,
+    Invite,
+    Leave,
+    Remove,
+    Resync,
+    Settings,
+    StewardElection,
+)
 from demls.wire.statements import FaultyOffer
 
 _BY_NODES = (StewardElection, Dormant, Awake, Emergency)
@@ -116,6 +127,9 @@ class Consent(Watcher):
         left = {case.subject for case in cases if isinstance(case.change, Remove | Leave | Emergency)}
         if (set(event.joined), set(event.left)) != (joined, left):
             raise Broken("P2", f"epoch {event.epoch} admits or removes others than it says")
+        anew = {case.subject for case in cases if isinstance(case.change, Resync)}
+        if set(event.reseated) != anew or len(anew) > 1 + len(self._rosters[event.epoch]) // 10:
+            raise Broken("P2", f"epoch {event.epoch} gives new seats to others than it says, or to too many")
         for proposal_id, case in zip(event.carried, cases, strict=True):
             self._check_case(proposal_id, case, event.epoch)
         seen = self._agreement.epochs
@@ -128,6 +142,10 @@ class Consent(Watcher):
         if isinstance(case.change, Leave):
             if case.subject not in self._truth.leaves or case.owner != case.subject:
                 raise Broken("P2", f"{name} never wished to leave")
+            return
+        if isinstance(case.change, Resync):
+            if proposal_id not in self._truth.seats.get(case.subject, ()) or case.owner != case.subject:
+                raise Broken("P2", f"{name} never asked for a new seat")
             return
         is_wanted = case.subject in self._truth.asked and self._truth.admitted.get(case.subject, epoch) == epoch
         if isinstance(case.change, Invite) and not is_wanted:

@@ -44,6 +44,8 @@ class Truth:
     asked: set[Address] = field(default_factory=set)
     admitted: dict[Address, Epoch] = field(default_factory=dict)
     """Whose wish to be in was fulfilled, and when; until it asks anew."""
+    seats: dict[Address, set[ProposalId]] = field(default_factory=dict)
+    """Who has asked for a new seat, by which requests."""
     talks: int = 0
 
 

@@ -83,7 +83,8 @@ class Progress(Watcher):
 
     def is_excused(self, node: Node) -> bool:
         """Is there nobody to be waited for in this member's place?"""
-        return node.name in self.vanished or self.is_ghost(node) or self.is_lost(node) or self.has_gone(node)
+        is_away = self.is_ghost(node) or self.is_lost(node) or self.has_gone(node) or self.is_returning(node)
+        return node.name in self.vanished or is_away
 
     def has_gone(self, node: Node) -> bool:
         """Is it out by a commit that nobody honest has seen who is still in?"""
@@ -97,6 +98,10 @@ class Progress(Watcher):
             return False
         helpers = (other.state for other in self.world.members() if other is not node and other.state is not None)
         return not any(helper.history.leaving(state.epoch) is not None for helper in helpers)
+
+    def is_returning(self, node: Node) -> bool:
+        """Does it wait for a new seat? Nobody can count on it until it has that."""
+        return node.returning is not None
 
     def is_ghost(self, node: Node) -> bool:
         """Admitted with the leaf of an earlier device, which the person has thrown away to ask anew."""
@@ -145,7 +150,7 @@ class Progress(Watcher):
         waiting: dict[ProposalId, Node] = {}
         for node in here:
             assert node.state is not None
-            for item in node.state.governance.approved():
+            for item in node.state.work(now):
                 waiting.setdefault(item.proposal_id, node)
         self._first = {proposal_id: at for proposal_id, at in self._first.items() if proposal_id in waiting}
         self._frozen = {proposal_id: held for proposal_id, held in self._frozen.items() if proposal_id in waiting}
@@ -209,7 +214,8 @@ class Progress(Watcher):
                 continue
             for proposal_id in self._approved.get((node.name, node.life), ()):
                 item = state.governance.items.get(proposal_id)
-                if item is not None and item.status not in _ENDED:
+                is_due = item is not None and state.resyncs.is_due(item, self.world.clock.now)
+                if item is not None and is_due and item.status not in _ENDED:
                     raise Broken(
                         "P4", f"{proposal_id.hex()[:6]} was approved at {node.name} and is {item.status.value}"
                     )

@@ -21,6 +21,7 @@ from demls.simulation.nodes import Node
 from demls.simulation.people import People
 from demls.simulation.progress import Progress, Reading
 from demls.simulation.promises import Agreement, Durable
+from demls.simulation.returns import Returns
 from demls.simulation.scenario import CALM, Scenario
 from demls.simulation.story import Story
 from demls.simulation.world import NAMES, Broken, World
@@ -117,12 +118,13 @@ class Life:
         self.limits = Limits(world)
         self.progress = Progress(world, self.agreement)
         self.reading = Reading(world)
+        self.returns = Returns(world, self.people.truth, self.agreement)
         self.counters = Counters(world, self.agreement)
         self.story = Story(world, rejected=rejected) if trace else None
         world.watchers += [self.story] if self.story is not None else []
         world.watchers += [self.agreement, self.consent, self.durable, self.innocence, self.limits]
         world.watchers += [self.progress, self.reading, self.counters]
-        world.watchers += [self.people, self.sabotage]
+        world.watchers += [self.people, self.returns, self.sabotage]
 
     def run(self) -> None:
         """Raises Broken."""
@@ -137,6 +139,9 @@ class Life:
     def counts(self) -> dict[str, int]:
         counts = dict(self.counters.count)
         counts["adversary acts"] = self.sabotage.acts.total()
+        counts["resync"] = self.returns.returned
+        counts["restored backup"] = self.returns.restored
+        counts["stranded"] = self.returns.stranded
         counts["partitions"] = self.faults.cuts
         counts["ghost members"] = sum(1 for node in self.world.nodes.values() if self.progress.is_ghost(node))
         counts["halted groups"] = int(self.world.newest() is not None and not self.progress.can_progress())
@@ -173,6 +178,7 @@ class Life:
         world.silent = frozenset(name for name, mind in self.sabotage.minds.items() if "silent" in mind.names)
         self.faults.start()
         self.people.live()
+        self.returns.live()
         end, epochs = world.clock.now + _FAULTS_MOST, world.scenario.epochs * 2 // 3
         while world.clock.now < end and self.counters.count["epochs"] < epochs:
             world.clock.run(world.clock.now + _LOOK_EVERY)
@@ -182,6 +188,7 @@ class Life:
         world = self.world
         self._say("the network is whole, and everybody is there")
         self.faults.stop()
+        self.returns.is_resting = True
         world.network.weather = CALM
         for node in list(world.nodes.values()):
             if not node.is_up:
