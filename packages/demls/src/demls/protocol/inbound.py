@@ -16,7 +16,6 @@ from demls.protocol.commit_round import ROUND_LABEL
 from demls.protocol.continuity import DIGEST_LABEL, answer_digest, lacks
 from demls.protocol.engine import EngineError, OwnMessage
 from demls.protocol.events import Reason
-from demls.protocol.resync import DECIDED
 from demls.protocol.settling import receive_settled
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
@@ -255,7 +254,7 @@ class Inbound:
         if item is None and state.roster.seat(proposal.owner) is None:
             sentence = "You are no longer in this group; ask a member for a new invite link."
         elif item is not None and item.status is ProposalStatus.OPEN:
-            sentence = item.reason or DECIDED
+            sentence = state.resyncs.hindrance(item, step.now)
         if is_first and sentence:
             answer_request(state, change.key_package_bytes, sentence, step)
 
