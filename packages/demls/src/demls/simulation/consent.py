@@ -144,7 +144,9 @@ class Consent(Watcher):
                 raise Broken("P2", f"{name} never wished to leave")
             return
         if isinstance(case.change, Resync):
-            if proposal_id not in self._truth.seats.get(case.subject, ()) or case.owner != case.subject:
+            is_asked = proposal_id in self._truth.seats.get(case.subject, ())
+            is_asked = is_asked or self.world.node_of(case.subject).is_adversary
+            if not is_asked or case.owner != case.subject:
                 raise Broken("P2", f"{name} never asked for a new seat")
             return
         is_wanted = case.subject in self._truth.asked and self._truth.admitted.get(case.subject, epoch) == epoch

@@ -86,6 +86,22 @@ class Progress(Watcher):
         is_away = self.is_ghost(node) or self.is_lost(node) or self.has_gone(node) or self.is_returning(node)
         return node.name in self.vanished or is_away
 
+    def is_given_up(self, node: Node) -> bool:
+        """Is it right that it is not where the others are, when everything has come to rest?
+
+        Whoever is too far behind, or waits for a new seat, comes back as long as a quorum of the others is there.
+        """
+        if node.name in self.vanished or self.is_ghost(node) or self.has_gone(node):
+            return True
+        return (self.is_lost(node) or self.is_returning(node)) and not self.can_progress()
+
+    def is_coming_back(self, node: Node) -> bool:
+        """Is it still on its way back into a group that can give it a new seat?"""
+        newest = self._agreement.newest
+        is_in = newest is not None and any(address == node.address for address, _, _ in newest.roster)
+        is_away = self.is_lost(node) or self.is_returning(node)
+        return is_in and is_away and not node.is_adversary and not self.is_given_up(node)
+
     def has_gone(self, node: Node) -> bool:
         """Is it out by a commit that nobody honest has seen who is still in?"""
         newest = self._agreement.newest
@@ -193,6 +209,8 @@ class Progress(Watcher):
         members = {address for address, _, _ in newest.roster} if newest is not None else set()
         for node in self.world.nodes.values():
             state = node.state
+            if self.is_coming_back(node):
+                return False
             if node.machine is None or (state is None and node.is_out) or self.is_excused(node):
                 continue
             if self.world.is_bad(node):

@@ -282,7 +282,7 @@ class Life:
         self._call_the_roll()
         for _ in range(15):
             self._look(_LOOK_EVERY)
-        self.agreement.together(self.progress.is_excused)
+        self.agreement.together(self.progress.is_given_up)
         self.progress.ended()
         self.reading.check()
 
