@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from demls.protocol.governance import VOTE_LABEL, VoteScheme
+from demls.protocol.electorates import VOTE_LABEL
+from demls.protocol.governance import VoteScheme
 from demls_consensus import Ballot, Choice, Electorate, Session, SignedVote, Silence, Tally
 from demls_engine import Engine
 from report import Result, publish, say

@@ -12,9 +12,10 @@ from demls.protocol.channel import Channel, seal
 from demls.protocol.commit_round import OFFER_LABEL, ROUND_LABEL
 from demls.protocol.continuity import DIGEST_LABEL
 from demls.protocol.effects import Effects
+from demls.protocol.electorates import VOTE_LABEL
 from demls.protocol.engine import EngineError
 from demls.protocol.errors import RequestRefused
-from demls.protocol.governance import PROPOSAL_LABEL, VOTE_LABEL
+from demls.protocol.governance import PROPOSAL_LABEL
 from demls.protocol.group import Group
 from demls.protocol.requests import INVITE_LABEL
 from demls.protocol.successors import SUCCESSOR_LABEL

@@ -55,7 +55,7 @@ class Turn:
         joiner_key, sync = b"", b""
         if all_adds:
             proposals = tuple(item.proposal for item in work)
-            follows = own._follow(proposals, set(), set(), own._own_address, self.view)
+            follows = own._follow(proposals, set(), set(), own._own_address, self.view, time)
             assert follows is not None
             joiner_key, sync = own._engine.random(JOINER_KEY_BYTES), encode_message(own._make_sync(time, follows))
         secrets = encode_message(JoinerSecrets(joiner_key, hashlib.sha256(sync).digest()))

@@ -168,6 +168,9 @@ export function group(change: Partial<Group> = {}): Group {
     recovery: "",
     deadlocked: false,
     introduction: "",
+    rejoin: "",
+    can_rejoin: false,
+    stranded: false,
     successors: [],
     ...change,
   };

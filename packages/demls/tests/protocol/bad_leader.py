@@ -20,7 +20,7 @@ from demls.protocol.governance import Item
 from demls.protocol.policy import DAY_POLICY, POLICY_EXTENSION
 from demls.protocol.state import GroupState
 from demls.protocol.sync import build_sync
-from demls.protocol.validation import amended
+from demls.protocol.validation import added_by, amended, removed_by
 from demls.wire.charters import Charter
 from demls.wire.ids import Instant, LeafKey, View
 from demls.wire.messages import (
@@ -111,12 +111,14 @@ class Scene:
     def leaf(self, name: str) -> int:
         return self.state.roster.leaves_of(self.world.person(name).address)[0]
 
-    def follows(self, items: Iterable[Item], view: int = 0) -> Succession:
+    def follows(self, items: Iterable[Item], view: int = 0, time: int = 0) -> Succession:
         items = list(items)
         removed = {item.subject for item in items if item.effect[0] == "remove"}
         added = {item.subject for item in items if item.effect[0] == "add"}
         proposals = tuple(item.proposal for item in items)
-        made = self.state.candidates._follow(proposals, removed, added, self.insider.address, View(view))
+        made = self.state.candidates._follow(
+            proposals, removed, added, self.insider.address, View(view), Instant(time or self.world.now)
+        )
         assert made is not None
         return made
 
@@ -145,16 +147,14 @@ class Scene:
         time = Instant(max(self.world.now, state.state.time + 1))
         said = {"head": state.state.head, "view": 0, "time": time, "entries": entries} | fields
         if adds is None:
-            adds = [item.change.key_package_bytes for item in items if isinstance(item.change, Invite)]
+            adds = added_by(items)
         if removes is None:
-            removes = [
-                leaf for item in items if item.effect[0] == "remove" for leaf in state.roster.leaves_of(item.subject)
-            ]
+            removes = removed_by(items, state.roster)
         if extensions is None and is_settled and any(isinstance(item.change, Settings) for item in items):
             extensions = {POLICY_EXTENSION: encode_message(self.amended())}
         joiner_key, stated, adds = b"", b"", list(adds)
         if adds:
-            follows = replace(self.follows(items, said["view"]), **(succession or {}))
+            follows = replace(self.follows(items, said["view"], said["time"]), **(succession or {}))
             full = build_sync(
                 state.state, state.governance, state.requests, state.group_id, Instant(said["time"]), follows
             )

@@ -8,9 +8,9 @@ from typing import Any
 from demls.protocol import policy as bounds
 from demls.protocol.admission import Meaning
 from demls.protocol.channel import channel_of
-from demls.protocol.electorates import Electorate, electorate_of
+from demls.protocol.electorates import VOTE_LABEL, Electorate, electorate_of
 from demls.protocol.events import Reason
-from demls.protocol.governance import PROPOSAL_LABEL, VOTE_LABEL, Governance, Item
+from demls.protocol.governance import PROPOSAL_LABEL, Governance, Item
 from demls.protocol.policy import QUICK
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster

@@ -10,7 +10,8 @@ import msgspec
 from demls.protocol.channel import Channel, channel_of, seal, unseal
 from demls.protocol.commit_round import OFFER_LABEL, ROUND_LABEL
 from demls.protocol.continuity import DIGEST_LABEL
-from demls.protocol.governance import PROPOSAL_LABEL, VOTE_LABEL
+from demls.protocol.electorates import VOTE_LABEL
+from demls.protocol.governance import PROPOSAL_LABEL
 from demls.protocol.state import GroupRecord, Standing
 from demls.wire.charters import Charter
 from demls.wire.ids import Address, ProposalId

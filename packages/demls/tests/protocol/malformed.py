@@ -22,6 +22,7 @@ from bad_leader import (
     with_a_leave,
     with_a_twin,
 )
+from comeback import request_of, say_at_the_rendezvous
 from demls.protocol.checks import RULES, Check, Verdict
 from demls.protocol.credential import BINDING_EXTENSION
 from demls.protocol.governance import Item
@@ -29,7 +30,7 @@ from demls.protocol.group import SUPPORTED_EXTENSIONS
 from demls.protocol.policy import DAY_POLICY, POLICY_EXTENSION
 from demls.protocol.sync import build_sync
 from demls.wire.ids import Address, Instant
-from demls.wire.messages import Candidate, Entry, Invite, Leave, LostTurn, Remove, Settings, encode_message
+from demls.wire.messages import Candidate, Entry, Invite, Leave, LostTurn, Remove, Resync, Settings, encode_message
 
 VERDICTS = {rule.check: rule.verdict for rule in RULES}
 
@@ -179,7 +180,9 @@ def uninvited(scene: Scene) -> Candidate:
 def sound_sync(scene: Scene) -> bytes:
     items = scene.state_of(scene.honest[0]).governance.approved()
     state, time = scene.state, Instant(scene.world.now)
-    full = build_sync(state.state, state.governance, state.requests, state.group_id, time, scene.follows(items))
+    full = build_sync(
+        state.state, state.governance, state.requests, state.group_id, time, scene.follows(items, time=time)
+    )
     return encode_message(full)
 
 
@@ -329,6 +332,28 @@ def _cases() -> Iterable[Case]:
     yield Case(check, "stewards that nobody elected", invite, lambda scene: sound(scene, succession=own_list(scene)))
     yield Case(check, "a turn that nobody lost", invite, lambda scene: sound(scene, succession=lost_turn(scene)))
     yield Case(check, "a dormant member that is awake", invite, making(succession={"dormant": (b"d" * 20,)}))
+
+    check = Check.RESYNC
+    yield Case(check, "a new seat after its request has expired", seats_asked(1), after_it_expired)
+    yield Case(check, "two new seats at once in a small group", seats_asked(1, 2), with_all_requests)
+
+
+def seats_asked(*from_last: int) -> Setting:
+    """Some of the honest have asked for new seats, and everybody knows it."""
+
+    def going_on(scene: Scene) -> None:
+        for place in from_last:
+            say_at_the_rendezvous(scene.world, request_of(scene.world, scene.honest[-place]))
+
+    return going_on
+
+
+def with_all_requests(scene: Scene) -> Candidate:
+    return scene.candidate(*scene.state_of(scene.honest[0]).governance.resyncs.values())
+
+
+def after_it_expired(scene: Scene) -> Candidate:
+    return sound(scene, time=scene.item(Resync).meaning.expires)
 
 
 def fewer_seats(scene: Scene) -> dict[str, Any]:

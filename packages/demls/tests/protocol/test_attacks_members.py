@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 from demls.protocol.channel import joiner_channel, seal, unseal
+from demls.protocol.electorates import VOTE_LABEL
 from demls.protocol.events import Faulted, JoinRefused, Misbehaved, ScoreChanged, Settled
-from demls.protocol.governance import VOTE_LABEL
 from demls.protocol.policy import MINUTE, PRESETS, SCORING
 from demls.protocol.scores import Cause
 from demls.protocol.state import GroupState

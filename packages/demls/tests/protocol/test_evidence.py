@@ -11,8 +11,8 @@ from council import ENGINE, GROUP, KEYS, RETURNED, address
 from demls.protocol import policy as bounds
 from demls.protocol.checks import RULES, Check, Verdict
 from demls.protocol.commit_round import OFFER_LABEL, ROUND_LABEL
+from demls.protocol.electorates import VOTE_LABEL
 from demls.protocol.evidence import Court, Finding, Standing, proof_id, violation_of, weight
-from demls.protocol.governance import VOTE_LABEL
 from demls.protocol.policy import SCORING
 from demls.protocol.records import Ledger
 from demls.wire.codec import WireError

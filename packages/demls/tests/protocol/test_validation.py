@@ -14,7 +14,7 @@ from demls.protocol.electorates import Electorates, electorate_of
 from demls.protocol.engine import MlsGroup, StagedCommit
 from demls.protocol.governance import Item
 from demls.protocol.group import SUPPORTED_EXTENSIONS
-from demls.protocol.policy import DAY, DAY_POLICY, POLICY_EXTENSION, QUICK
+from demls.protocol.policy import DAY, DAY_POLICY, HOUR, MINUTE, POLICY_EXTENSION, QUICK
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.stewards import StewardList
@@ -26,12 +26,14 @@ from demls.protocol.validation import (
     Finding,
     State,
     Verdict,
+    added_by,
     amended,
     check_consent,
     check_content,
     check_credentials,
     check_time,
     read_content,
+    removed_by,
 )
 from demls.protocol.views import ProposalStatus
 from demls.wire.charters import Charter
@@ -49,6 +51,8 @@ from demls.wire.messages import (
     LostTurn,
     Proposal,
     Remove,
+    Reseated,
+    Resync,
     Seat,
     Settings,
     Succession,
@@ -432,6 +436,40 @@ def present(field_name: str, value: bytes) -> Callable[[Bench], Finding | None]:
 
 INVALID, NOT_YET = Verdict.INVALID, Verdict.NOT_YET
 
+
+def seat_for(*members: str, time: int = NOW, key: bytes = b"", state: dict[str, Any] | None = None) -> Any:
+    """A commit of ``time`` that gives new seats; ``key``: of the leaf that a request names."""
+
+    def build(bench: Bench) -> Finding | None:
+        items = []
+        for name in members:
+            member: Member = getattr(bench, name)
+            seat = bench.roster.seat(member.address)
+            assert seat is not None
+            package = member.key_package(member.bind()).public.encoded
+            change = Resync(key or seat.leaf_key, b"", package, NOW + HOUR, 1, 1, b"n" * 16, bytes(65))
+            items.append(bench.item(change, owner=member))
+        bench.state = replace(bench.state, **({"time": Instant(NOW - DAY)} | (state or {})))
+        bench.now = time
+        removes = removed_by(items, bench.roster)
+        follows = bench.succession({owner for leaf in removes if (owner := bench.roster.owner_of(leaf))})
+        sync = encode_message(bench.sync(time=time, succession=follows))
+        return bench.judged(bench.candidate(*items, time=time, adds=added_by(items), removes=removes, sync=sync))
+
+    return build
+
+
+def seat_again(name: str, ago: int) -> Callable[[Bench], Finding | None]:
+    """A new seat for who was given one so long ago."""
+
+    def build(bench: Bench) -> Finding | None:
+        given = (Reseated(getattr(bench, name).address, 1, NOW - ago),)
+        finding: Finding | None = seat_for(name, state={"reseated": given})(bench)
+        return finding
+
+    return build
+
+
 CASES: dict[Check, dict[str, tuple[Verdict, Callable[[Bench], Finding | None]]]] = {
     Check.STAGES: {
         "no commit at all": (INVALID, lambda bench: bench.judged(Candidate(b"commit", b"", b"", b""))),
@@ -605,6 +643,13 @@ CASES: dict[Check, dict[str, tuple[Verdict, Callable[[Bench], Finding | None]]]]
         "a decision certificate where there was silence": (NOT_YET, named_certificate),
     },
     Check.PATIENCE: {"work left out for too long": (NOT_YET, left_out(PATIENCE + 1))},
+    Check.RESYNC: {
+        "a new seat for a leaf that is not there": (INVALID, seat_for("victim", key=b"k" * 32)),
+        "a new seat when its request has expired": (INVALID, seat_for("victim", time=NOW + HOUR)),
+        "a new seat long before its request was made": (INVALID, seat_for("victim", time=NOW - 3 * MINUTE)),
+        "two new seats in a group of three": (INVALID, seat_for("victim", "judge")),
+        "a second new seat within the hour": (INVALID, seat_again("victim", HOUR - 1)),
+    },
     Check.TIME: {
         "two minutes behind": (NOT_YET, at_time(NOW, NOW + TIME_DIFFERENCE_MAX + 1)),
         "two minutes ahead": (NOT_YET, at_time(NOW, NOW - TIME_DIFFERENCE_MAX - 1)),
@@ -630,6 +675,8 @@ SOUND: dict[str, Callable[[Bench], Finding | None]] = {
     "settings": settled_otherwise(),
     "both": lambda bench: bench.judged(bench.candidate(bench.removal, bench.invite)),
     "a leave": lambda bench: bench.judged(bench.candidate(bench.item(Leave(), owner=bench.victim))),
+    "a new seat": seat_for("victim"),
+    "a second new seat an hour later": seat_again("victim", HOUR),
     "a later view, by its leader": lambda bench: bench.judged(bench.candidate(bench.invite, by=bench.victim, view=2)),
     "a view round the table": lambda bench: bench.judged(bench.candidate(bench.removal, view=3)),
     "a path that changes nothing": lambda bench: bench.judged(bench.candidate(bench.removal, force_path=True)),

@@ -25,6 +25,9 @@
     split a b | c d, heal           two halves of a network
     restart bob
     backup dave                     copy what dave's node has stored
+    restore dave                    his node begins again with that copy, and asks for a new seat
+    amnesia dave                    his node has lost everything but its leaf key; it asks for a new seat
+    rejoin dave                     he asks for a new seat himself
     catch alice as X                keep alice's offer of a candidate (``anybody``: the newest) for ``throw X``
 
 and ``expect`` lines: ``members``, ``epoch``, ``heard``, ``status``, ``work``, ``waiting``, ``told``, ``refused``,
@@ -37,6 +40,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import comeback
 from demls.protocol.channel import seal, unseal
 from demls.protocol.errors import RequestRefused
 from demls.protocol.events import (
@@ -48,6 +52,7 @@ from demls.protocol.events import (
     ProposalWithdrawn,
     Rejected,
     RequestReceived,
+    Returned,
     ScoreChanged,
     Settled,
     StewardsChanged,
@@ -71,7 +76,7 @@ _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _VERBS = {ProposalKind.INVITE: "invite", ProposalKind.REMOVE: "ban", ProposalKind.LEAVE: "leave"}
 _VERBS |= {ProposalKind.ELECTION: "election by", ProposalKind.SETTINGS: "settings by"}
 _VERBS |= {ProposalKind.DORMANT: "dormant", ProposalKind.AWAKE: "awake"}
-_VERBS |= {ProposalKind.EMERGENCY: "emergency"}
+_VERBS |= {ProposalKind.EMERGENCY: "emergency", ProposalKind.RESYNC: "new seat of"}
 
 
 def milliseconds(text: str) -> int:
@@ -266,6 +271,15 @@ class Story:
         person = self.world.person(name)
         self.backups[name] = dict(person.records), len(person.heard())
 
+    def do_restore(self, name: str) -> None:
+        comeback.restore(self.world, name, self.backups[name][0])
+
+    def do_amnesia(self, name: str) -> None:
+        comeback.lose_state(self.world, name)
+
+    def do_rejoin(self, name: str) -> None:
+        comeback.rejoin(self.world, name)
+
     def do_catch(self, name: str, _: str, label: str) -> None:
         """The newest offer that ``name`` made, whoever got it."""
         listener = self.world.members()[0].name if name == "anybody" else name
@@ -438,6 +452,8 @@ def _sentence(world: World, event: Event) -> str:
             return f"stewards {how}: {' '.join(map(world.name_of, stewards))}"
         case Settled(committer=committer):
             return f"committed by {world.name_of(committer)}"
+        case Returned(missed_from=missed, is_vouched=vouched):
+            return f"back, missed from {missed}, {'vouched' if vouched else 'not vouched'}"
         case RequestReceived(address=address):
             return f"request of {world.name_of(address)}"
         case Rejected(reason, detail):

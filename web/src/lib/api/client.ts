@@ -100,6 +100,7 @@ export function createClient(fetch: Fetch) {
       ask<Done>("POST", `${group(id)}/settings`, asked),
     foundSuccessor: (id: string, asked: NewSuccessor) =>
       ask<Group>("POST", `${group(id)}/successors`, asked),
+    rejoin: (id: string) => ask<Done>("POST", `${group(id)}/rejoin`),
     joinSuccessor: (id: string, founder: string) =>
       ask<Group>("POST", `${group(id)}/successors/${encodeURIComponent(founder)}/join`),
     proposal: (id: string, proposal: string) =>

@@ -412,6 +412,15 @@ export class Page {
     this.busy = new Set([...this.busy].filter((one) => one !== key));
   }
 
+  /** Ask a group for a new seat, because this node cannot follow it any more. */
+  async rejoin(group: string): Promise<void> {
+    const key = `rejoin/${group}`;
+    if (this.busy.has(key)) return;
+    this.busy = new Set([...this.busy, key]);
+    await this.#try(() => this.client.rejoin(group));
+    this.busy = new Set([...this.busy].filter((one) => one !== key));
+  }
+
   hideSuccessor(group: string, successor: Successor): void {
     this.hiddenSuccessors = new Set([...this.hiddenSuccessors, successorKey(group, successor)]);
   }

@@ -54,6 +54,10 @@ class GroupState(StrEnum):
     REMOVED = "removed"
     LEFT = "left"
     CLOSED = "closed"
+    RETURNING = "returning"
+    """This node asks for a new seat, and says nothing until it has it."""
+    MOVED = "moved"
+    """Another copy of this node has the seat now."""
 
 
 class GroupSummary(Model):
@@ -179,7 +183,7 @@ class Proposal(Model):
 
     id: str
     short_id: str
-    kind: Literal["invite", "remove", "leave", "election", "settings", "emergency", "dormant", "awake"]
+    kind: Literal["invite", "remove", "leave", "election", "settings", "emergency", "dormant", "awake", "resync"]
     title: str
     subject: Person
     asked_by: Person
@@ -213,7 +217,7 @@ class Held(Model):
     """A proposal that waits for an emergency to be decided and is opened then, by itself. ``is_mine``: your own."""
 
     id: str
-    kind: Literal["invite", "remove", "leave", "election", "settings", "emergency", "dormant", "awake"]
+    kind: Literal["invite", "remove", "leave", "election", "settings", "emergency", "dormant", "awake", "resync"]
     title: str
     asked_by: Person
     is_mine: bool
@@ -284,6 +288,8 @@ class Group(Model):
     stewards are being elected, in one sentence; empty while the stewards commit as they should. ``deadlocked``: a round
     has gone past its last steward, which the members can be asked to note. ``introduction``: a sentence as long as the
     member whose link you used was not heard here, so that this may be another group than it seems; else empty.
+    ``rejoin``: a sentence while the group stands still on this node until it has a new seat, else empty;
+    ``can_rejoin``: your node has to be told to ask for one; ``stranded``: no member can help it any more.
     """
 
     id: str
@@ -314,6 +320,9 @@ class Group(Model):
     recovery: str
     deadlocked: bool
     introduction: str
+    rejoin: str
+    can_rejoin: bool
+    stranded: bool
     successors: list[Successor]
 
 

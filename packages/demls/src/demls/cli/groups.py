@@ -30,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
         ("members", members),
         ("list", list_groups),
         ("delete", delete),
+        ("rejoin", rejoin),
     ):
         group.command(name)(command)
     governance.add_to(group)
@@ -290,6 +291,15 @@ def leave(group: GroupArgument, folder: FolderOption = None) -> None:
 
     async def question(node: Client) -> models.Done:
         return await node.leave((await find_group(node, group)).id)
+
+    say(ask(folder, question).sentence)
+
+
+def rejoin(group: GroupArgument, folder: FolderOption = None) -> None:
+    """Ask a group for a new seat, when this node cannot follow it any more; it needs the wallet, and no vote."""
+
+    async def question(node: Client) -> models.Done:
+        return await node.rejoin((await find_group(node, group)).id)
 
     say(ask(folder, question).sentence)
 

@@ -202,6 +202,10 @@ class Client(AbstractAsyncContextManager["Client"]):
     async def leave(self, group: str) -> models.Done:
         return await self._post(f"/groups/{group}/leave", None, models.Done)
 
+    async def rejoin(self, group: str) -> models.Done:
+        """Ask the group for a new seat, because this node cannot follow it any more."""
+        return await self._post(f"/groups/{group}/rejoin", None, models.Done)
+
     async def forget(self, group: str) -> None:
         """Delete what the node keeps of a group you are no longer in."""
         await self._request("DELETE", f"/groups/{group}")

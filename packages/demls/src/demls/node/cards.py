@@ -110,6 +110,8 @@ def title(
             return f"Remove {who}"
         case ProposalKind.LEAVE:
             return f"{who} leaves"
+        case ProposalKind.RESYNC:
+            return f"Give {who} a new seat"
         case ProposalKind.ELECTION:
             names = [called(address, name_of(address)) for address in view.stewards]
             if len(names) == 1:
@@ -242,6 +244,8 @@ def _rule(view: ProposalView, policy: Policy) -> Rule:
 
 def rule_sentence(view: ProposalView, share: Share = Share.TWO_THIRDS) -> str:
     """What decides this proposal, and what happens if nobody does anything."""
+    if view.kind is ProposalKind.RESYNC:
+        return "A new seat needs no vote: the member's wallet and its old key have both signed for it."
     if view.kind is ProposalKind.LEAVE:
         return "Leaving needs no vote; it happens with the next commit."
     who = "steward" if view.decided_by_stewards else "member"

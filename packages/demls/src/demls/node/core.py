@@ -10,7 +10,7 @@ from demls.protocol.effects import Effects
 from demls.protocol.views import GroupStatus, GroupView, MemberView
 from demls.wire.charters import Policy, Predecessor
 from demls.wire.ids import Address, Duration, Instant, ProposalId, Topic
-from demls.wire.messages import Contact, Emergency, InviteLink
+from demls.wire.messages import Contact, Emergency, InviteLink, ResyncReason
 
 MakeDevice = Callable[[Instant], Device]
 """Binds a fresh leaf key to the wallet."""
@@ -45,6 +45,8 @@ class GroupMachine(Machine, Protocol):
     def view(self, now: Instant) -> GroupView: ...
     def members(self) -> tuple[MemberView, ...]: ...
     def name_of(self, address: Address) -> str: ...
+    def rejoin(self, sign: Callable[[str], bytes], reason: ResyncReason, now: Instant) -> Effects: ...
+    def use_wallet(self, sign: Callable[[str], bytes], now: Instant) -> Effects: ...
 
 
 class JoiningMachine(Machine, Protocol):
@@ -98,6 +100,19 @@ class Core(Protocol):
     def fetch(self, contact: Contact, now: Instant) -> tuple[FetchingMachine, Effects]: ...
     def load(self, records: Mapping[bytes, bytes], now: Instant) -> tuple[Machine, Effects]:
         """The machine that left these records. Raises BadSnapshot."""
+
+    def restored(
+        self,
+        records: Mapping[bytes, bytes],
+        sign: Callable[[str], bytes],
+        reason: ResyncReason,
+        now: Instant,
+        saved_at: int,
+    ) -> tuple[GroupMachine, Effects]:
+        """A group that comes back with records that may be old; the effects hold all of its records, to replace them.
+
+        Raises BadSnapshot.
+        """
 
     def propose_invite(self, group: GroupMachine, key_package: bytes, now: Instant) -> Effects: ...
     def propose_removal(self, group: GroupMachine, address: Address, now: Instant) -> Effects: ...

@@ -16,6 +16,7 @@ from demls.node.news import NewsHub
 from demls.node.node import INBOX, Node
 from demls.node.proofs import VIOLATIONS, case_against
 from demls.node.qr import qr_svg
+from demls.node.rejoining import ASKED
 from demls.node.scope_task import ScopeTask
 from demls.node.sent import AlreadySaid
 from demls.node.words import called
@@ -24,17 +25,28 @@ from demls.protocol.effects import Effects
 from demls.protocol.errors import NotAMember, RequestRefused, UnknownMember, UnknownProposal
 from demls.protocol.events import ProposalHeld, ProposalOpened
 from demls.protocol.policy import PRESETS
+from demls.protocol.returning import NEEDS_WALLET
 from demls.protocol.views import GroupView, MemberView
 from demls.storage.store import Batch
 from demls.wire.ids import Address, Duration, Instant, ProposalId, parse_address
 from demls.wire.links import contact_text, invite_text, parse_contact, parse_invite
+from demls.wire.messages import ResyncReason
 from demls.wire.violations import Violation
 
 T = TypeVar("T")
 
 ENDED = frozenset(
-    {models.GroupState.REMOVED, models.GroupState.LEFT, models.GroupState.CLOSED, models.GroupState.REFUSED}
+    {
+        models.GroupState.REMOVED,
+        models.GroupState.LEFT,
+        models.GroupState.CLOSED,
+        models.GroupState.REFUSED,
+        models.GroupState.MOVED,
+    }
 )
+
+
+FORGETTABLE = ENDED | {models.GroupState.ASKING, models.GroupState.RETURNING}
 
 
 class Desk:
@@ -198,13 +210,29 @@ class Desk:
         await self._do(group, lambda machine, at: machine.leave(at))
         return models.Done(sentence="You are out with the next commit; it needs no vote.")
 
+    async def rejoin(self, group: str) -> models.Done:
+        """Ask for a new seat: with what a backup or damaged keys have left, or because the person wants it."""
+        node = self._node
+        if not node.me.has_wallet:
+            raise Refused(NEEDS_WALLET, "no-wallet")
+        if group in node.unreadable:
+            await node.rejoin(group, ResyncReason.LOST_STATE)
+            self._scope(group)
+        elif self._scope(group).is_resting:
+            await node.rejoin(group, ResyncReason.RESTORED_BACKUP)
+            if self._scope(group).is_resting:
+                raise Refused("This cannot be asked for a new seat; join it again with an invite link.", "no-seat")
+        else:
+            await self._do(group, lambda machine, at: machine.rejoin(node.me.sign, ResyncReason.WISH, at))
+        return models.Done(sentence=ASKED)
+
     async def forget(self, group: str) -> None:
         node = self._node
         if group in node.unreadable:
             del node.unreadable[group]
         else:
             shown = self._shown(group)
-            if shown.state not in ENDED | {models.GroupState.ASKING} and not self._scope(group).is_resting:
+            if shown.state not in FORGETTABLE and not self._scope(group).is_resting:
                 raise Refused("You are still a member of this group. Leave it first.", "still-a-member")
             await node.close_scope(group)
         await asyncio.to_thread(node.store.commit, Batch(scope=group, drop_scopes=(group,)))

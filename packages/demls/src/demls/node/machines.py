@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from demls_engine import Engine
 
@@ -18,7 +18,7 @@ from demls.protocol.joining import Joining
 from demls.protocol.machines import load_machine
 from demls.wire.charters import Policy, Predecessor
 from demls.wire.ids import Address, Instant, LeafKey
-from demls.wire.messages import Contact, Emergency, InviteLink
+from demls.wire.messages import Contact, Emergency, InviteLink, ResyncReason
 
 
 class RealCore:
@@ -72,6 +72,16 @@ class RealCore:
 
     def load(self, records: Mapping[bytes, bytes], now: Instant) -> tuple[Machine, Effects]:
         return load_machine(records, engine=self._engine, now=now)
+
+    def restored(
+        self,
+        records: Mapping[bytes, bytes],
+        sign: Callable[[str], bytes],
+        reason: ResyncReason,
+        now: Instant,
+        saved_at: int,
+    ) -> tuple[GroupMachine, Effects]:
+        return Group.restored(records, sign=sign, reason=reason, engine=self._engine, now=now, saved_at=saved_at)
 
     def propose_invite(self, group: GroupMachine, key_package: bytes, now: Instant) -> Effects:
         assert isinstance(group, Group)

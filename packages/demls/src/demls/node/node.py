@@ -3,42 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from demls.api import models
 from demls.api.version import release
+from demls.identity.errors import IdentityError
 from demls.node import successors, timeline
 from demls.node.clock import now
 from demls.node.connection import ConnectionWatch
-from demls.node.core import Core, InboxMachine, JoiningMachine, Machine, is_inbox
+from demls.node.core import Core, InboxMachine, JoiningMachine, Machine, is_group, is_inbox
 from demls.node.counters import Counters
-from demls.node.errors import NodeError
+from demls.node.errors import NodeError, Refused
 from demls.node.news import NewsHub
 from demls.node.outbox import Outbox
 from demls.node.person import BindDevice, Me
 from demls.node.present import Connection, summary
+from demls.node.rejoining import FROM_BACKUP
 from demls.node.routing import Router
 from demls.node.scope_task import ScopeTask, load_worker, resting_scope
 from demls.node.settings import Settings
 from demls.node.work import Outcome, Worker
 from demls.protocol.credential import Device
 from demls.protocol.effects import Effects
-from demls.protocol.errors import BadSnapshot
+from demls.protocol.errors import BadSnapshot, RequestRefused
 from demls.storage.store import BACKUP_SETTING, Store
 from demls.transport.base import Transport
 from demls.wire.ids import Instant, address_text
+from demls.wire.messages import ResyncReason
 
 log = logging.getLogger(__name__)
 
 INBOX = "inbox"
 RESTING = "resting:"
 """Settings that name the scopes of a restored backup that have not been joined again."""
-FROM_BACKUP = (
-    "This group comes from a restored backup. It may have gone on since, so nothing is sent from its old state; "
-    "join it again with a new invite link."
-)
 SUMMARIES_PAUSE_SECONDS = 0.1
 LAST_LINES = 50
 """So many are looked through for the last that is not quiet."""
@@ -82,6 +82,8 @@ class Node:
         self._summaries = asyncio.Event()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._is_stopping = False
+        self._stranded: set[str] = set()
+        """Scopes for which a new seat was asked since this node runs."""
 
     async def start(self) -> None:
         """Load what is stored and begin to work. Raises StorageError."""
@@ -96,6 +98,8 @@ class Node:
             inbox, effects = await asyncio.to_thread(self.core.create_inbox, now())
             self.prepare(inbox)
             await self.open_scope(INBOX, inbox, effects)
+        for scope in [name for name, task in self.scopes.items() if task.is_resting and self.me.has_wallet]:
+            await self.rejoin(scope, ResyncReason.RESTORED_BACKUP)
         await self.transport.start()
         await successors.resume(self)
         self._spawn("deliveries", self.router.deliver_forever())
@@ -145,12 +149,45 @@ class Node:
         machine, _ = await asyncio.to_thread(self.load, self.store.records(scope), now())
         self.scopes[scope] = resting_scope(self, Worker(scope, machine, self.store), FROM_BACKUP)
 
+    async def rejoin(self, scope: str, reason: ResyncReason) -> None:
+        """Ask a group for a new seat with what is stored of it. Raises BadSnapshot, Refused, IdentityError."""
+        records = await asyncio.to_thread(self.store.records, scope)
+        if not records.keys() & {b"group", b"returning"}:
+            return  # a request to join, or a group that was left: there is no seat
+        saved = await asyncio.to_thread(self.store.setting, RESTING + scope)
+        saved_at = int(saved or b"0")
+        core, sign = self.core, self.me.sign
+        try:
+            machine, effects = await asyncio.to_thread(core.restored, records, sign, reason, now(), saved_at)
+        except (BadSnapshot, IdentityError, NodeError) as problem:
+            log.warning("%s cannot be joined again: %s", scope[:8], problem)
+            return
+        await self.open_scope(scope, machine, effects)
+
+    def _rejoin_stranded(self, scope: str) -> None:
+        """No member can help this node any more: ask for a new seat, once, if the wallet is there."""
+
+        def act(machine: Machine, at: Instant) -> tuple[None, Effects]:
+            assert is_group(machine)
+            return None, machine.rejoin(self.me.sign, ResyncReason.TOO_FAR_BEHIND, at)
+
+        async def ask() -> None:
+            task = self.scopes.get(scope)
+            if task is not None:
+                with contextlib.suppress(RequestRefused, Refused, IdentityError):
+                    await task.call(act)
+
+        if self.me.has_wallet and scope not in self._stranded:
+            self._stranded.add(scope)
+            self._spawn(f"rejoining {scope[:8]}", ask())
+
     def _rest_what_a_backup_brought(self) -> None:
-        """The original may have gone on: from now on its groups are only shown, until they are joined again."""
-        if self.store.setting(BACKUP_SETTING) is not None:
+        """The original may have gone on: from now on its groups are only shown, until they have a new seat."""
+        saved_at = self.store.setting(BACKUP_SETTING)
+        if saved_at is not None:
             for scope in self.store.scopes():
                 if scope != INBOX:
-                    self.store.set_setting(RESTING + scope, b"1")
+                    self.store.set_setting(RESTING + scope, saved_at)
             self.store.set_setting(BACKUP_SETTING, None)
 
     async def open_scope(self, scope: str, machine: Machine, effects: Effects) -> ScopeTask:
@@ -185,6 +222,9 @@ class Node:
         machine, effects = self.core.load(records, at)
         if is_inbox(machine):
             self.prepare(machine)
+        if is_group(machine) and b"returning" in records and self.me.has_wallet:
+            more = machine.use_wallet(self.me.sign, at)
+            effects = Effects(effects.changes + more.changes, more.outbound, effects.events, more.deadline)
         return machine, effects
 
     def prepare(self, inbox: InboxMachine) -> None:
@@ -208,6 +248,8 @@ class Node:
             self._note_line(scope, entry)
         if shown is not None:
             self.news.tell(models.GroupNews(group=shown))
+            if shown.stranded:
+                self._rejoin_stranded(scope)
         if entries or shown is not None:
             self._summaries.set()
 

@@ -47,6 +47,16 @@ class Me:
             raise Refused("The wallet's file does not hold the key of the address it names. Restore it.", "no-wallet")
         return bind(wallet, name=self.name, device=self._device, now=now)
 
+    def sign(self, sentence: str) -> bytes:
+        """The wallet's signature over a sentence; waits for it. For worker threads. Raises Refused, IdentityError."""
+        opened = self._opened()
+        if opened is None:
+            raise Refused("The wallet is offline. Put its file back into the keystore and start the node.", "no-wallet")
+        wallet = opened.result(WALLET_SECONDS_MAX)
+        if wallet.address != self.address:
+            raise Refused("The wallet's file does not hold the key of the address it names. Restore it.", "no-wallet")
+        return wallet.sign_text(sentence)
+
     def open_wallet(self, on_failure: Callable[[BaseException], None]) -> None:
         """Begin to open the wallet; ``on_failure`` is called, in whatever thread, if that fails."""
 

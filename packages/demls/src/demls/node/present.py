@@ -12,6 +12,7 @@ from demls.node import cards, policies
 from demls.node.cards import NOTHING_KNOWN, Known, NameOf, person
 from demls.node.proofs import case_against, proven_sentences
 from demls.node.recovery import recovery_sentence, waiting_words
+from demls.node.rejoining import MOVED, rejoin_sentence
 from demls.node.words import called, capital, counted, ended, joined, listed, time_words, times_words
 from demls.protocol.policy import SCORE_HISTORY_KEPT
 from demls.protocol.views import (
@@ -45,6 +46,8 @@ class Connection:
     is_caught_up: bool
     failure: str = ""
     """Why this group's work stands still on this node; empty if it does not."""
+    is_resting: bool = False
+    """It comes from a backup and is only shown."""
 
 
 def group(
@@ -83,6 +86,9 @@ def group(
         recovery=recovery_sentence(view, name_of),
         deadlocked=is_deadlocked(view),
         introduction=introduction_sentence(view, name_of),
+        rejoin=rejoin_sentence(view) or (connection.failure if connection.is_resting else ""),
+        can_rejoin=view.is_stranded or connection.is_resting,
+        stranded=view.is_stranded,
         successors=[_successor(one, view.own_address, name_of) for one in view.successors],
     )
 
@@ -239,6 +245,9 @@ def joining(scope: str, name: str, refused: str | None, connection: Connection) 
         recovery="",
         deadlocked=False,
         introduction="",
+        rejoin="",
+        can_rejoin=False,
+        stranded=False,
         successors=[],
     )
 
@@ -375,12 +384,16 @@ def sync(view: GroupView, name_of: NameOf, connection: Connection) -> models.Syn
         GroupStatus.REMOVED: "You were removed from this group; you can read what was written before.",
         GroupStatus.LEFT: "You left this group; you can read what was written before.",
         GroupStatus.CLOSED: "This group is closed: its last member left.",
+        GroupStatus.MOVED: MOVED,
     }
     if view.status in past:
         return models.Sync(state="waiting", sentence=past[view.status])
     trouble = _trouble(connection)
     if trouble is not None:
         return trouble
+    waiting = rejoin_sentence(view)
+    if waiting:
+        return models.Sync(state="waiting", sentence=waiting)
     if view.is_halted:
         return models.Sync(state="waiting", sentence=HALTED)
     if view.round.is_open and view.round.missing:

@@ -303,7 +303,7 @@ class ScopeTask:
 
 def resting_scope(home: Home, worker: Worker, sentence: str) -> ScopeTask:
     """A scope that is shown as it was and does nothing; ``sentence`` says why."""
-    shown = worker.show(now(), Connection(is_connected=False, is_caught_up=False, failure=sentence))
+    shown = worker.show(now(), Connection(False, False, sentence, is_resting=True))
     scope = ScopeTask(home, worker, Outcome(None, frozenset(), 0, False, (), shown, {}, ()))
     scope.failure, scope.is_resting = sentence, True
     return scope

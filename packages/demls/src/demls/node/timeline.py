@@ -14,6 +14,7 @@ from demls.node.cards import BY_NODES, Known, NameOf
 from demls.node.policies import Agreed, differences
 from demls.node.present import HALTED, frozen_sentence, successor_sentence
 from demls.node.recovery import waiting_words
+from demls.node.rejoining import MOVED, STRANDED, asking_sentence
 from demls.node.words import called, capital, ended, listed, uncapital
 from demls.protocol.events import (
     Event,
@@ -31,10 +32,13 @@ from demls.protocol.events import (
     ProposalWithdrawn,
     Removed,
     RequestReceived,
+    Returned,
     ScoreChanged,
+    SeatAsked,
     SettingsChanged,
     Settled,
     StewardsChanged,
+    Stranded,
     SuccessorFounded,
     Unproven,
     VoteRecorded,
@@ -166,8 +170,25 @@ def _tell(event: Event, context: Context) -> list[Told]:
         case Joined(epoch):
             text = f"You joined (epoch {epoch})." if epoch else "You founded this group."
             return [Told("notice", Line(text, epoch=epoch))]
-        case JoinRefused(reason):
+        case JoinRefused(reason) if context.now is None:
             return [Told("warning", Line(f"You were not admitted. {ended(reason)}"))]
+        case Removed(is_moved=True):
+            return [Told("warning", Line(MOVED))]
+        case SeatAsked(_, reason, saved_at, wait):
+            return [Told("notice", Line(wait or asking_sentence(reason, saved_at)))]
+        case Returned(epoch, _, is_vouched):
+            text = f"You are back (epoch {epoch}). What was said in between was not readable here."
+            doubt = (
+                " Nobody whom this node knew has certified that: compare the authenticator with another member, by "
+                "phone for example, before you trust this group."
+            )
+            return [
+                Told("notice" if is_vouched else "warning", Line(text + ("" if is_vouched else doubt), epoch=epoch))
+            ]
+        case Stranded():
+            return [Told("warning", Line(STRANDED))]
+        case JoinRefused(reason) if context.now is not None:
+            return [Told("warning", Line(f"You have no new seat yet. {ended(reason)}"))]
         case Removed(epoch, by_own_wish):
             if by_own_wish:
                 return [Told("notice", Line(f"You left (epoch {epoch}).", epoch=epoch))]
@@ -280,6 +301,10 @@ def _tell_of_proposal(event: Event, context: Context) -> list[Told]:
             kind = context.kind(proposal)
             if kind is ProposalKind.LEAVE:
                 return tell(f"{capital(_you_or(owner, context))} will leave with the next commit.", proposal)
+            if kind is ProposalKind.RESYNC:
+                who = capital(_you_or(owner, context))
+                text = f"{who} could not follow the group any more, and comes back with a new key; it needs no vote."
+                return [Told("quiet", Line(text, proposal=proposal))]
             if kind in BY_NODES:
                 return tell(f"The nodes vote whether to {context.change(proposal)}.", proposal)
             is_sponsored = kind is ProposalKind.INVITE and context.proposals[proposal].sponsor is not None
@@ -298,11 +323,13 @@ def _tell_of_proposal(event: Event, context: Context) -> list[Told]:
             return tell(f"Your vote to {context.change(proposal)}: {answer}. It is final.", proposal)
         case ProposalDecided(proposal, approved, _, reason):
             kind = context.kind(proposal)
-            if kind is ProposalKind.LEAVE or (kind in BY_NODES and approved):
+            if kind in (ProposalKind.LEAVE, ProposalKind.RESYNC) or (kind in BY_NODES and approved):
                 return []  # its commit is told
             verdict = "Decided" if approved else "Decided not"
             return tell(f"{verdict} to {context.change(proposal)}. {reason}".rstrip(), proposal)
         case ProposalWithdrawn(proposal, reason):
+            if context.kind(proposal) is ProposalKind.RESYNC:
+                return []  # its owner asks again
             return tell(f"The proposal to {context.change(proposal)} was withdrawn: {ended(reason)}", proposal)
     return []
 
@@ -362,6 +389,8 @@ def _presence(view: ProposalView, context: Context) -> str:
             return f"{who} {are} counted no longer, until heard again"
         case ProposalKind.AWAKE:
             return f"{who} {are} counted again"
+        case ProposalKind.RESYNC:
+            return f"{who} {are} back with a new key"
         case _:
             return ""
 

@@ -16,6 +16,7 @@ from demls.wire.messages import (
     Invite,
     Leave,
     Remove,
+    Resync,
     Settings,
     StewardElection,
 )
@@ -62,3 +63,5 @@ def meaning_of(change: Change, owner: Address, engine: Engine) -> Meaning | None
             return Meaning(("dormant", b""), Address(change.member_id))  # one a commit: half must stay counted
         case Awake():
             return Meaning(("awake", change.member_id), Address(change.member_id))
+        case Resync():
+            return Meaning(("resync", bytes(owner)), owner, Instant(change.expires))

@@ -75,6 +75,10 @@ class Asking:
             sign=state.sign,
         )
 
+    def say_here(self, step: Step) -> None:
+        """Tell whoever asks in the own state that there is nothing to tell: this node is there."""
+        step.say(self.brief(self._state.own), self._state.rendezvous)
+
     def brief(self, asked: Address) -> Digest:
         """Only where this node stands: former members read the rendezvous topic too."""
         state = self._state

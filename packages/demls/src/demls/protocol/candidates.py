@@ -16,6 +16,7 @@ from demls.protocol.engine import Engine, EngineError, InvalidInput, MlsGroup
 from demls.protocol.events import Faulted, Reason
 from demls.protocol.governance import Governance, Item
 from demls.protocol.records import Ledger
+from demls.protocol.resync import barrier, is_due, limit_of
 from demls.protocol.round_host import Mint
 from demls.protocol.step import Step
 from demls.protocol.succession import Carried, follow
@@ -23,12 +24,14 @@ from demls.protocol.validation import (
     Content,
     Finding,
     State,
+    added_by,
     amended_context,
     check_consent,
     check_content,
     check_credentials,
     check_time,
     read_content,
+    removed_by,
 )
 from demls.wire.ids import Address, CandidateId, Duration, GroupId, Instant, ProposalId, View
 from demls.wire.messages import (
@@ -36,10 +39,10 @@ from demls.wire.messages import (
     CommitContext,
     Emergency,
     Entry,
-    Invite,
     JoinerSecrets,
     Offer,
     Proposal,
+    Resync,
     Settings,
     StewardElection,
     Succession,
@@ -104,8 +107,23 @@ class Candidates:
     def work_for(self, member: Address, now: Instant) -> list[Item]:
         """Approved work that ``member`` could commit now, in canonical order."""
         approved = self._governance.approved()
-        work = [item for item in approved if item.effect != ("remove", bytes(member)) and _is_in_date(item, now)]
-        return work[: bounds.CANDIDATE_ENTRIES_MAX]
+        own = ("remove", bytes(member)), ("resync", bytes(member))
+        work = [item for item in approved if item.effect not in own and _is_in_date(item, now)]
+        return self._within_limit(work, now)[: bounds.CANDIDATE_ENTRIES_MAX]
+
+    def _within_limit(self, work: list[Item], now: Instant) -> list[Item]:
+        """Without the new seats that are not due, or too many for one commit, or of whom it removes."""
+        gone = {item.subject for item in work if item.effect[0] == "remove"}
+        kept: list[Item] = []
+        room = limit_of(self._state.roster.n)
+        for item in work:
+            if isinstance(item.change, Resync):
+                due = is_due(item.proposal, item.change, now, self._state.reseated)
+                if not due or not room or item.subject in gone:
+                    continue
+                room -= 1
+            kept.append(item)
+        return kept
 
     def mint(self, view: View, step: Step) -> Mint | None:
         """A fresh candidate with all approved work of the own member, None if there is none."""
@@ -143,10 +161,7 @@ class Candidates:
 
     def _proposals_of(self, work: list[Item]) -> tuple[list[bytes], list[int], dict[int, bytes] | None]:
         """(key packages to add, leaves to remove, the GroupContext extensions if they change)."""
-        adds = [item.change.key_package_bytes for item in work if isinstance(item.change, Invite)]
-        removes = [
-            leaf for item in work if item.effect[0] == "remove" for leaf in self._state.roster.leaves_of(item.subject)
-        ]
+        adds, removes = added_by(work), removed_by(work, self._state.roster)
         settings = next((item.change for item in work if isinstance(item.change, Settings)), None)
         return adds, removes, amended_context(self._state.charter, settings) if settings is not None else None
 
@@ -161,7 +176,7 @@ class Candidates:
             removed = {item.subject for item in work if item.effect[0] == "remove"}
             added = {item.subject for item in work if item.effect[0] == "add"}
             proposals = tuple(item.proposal for item in work)
-            follows = self._follow(proposals, removed, added, self._own_address, view)
+            follows = self._follow(proposals, removed, added, self._own_address, view, time)
             if follows is None:
                 return None
             joiner_key, sync = (
@@ -205,13 +220,14 @@ class Candidates:
         assert minted is not None
         removed = {item.subject for item in self.items(candidate.id) if item.effect[0] == "remove"}
         added = {address for address, _ in self.added(candidate)}
-        return self._follow(tuple(carried), removed, added, self._own_address, minted[0])
+        return self._follow(tuple(carried), removed, added, self._own_address, *minted)
 
     def _follow_content(self, content: Content, proposals: tuple[Proposal, ...]) -> Succession | None:
         roster = self._state.roster
         owners = (roster.owner_of(leaf) for leaf in content.staged.removes)
         added = {address for address, _ in self._admitted(package.encoded for package in content.staged.adds)}
-        return self._follow(proposals, {o for o in owners if o is not None}, added, content.committer, content.view)
+        removed = {owner for owner in owners if owner is not None}
+        return self._follow(proposals, removed, added, content.committer, content.view, content.time)
 
     def _follow(
         self,
@@ -220,9 +236,11 @@ class Candidates:
         added: set[Address],
         committer: Address,
         view: View,
+        time: Instant,
     ) -> Succession | None:
         changes = tuple(proposal.change.payload for proposal in proposals)
         upheld = frozenset(Address(p.owner) for p in proposals if isinstance(p.change.payload, Emergency))
+        reseated = frozenset(Address(p.owner) for p in proposals if isinstance(p.change.payload, Resync))
         pool, dormant = frozenset[Address](), frozenset[Address]()
         elected = next((change for change in changes if isinstance(change, StewardElection)), None)
         if elected is not None:
@@ -232,12 +250,24 @@ class Candidates:
             pool, dormant = electorate.settled(), electorate.dormant()
         state = self._state
         return follow(
-            Carried(changes, frozenset(removed), frozenset(added), committer, view, pool, dormant, upheld),
+            Carried(
+                changes,
+                frozenset(removed) - reseated,
+                frozenset(added) - reseated,
+                committer,
+                view,
+                pool,
+                dormant,
+                upheld,
+                reseated,
+                time,
+            ),
             epoch=state.epoch,
             roster=state.roster,
             stewards=state.stewards,
             lost=state.lost,
             deeds=state.deeds,
+            reseated=state.reseated,
             leaders=state.leaders,
             policy=state.charter.policy,
             group_id=self._group_id,
@@ -340,13 +370,28 @@ class Candidates:
         approved = [
             item
             for item in self._governance.approved()
-            if _is_in_date(item, now) and not isinstance(item.change, Emergency)  # not everybody can confirm one
+            if _is_in_date(item, now)
+            and not isinstance(item.change, Emergency)  # not everybody can confirm one
+            and self._could_carry(item, content, now)
         ]
         return (
             check_credentials(content, now)
             or check_time(content, now)
             or check_consent(content, items, approved, self._patience, now, self._fits_with(candidate.id, content))
             or self._check_certificates(candidate.id, content)
+        )
+
+    def _could_carry(self, item: Item, content: Content, now: Instant) -> bool:
+        """Of a new seat: was it due for long, and does the commit's time, size and content leave room for it?"""
+        if not isinstance(item.change, Resync):
+            return True
+        carried = [self._governance.items[ProposalId(entry.proposal_id)] for entry in content.entries]
+        seats = sum(1 for other in carried if isinstance(other.change, Resync))
+        return (
+            is_due(item.proposal, item.change, Instant(now - self._patience), self._state.reseated)
+            and not barrier(item.proposal, item.change, content.time, self._state.reseated)
+            and seats < limit_of(self._state.roster.n)
+            and ("remove", bytes(item.subject)) not in {other.effect for other in carried}
         )
 
     def _fits_with(self, candidate_id: CandidateId, content: Content) -> Callable[[Item], bool]:
@@ -452,8 +497,7 @@ class Candidates:
         """(address, key package) of those whom it admits, by the commit itself."""
         packages: list[bytes]
         if candidate.id in self._own:
-            changes = (item.change for item in self.items(candidate.id))
-            packages = [change.key_package_bytes for change in changes if isinstance(change, Invite)]
+            packages = added_by(self.items(candidate.id))
         else:
             content = self.content(candidate)
             assert isinstance(content, Content)

@@ -64,16 +64,19 @@ class Chat:
         step.tell(MessageReceived(message.message_id, own, epoch, text, step.now, self._sent))
         return encode_message(message)
 
-    def read(self, plaintext: bytes, sender: Address, epoch: Epoch, step: Step) -> None:
-        """A decrypted message of ``sender``, whom MLS has proven."""
+    def read(self, plaintext: bytes, sender: Address, epoch: Epoch, step: Step, *, is_former: bool = False) -> None:
+        """A decrypted message of ``sender``, whom MLS has proven. ``is_former``: from a leaf that it has no more."""
         try:
             message = decode_message(plaintext, ConversationMessage)
             text = message.message.decode()
         except (WireError, UnicodeDecodeError):
             step.refuse(Reason.UNREADABLE, "a chat message that cannot be read")
             return
-        heard = self._heard.setdefault(sender, Heard())
         counter = message.counter
+        if is_former:  # that count is over; MLS opens nothing twice
+            step.tell(MessageReceived(message.message_id, sender, epoch, text, Instant(message.sent_at), counter))
+            return
+        heard = self._heard.setdefault(sender, Heard())
         if counter > heard.highest:
             if heard.highest:
                 for lost in range(max(heard.highest + 1, counter - GAPS_MAX), counter):

@@ -18,7 +18,7 @@ class Verdict(Enum):
 
 
 class Check(StrEnum):
-    """The numbers are names: V15 runs with V10, the others in their order."""
+    """The numbers are names: V15 and V16 run with V10, the others in their order."""
 
     STAGES = "V01"
     CONTEXT = "V02"
@@ -35,6 +35,7 @@ class Check(StrEnum):
     PATIENCE = "V13"
     TIME = "V14"
     FOLLOWS = "V15"
+    RESYNC = "V16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +143,15 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         Check.FOLLOWS,
-        "The sync states the steward list, turns lost and dormancy that follow from the commit.",
+        "The sync states the steward list, turns lost, dormancy and new seats that follow from the commit.",
         "LIP-104 §Steward list creation",
+        _INVALID,
+    ),
+    Rule(
+        Check.RESYNC,
+        "Every new seat replaces the leaf that its request names, in time, once a member and hour of chain time, at "
+        "most 1 + n/10 in a commit.",
+        "decision 0036",
         _INVALID,
     ),
 )

@@ -62,12 +62,13 @@ def binding_sentence(address: Address, leaf_key: LeafKey, device: str, issued: I
         f"Wallet: {address_text(address)}\n"
         f"Device: {device}\n"
         f"Leaf key: {leaf_key.hex()}\n"
-        f"From: {_date(issued)}\n"
-        f"Until: {_date(expires)}"
+        f"From: {credential_date(issued)}\n"
+        f"Until: {credential_date(expires)}"
     )
 
 
-def _date(at: int) -> str:
+def credential_date(at: int) -> str:
+    """A point in time as wallets show it. Raises CredentialRefused."""
     try:
         return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
     except (OverflowError, OSError, ValueError) as problem:

@@ -286,6 +286,7 @@ class Duties:
         state = self._state
         item = state.governance.items.get(proposal_id)
         is_open = item is not None and item.status is ProposalStatus.OPEN and state.own in item.tally.voters
+        is_open = is_open and item is not None and state.may_sign(item)
         if item is None or not is_open or state.governance.vote_of(item, state.own) is not None:
             self._unvoted.discard(proposal_id)
             return

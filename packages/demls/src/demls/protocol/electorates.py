@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from demls.protocol import policy as bounds
+from demls.protocol.engine import Engine
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.stewards import is_settled
@@ -16,6 +17,8 @@ from demls.wire.charters import Deciders, Policy, Rule
 from demls.wire.ids import Address, Epoch, LeafKey
 from demls.wire.messages import Change, Seat, decode_message, encode_message
 from demls.wire.messages import Electorate as WireElectorate
+
+VOTE_LABEL = "demls vote"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,19 @@ def electorate_of(epoch: Epoch, roster: Roster, stewards: tuple[Address, ...], p
         seat.address: Seat(seat.address, seat.leaf, seat.leaf_key, seat.since, seat.dormant) for seat in roster.seats
     }
     return Electorate(epoch, seats, stewards, policy)
+
+
+class VoteScheme:
+    """Leaf-key signatures for ``demls_consensus``, by the engine's ZIP 215 rules."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def verify(self, key: bytes, content: bytes, signature: bytes) -> bool:
+        return self._engine.verify(key, VOTE_LABEL, content, signature)
+
+    def verify_batch(self, items: Iterable[tuple[bytes, bytes, bytes]]) -> list[bool]:
+        return self._engine.verify_batch([(key, VOTE_LABEL, content, signature) for key, content, signature in items])
 
 
 class Electorates:

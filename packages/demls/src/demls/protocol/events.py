@@ -115,6 +115,8 @@ class Settled(Event):
     carried: tuple[ProposalId, ...]
     view: View
     """In which its committer led: those who led the views before it have lost their turn."""
+    reseated: tuple[Address, ...] = ()
+    """Members who were given a new leaf: neither joined nor left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +174,46 @@ class JoinRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class Removed(Event):
-    """The own member is no longer in the group. ``by_own_wish``: through its own leave."""
+    """The own member is no longer in the group. ``by_own_wish``: through its own leave.
+
+    ``is_moved``: another copy of this node has asked for a new seat, and goes on in its place.
+    """
 
     epoch: Epoch
     by_own_wish: bool
+    is_moved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stranded(Event):
+    """This node has missed so much that no member can help it: it may ask for a new seat (``Group.rejoin``)."""
+
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class SeatAsked(Event):
+    """The own node asks the group for a new leaf, and does nothing else until it has it; ``reason``: ResyncReason."""
+
+    epoch: Epoch
+    reason: int
+    saved_at: int = 0
+    """When the backup was made, if it is known."""
+    wait: str = ""
+    """Why it cannot ask yet, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned(Event):
+    """The group has given the own node a new leaf; what was said since ``missed_from`` was not readable.
+
+    ``is_vouched``: so many have certified that who were known before that an honest one is among them. If not, nobody
+    can tell a group of look-alikes from the real one.
+    """
+
+    epoch: Epoch
+    missed_from: Epoch
+    is_vouched: bool
 
 
 @dataclass(frozen=True, slots=True)

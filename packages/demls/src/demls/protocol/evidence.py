@@ -15,8 +15,8 @@ from demls_consensus import Malformed, SignedVote
 from demls.protocol import policy as bounds
 from demls.protocol.checks import Check
 from demls.protocol.commit_round import OFFER_LABEL, ROUND_LABEL
+from demls.protocol.electorates import VOTE_LABEL
 from demls.protocol.engine import Engine
-from demls.protocol.governance import VOTE_LABEL
 from demls.protocol.records import Ledger
 from demls.wire.charters import Scoring
 from demls.wire.framing import digest

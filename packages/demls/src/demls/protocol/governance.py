@@ -14,7 +14,7 @@ from demls_consensus import Certificate, Choice, Malformed, Recorded, Share, Sig
 
 from demls.protocol import policy as bounds
 from demls.protocol.admission import Meaning
-from demls.protocol.electorates import Electorate, Electorates
+from demls.protocol.electorates import VOTE_LABEL, Electorate, Electorates, VoteScheme
 from demls.protocol.engine import Engine
 from demls.protocol.events import Misbehaved, ProposalDecided, ProposalOpened, ProposalWithdrawn, Reason, VoteRecorded
 from demls.protocol.records import Ledger
@@ -33,6 +33,7 @@ from demls.wire.messages import (
     Leave,
     Proposal,
     Remove,
+    Resync,
     Settings,
     StewardElection,
     Vote,
@@ -42,11 +43,16 @@ from demls.wire.messages import (
 from demls.wire.statements import DoubleVote, FaultyOffer, Proof
 
 PROPOSAL_LABEL = "demls proposal"
-VOTE_LABEL = "demls vote"
 _GOING = (ProposalStatus.OPEN, ProposalStatus.APPROVED)
+_EXPIRED = "The key package has expired; invite the person again."
+_TOO_LATE = "The request for a new seat has expired; its owner asks again."
 _TOO_FEW = "Too few are left who could have seen what it is about."
 _KIND_ORDER = {Emergency: 0, Leave: 1, StewardElection: 2, Settings: 3, Remove: 4, Dormant: 5, Awake: 6, Invite: 7}
-"""Canonical order of kinds in a commit; within a kind by proposal id."""
+_KIND_ORDER |= {Resync: 8}
+"""Canonical order of kinds in a commit; within a kind by proposal id, of requests for a new seat the newest first."""
+
+_BY_SIGNATURE = (Leave, Resync)
+"""What a member may have without a vote: to go, and to come back with a new leaf."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,24 +116,14 @@ class Item:
 
     @property
     def needs_votes(self) -> bool:
-        return not isinstance(self.change, Leave)
+        return not isinstance(self.change, _BY_SIGNATURE)
 
-    def order(self) -> tuple[int, ProposalId]:
+    def order(self) -> tuple[int, bytes]:
         """The canonical order of work in a commit."""
+        if isinstance(self.change, Resync):
+            age = (1 << 64) - 1 - self.proposal.created_at
+            return _KIND_ORDER[Resync], age.to_bytes(8, "big") + self.proposal_id
         return _KIND_ORDER[type(self.change)], self.proposal_id
-
-
-class VoteScheme:
-    """Leaf-key signatures for ``demls_consensus``, by the engine's ZIP 215 rules."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def verify(self, key: bytes, content: bytes, signature: bytes) -> bool:
-        return self._engine.verify(key, VOTE_LABEL, content, signature)
-
-    def verify_batch(self, items: Iterable[tuple[bytes, bytes, bytes]]) -> list[bool]:
-        return self._engine.verify_batch([(key, VOTE_LABEL, content, signature) for key, content, signature in items])
 
 
 class Governance:
@@ -142,11 +138,13 @@ class Governance:
         meaning_of: Callable[[Change, Address], Meaning | None],
         fault_of: Callable[[Proposal], tuple[Reason, str] | None],
         obstacle: Callable[[Item], str],
+        hindrance: Callable[[Item, Instant], str] = lambda item, now: "",  # noqa: ARG005 - nothing is in the way
     ) -> None:
         """``meaning_of(change, owner)``: what it would do, None if it makes no sense by itself.
 
         ``fault_of(proposal)``: what is wrong with a proposal that its owner has signed, None if nothing is.
         ``obstacle(item)``: why the present state cannot carry it, by the chain alone; empty if it can.
+        ``hindrance(item, now)``: why what needs no vote has to wait all the same; empty if it need not.
         """
         self._ledger = ledger
         self._engine = engine
@@ -154,6 +152,7 @@ class Governance:
         self._meaning_of = meaning_of
         self._fault_of = fault_of
         self._obstacle = obstacle
+        self._hindrance = hindrance
         self._scheme = VoteScheme(engine)
         self.electorates = Electorates(ledger)
         self._roster = Roster.empty()
@@ -164,6 +163,8 @@ class Governance:
         """The steward elections among them."""
         self.emergencies: dict[ProposalId, Item] = {}
         """The emergencies among them."""
+        self.resyncs: dict[ProposalId, Item] = {}
+        """The requests for a new seat among them."""
         self._lacking: dict[ProposalId, dict[Address, Instant]] = {}
         """Of old work: who has said since when that it does not hold it."""
         self._lapsed: list[Item] = []
@@ -207,7 +208,7 @@ class Governance:
         self._roster = roster
         self._epoch = electorate.epoch
         self.electorates.add(electorate)
-        needed = {item.proposal.epoch for item in self.items.values()}
+        needed = {item.proposal.epoch for item in self.items.values() if not isinstance(item.change, Resync)}
         oldest = self._epoch - bounds.PAST_EPOCHS - 1  # one more than may be opened in, for what was opened just before
         for old in self.electorates.epochs():
             if old < oldest and old not in needed:
@@ -267,7 +268,7 @@ class Governance:
 
     def has_room(self, owner: bytes) -> bool:
         """May this member open one more proposal?"""
-        going = [item for item in self.items.values() if item.ended_at is None]
+        going = [i for i in self.items.values() if i.ended_at is None and not isinstance(i.change, Resync)]
         own = sum(1 for item in going if item.proposal.owner == owner)
         return own < bounds.OPEN_PROPOSALS_PER_MEMBER_MAX and len(going) < bounds.OPEN_PROPOSALS_MAX
 
@@ -282,14 +283,19 @@ class Governance:
             return Reason.NOT_ENTITLED, "a proposal by a former member"
         if proposal.duration != electorate.rule(proposal.change.payload).duration:
             return Reason.INVALID, "a proposal with another duration than the policy's"
-        in_epoch = sum(
-            1
-            for item in self.items.values()
-            if (item.proposal.owner, item.proposal.epoch) == (proposal.owner, proposal.epoch)
+        is_resync = isinstance(proposal.change.payload, Resync)  # bounded by ``Resyncs``
+        in_epoch = (
+            0
+            if is_resync
+            else sum(
+                1
+                for item in self.items.values()
+                if (item.proposal.owner, item.proposal.epoch) == (proposal.owner, proposal.epoch)
+            )
         )
         if in_epoch >= bounds.PROPOSALS_PER_MEMBER_AND_EPOCH_MAX:
             return Reason.LIMIT, "too many proposals by one member in one epoch"
-        if not solicited and not self.has_room(proposal.owner):
+        if not solicited and not is_resync and not self.has_room(proposal.owner):
             return Reason.LIMIT, "too many open proposals"
         if not self._engine.verify(seat.leaf_key, PROPOSAL_LABEL, proposal_id, proposal.signature):
             return Reason.FORGED, "a proposal that its owner did not sign"
@@ -312,6 +318,8 @@ class Governance:
         """
         known = self.electorates.get(proposal.epoch)
         present = self.electorates.get(self._epoch)
+        if present is not None and isinstance(proposal.change.payload, Resync):
+            return present  # whose seat it is now; the epoch only says how far its owner is behind
         if known is not None or present is None or not isinstance(proposal.change.payload, Leave):
             return known
         seats = {address: seat for address, seat in present.seats.items() if seat.since <= proposal.epoch}
@@ -323,6 +331,8 @@ class Governance:
         if electorate is None:
             return None
         change = proposal.change.payload
+        if isinstance(change, Resync):
+            return Tally(frozenset({bytes(proposal.owner)}), Silence.COUNTS_FOR_NOTHING)
         rule = electorate.rule(change)
         latest = _witnessed_in(change, proposal.epoch)
         seats = (self._roster.seat(address) for address in electorate.deciding(change))
@@ -441,7 +451,9 @@ class Governance:
                 refused = not approved and step.now >= item.deadline
                 reason = reason if approved else _TOO_FEW
         else:
-            approved, refused, by_silence, reason = True, False, False, "Leaving needs no vote."
+            reason = self._hindrance(item, step.now)
+            approved, refused, by_silence = not reason, False, False
+            reason = reason or ("Leaving needs no vote." if isinstance(item.change, Leave) else "It needs no vote.")
         status = ProposalStatus.APPROVED if approved else ProposalStatus.REJECTED if refused else ProposalStatus.OPEN
         if (status, by_silence) == (item.status, item.by_silence):
             return
@@ -463,7 +475,8 @@ class Governance:
         for item in list(self.in_flight()):
             expires = item.meaning.expires
             if expires is not None and step.now >= expires and item.proposal_id not in self.locked:
-                self._withdraw(item, "The key package has expired; invite the person again.", step)
+                is_resync = isinstance(item.change, Resync)
+                self._withdraw(item, _TOO_LATE if is_resync else _EXPIRED, step)
             elif item.status is ProposalStatus.OPEN and step.now >= item.deadline:
                 self.refresh(item, step)
 
@@ -478,14 +491,14 @@ class Governance:
         """How many YES votes decide at once."""
         return item.tally.needed if item.needs_votes else 0
 
-    def has_work(self) -> bool:
-        """Is anything approved?"""
-        return any(item.status is ProposalStatus.APPROVED for item in self._going.values())
+    def has_work(self, is_due: Callable[[Item], bool] = lambda item: True) -> bool:  # noqa: ARG005
+        """Is anything approved that is due?"""
+        return any(item.status is ProposalStatus.APPROVED and is_due(item) for item in self._going.values())
 
     def has_ordinary_work(self) -> bool:
         """Is anything approved that no emergency is about?"""
         return any(
-            item.status is ProposalStatus.APPROVED and not isinstance(item.change, Emergency)
+            item.status is ProposalStatus.APPROVED and not isinstance(item.change, Emergency | Resync)
             for item in self.items.values()
         )
 
@@ -576,6 +589,8 @@ class Governance:
         if kind == "add" and self._was_in_since(item.subject, item.proposal.epoch):
             return "This person has been in and has gone since; invite it anew."
         owner = self._roster.seat(item.proposal.owner)
+        if isinstance(item.change, Resync):
+            return self._obstacle(item)
         if owner is None or owner.since > item.proposal.epoch:
             return "Who proposed it is no longer in the group."
         if isinstance(item.change, Invite) and item.change.sponsor:
@@ -607,7 +622,7 @@ class Governance:
         """
         oldest = self._epoch - bounds.PAST_EPOCHS - 1
         for item in [item for item in self._going.values() if item.proposal.epoch < oldest]:
-            if isinstance(item.change, Leave):
+            if isinstance(item.change, _BY_SIGNATURE):
                 continue  # for that nobody needs to know the epoch
             lacking = self._lacking.setdefault(item.proposal_id, {})
             if item.proposal_id in listed:
@@ -637,6 +652,13 @@ class Governance:
         item.status, item.reason, item.epoch, item.ended_at = status, reason, epoch, step.now
         self._save(item)
 
+    def drop(self, item: Item) -> None:
+        """Forget it altogether, as if it had never come."""
+        self._going.pop(item.proposal_id, None)
+        self.resyncs.pop(item.proposal_id, None)
+        if self.items.pop(item.proposal_id, None) is not None:
+            self._ledger.delete(b"proposal/" + item.proposal_id)
+
     def _forget(self) -> None:
         """Keep the newest that ended; drop older ones by whole epochs, with the electorate that a replay would need."""
         oldest = self._epoch - bounds.PAST_EPOCHS
@@ -655,6 +677,7 @@ class Governance:
                 del self.items[item.proposal_id]
                 self.elections.pop(item.proposal_id, None)
                 self.emergencies.pop(item.proposal_id, None)
+                self.resyncs.pop(item.proposal_id, None)
                 self._ledger.delete(b"proposal/" + item.proposal_id)
                 self._ledger.delete_all(b"vote/" + item.proposal_id)
 
@@ -668,6 +691,8 @@ class Governance:
             self.elections[item.proposal_id] = item
         elif isinstance(item.change, Emergency):
             self.emergencies[item.proposal_id] = item
+        elif isinstance(item.change, Resync):
+            self.resyncs[item.proposal_id] = item
 
     def _save(self, item: Item) -> None:
         self.changes += 1

@@ -7,7 +7,7 @@ from the engine. Hostile input never raises; what people ask for and cannot have
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from demls.protocol import policy as bounds
 from demls.protocol.accusing import NO_DEADLOCK, accusation_of, deadlock_of, open_emergency
@@ -25,14 +25,26 @@ from demls.protocol.errors import (
     TooMuch,
     UnknownProposal,
 )
-from demls.protocol.events import Joined, ProposalDecided, ProposalHeld, Reason, Rejected, Removed, Waiting
+from demls.protocol.events import (
+    Event,
+    Joined,
+    ProposalDecided,
+    ProposalHeld,
+    Reason,
+    Rejected,
+    Removed,
+    Returned,
+    Waiting,
+)
 from demls.protocol.inbound import Inbound, answer_request
-from demls.protocol.overview import group_view, member_views
+from demls.protocol.overview import group_view, member_views, returning_view
 from demls.protocol.profile import DEMLS
 from demls.protocol.records import SCHEMA, Ledger
 from demls.protocol.requests import INVITE_LABEL, TOKEN_BYTES
+from demls.protocol.returning import Returning, Sign
 from demls.protocol.state import GroupRecord, GroupState
 from demls.protocol.step import Step
+from demls.protocol.stranding import Stranding
 from demls.protocol.sync import Accepted
 from demls.protocol.views import GroupStatus, GroupView, MemberView, ProposalStatus
 from demls.protocol.wishes import cast_vote, check_change, check_names, open_proposal
@@ -57,6 +69,7 @@ from demls.wire.messages import (
     Leave,
     PrivateMessage,
     Remove,
+    ResyncReason,
     Settings,
     decode_message,
     encode_message,
@@ -91,19 +104,28 @@ class Ended:
 class Group:
     """One group, seen by one member. Make it with ``create``, ``from_welcome`` or ``load``."""
 
-    def __init__(self, state: GroupState | None, ended: Ended | None = None) -> None:
+    def __init__(
+        self, state: GroupState | None, ended: Ended | None = None, returning: Returning | None = None
+    ) -> None:
         self._state = state
         self._ended = ended
+        self._returning = returning
         self._ledger = state.ledger if state is not None else Ledger()
         self._waiting: tuple[Address, ...] = ()
         self._finished_at = Instant(0)
         """When the last call ended that did all that was due."""
         self._due: Instant | None = None
         """When something is due by time alone, as the last call found."""
+        self._engine: Engine
         if state is not None:
-            self._asking = Asking(state)
-            self._duties = Duties(state, self._asking)
-            self._inbound = Inbound(state, self._asking, self._duties.caught_up)
+            self._begin(state)
+
+    def _begin(self, state: GroupState) -> None:
+        self._state = state
+        self._asking = Asking(state)
+        self._duties = Duties(state, self._asking)
+        self._stranding = Stranding(state, self._asking)
+        self._inbound = Inbound(state, self._asking, self._stranding, self._duties.caught_up)
 
     # --- Beginning ----------------------------------------------------------------------------------------------
 
@@ -155,12 +177,18 @@ class Group:
         now: Instant,
         ledger: Ledger,
         introducer: Address | None = None,
+        kept: Mapping[bytes, bytes] | None = None,
+        told: Event | None = None,
     ) -> tuple[Group, Effects]:
         """Become a member through a verified welcome; ``ledger`` holds the records of the joining, which end.
 
         ``introducer``: the member whose link was used, to be heard before this is known to be its group.
+        ``kept``: of those records, what the group goes on with; ``told``: what people are told, that they have joined
+        if None.
         """
         ledger.delete_all(b"")
+        for name, value in (kept or {}).items():
+            ledger.put_bytes(name, value)
         sync = accepted.sync
         group_id = GroupId(accepted.mls.group_id)
         state = _new_state(ledger, engine, device, group_id, accepted.charter, accepted.mls)
@@ -175,7 +203,7 @@ class Group:
         for vote in sync.votes:
             state.governance.receive_vote(vote, step)
         state.governance.settle((), state.roster, state.state.electorate, step)
-        step.events[:] = [Joined(state.epoch)]
+        step.events[:] = [told or Joined(state.epoch)]
         group._asking.ask(step, introducer)
         group._duties.came_back(now)
         return group, group._finish(step)
@@ -190,6 +218,12 @@ class Group:
             group = cls(None, ended)
             group._ledger = ledger
             return group, Effects()
+        if ledger.find_bytes(b"returning") is not None:
+            returning, effects = Returning.load(ledger, engine)
+            _check_schema(returning.record.schema, MACHINE)
+            group = cls(None, returning=returning)
+            group._ledger, group._engine = ledger, engine
+            return group, effects
         record = ledger.get(b"group", GroupRecord)
         _check_schema(record.schema, record.machine)
         device = Device(
@@ -225,20 +259,33 @@ class Group:
 
     @property
     def group_id(self) -> GroupId:
+        if self._returning is not None:
+            return self._returning.group_id
         return GroupId(self._ended.group_id) if self._ended else self._live().group_id
 
     @property
     def status(self) -> GroupStatus:
+        if self._returning is not None:
+            return GroupStatus.RETURNING
         return self._ended.status if self._ended else GroupStatus.MEMBER
+
+    @property
+    def is_stranded(self) -> bool:
+        """Has it missed so much that only a new seat brings it back?"""
+        return self._state is not None and self._stranding.is_stranded
 
     def topics(self) -> frozenset[Topic]:
         """Where to listen now: the rendezvous and the channels of the newest epochs. Ask again after each call."""
+        if self._returning is not None:
+            return self._returning.topics()
         if self._state is None:
             return frozenset()
         return frozenset(self._state.listening())
 
     def view(self, now: Instant) -> GroupView:  # noqa: ARG002 - what is shown may come to depend on the time
         """Everything people see at a glance. O(members + proposals)."""
+        if self._returning is not None:
+            return returning_view(self._returning)
         if self._state is None:
             ended = self._ended
             assert ended is not None
@@ -246,7 +293,7 @@ class Group:
             return GroupView.of_ended(
                 GroupId(ended.group_id), charter, ended.status, Epoch(ended.epoch), Address(ended.address)
             )
-        return group_view(self._state, self._waiting)
+        return replace(group_view(self._state, self._waiting), is_stranded=self.is_stranded)
 
     def members(self) -> tuple[MemberView, ...]:
         """All members by leaf; empty once the own member is out. O(n)."""
@@ -254,6 +301,8 @@ class Group:
 
     def name_of(self, address: bytes) -> str:
         """What a member, or a former one, calls itself; empty for anybody else."""
+        if self._returning is not None:
+            return self._returning.name_of(address)
         return self._state.name_of(address) if self._state is not None else ""
 
     def snapshot(self) -> dict[bytes, bytes]:
@@ -264,6 +313,8 @@ class Group:
         return self._ledger.snapshot() | mls
 
     def _live(self) -> GroupState:
+        if self._returning is not None:
+            raise self._returning.refuse()
         if self._state is None:
             raise NotAMember("You are no longer in this group; join it again with an invite link.")
         return self._state
@@ -321,6 +372,8 @@ class Group:
                 if is_old
                 else "The stewards decide this kind of proposal."
             )
+        if not state.may_sign(item):
+            raise RequestRefused("You came back with a new key since this was opened, so the others decide it.")
         known = state.governance.vote_of(item, state.own)
         if known is not None:
             raise RequestRefused(f"You voted {'yes' if known else 'no'} already, and a vote is final.")
@@ -356,7 +409,9 @@ class Group:
         return self._finish(step)
 
     def send(self, text: str, now: Instant) -> Effects:
-        """Say something to the group. Raises RequestRefused."""
+        """Say something to the group; while this node waits for a new seat, it is kept. Raises RequestRefused."""
+        if self._returning is not None:
+            return self._returning.keep_unsent(text)
         state = self._live()
         step = Step(now, state.channel)
         plaintext = state.chat.write(text, state.own, state.epoch, step)
@@ -445,10 +500,88 @@ class Group:
         state.successors.announce(links, state.epoch, state.state.head, state.own, state.sign, step)
         return self._finish(step)
 
+    # --- Coming back --------------------------------------------------------------------------------------------
+
+    def rejoin(self, sign: Sign, reason: ResyncReason, now: Instant) -> Effects:
+        """Give up the own leaf and ask the group for a new one, signed by the wallet. Raises RequestRefused."""
+        state = self._live()
+        mls = tuple(RecordChange(_MLS + key, None) for key in state.mls.snapshot())
+        self._returning, effects = Returning.begin(self._ledger, sign=sign, reason=reason, engine=state.engine, now=now)
+        self._state, self._engine = None, state.engine
+        return replace(effects, changes=mls + effects.changes)
+
+    @classmethod
+    def restored(
+        cls,
+        records: Mapping[bytes, bytes],
+        *,
+        sign: Sign,
+        reason: ResyncReason,
+        engine: Engine,
+        now: Instant,
+        saved_at: int = 0,
+    ) -> tuple[Group, Effects]:
+        """Come back with records that may be old, or damaged in part: nothing is said from their leaf.
+
+        The effects hold all records: those that were there before are to be dropped. Raises BadSnapshot.
+        """
+        ledger = Ledger({key: value for key, value in records.items() if not key.startswith(_MLS)})
+        if ledger.find_bytes(b"returning") is not None:
+            returning, effects = Returning.again(ledger, sign=sign, engine=engine, now=now)
+        else:
+            record = ledger.get(b"group", GroupRecord)
+            _check_schema(record.schema, record.machine)
+            returning, effects = Returning.begin(
+                ledger, sign=sign, reason=reason, engine=engine, now=now, saved_at=saved_at
+            )
+        group = cls(None, returning=returning)
+        group._ledger, group._engine = ledger, engine
+        everything = tuple(RecordChange(key, value) for key, value in sorted(ledger.snapshot().items()))
+        return group, replace(effects, changes=everything)
+
+    def use_wallet(self, sign: Sign, now: Instant) -> Effects:
+        """The wallet is at hand, for requests that have to be made anew; harmless when nothing waits for it."""
+        return Effects() if self._returning is None else self._returning.use_wallet(sign, now)
+
+    def _go_on(self, happened: Effects | Accepted, now: Instant) -> Effects:
+        """Go on waiting, or take the new seat and say what was kept meanwhile."""
+        if isinstance(happened, Effects):
+            return happened
+        returning = self._returning
+        assert returning is not None
+        unsent = [value for _, value in self._ledger.under(b"unsent/", str)]
+        told = Returned(
+            Epoch(happened.mls.epoch), Epoch(returning.record.epoch), is_vouched=returning.is_vouched(happened)
+        )
+        group, effects = Group.from_welcome(
+            happened,
+            device=returning.device_of(),
+            engine=self._engine,
+            now=now,
+            ledger=self._ledger,
+            kept=returning.goes_on_with(happened),
+            told=told,
+        )
+        assert group._state is not None
+        self._returning = None
+        self._begin(group._state)
+        self._duties.came_back(now)
+        for text in unsent:
+            more = self.send(text, now)
+            effects = Effects(
+                effects.changes + more.changes,
+                effects.outbound + more.outbound,
+                effects.events + more.events,
+                more.deadline,
+            )
+        return effects
+
     # --- What the network and the time bring --------------------------------------------------------------------
 
     def receive(self, topic: Topic, payload: bytes, now: Instant) -> Effects:
         """An envelope from the network. Never raises on hostile input; the same envelope twice is harmless."""
+        if self._returning is not None:
+            return self._go_on(self._returning.receive(topic, payload, now), now)
         state = self._state
         if state is None:
             return Effects()
@@ -476,6 +609,8 @@ class Group:
 
     def tick(self, now: Instant) -> Effects:
         """Let time pass; call it at ``Effects.deadline``, calling it at other times is harmless."""
+        if self._returning is not None:
+            return self._go_on(self._returning.tick(now), now)
         state = self._state
         if state is None:
             return Effects()
@@ -492,6 +627,8 @@ class Group:
         state = self._live()
         state.now = step.now
         self._learn(step)
+        state.resyncs.act(step)
+        self._stranding.act(step)
         if not state.is_halted:
             self._duties.act(step)
         while not state.is_halted:
@@ -557,6 +694,8 @@ class Group:
             state.chat.deadline(),
             state.welcomes.deadline(),
             state.emergencies.deadline(),
+            state.resyncs.deadline(now),
+            self._stranding.deadline(),
         ]
         if not state.is_halted:
             times += [state.round.deadline(now), self._duties.deadline(now)]

@@ -19,16 +19,20 @@ from demls.protocol.events import Reason
 from demls.protocol.settling import receive_settled
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
+from demls.protocol.stranding import Stranding
+from demls.protocol.views import ProposalStatus
 from demls.wire.fields import STATED_PROPOSALS_MAX
 from demls.wire.ids import Address, Duration, Epoch, Instant, ProposalId, Topic
 from demls.wire.messages import (
     Digest,
     JoinAnswer,
     JoinRequest,
+    NothingKept,
     Offer,
     Payload,
     PrivateMessage,
     Proposal,
+    Resync,
     SettledCommit,
     SuccessorNotice,
     Vote,
@@ -47,13 +51,17 @@ _OFTEN_KNOWN = (Proposal, Vote, RoundStatement, Digest)
 class Inbound:
     """The messages of one group, in the order in which they arrive."""
 
-    def __init__(self, state: GroupState, asking: Asking, caught_up: Callable[[Instant], None]) -> None:
+    def __init__(
+        self, state: GroupState, asking: Asking, stranding: Stranding, caught_up: Callable[[Instant], None]
+    ) -> None:
         """``caught_up``: called when a commit that others had settled was merged."""
         self._state = state
         self._asking = asking
+        self._stranding = stranding
         self._caught_up = caught_up
         self._asked_back_at = Instant(0)
         self._answered: dict[Address, Instant] = {}
+        self._said_here_at = Instant(0)
         self._greeted: set[tuple[Epoch, Address]] = set()
 
     def open(self, topic: Topic, payload: bytes) -> tuple[Channel, Payload] | None:
@@ -71,6 +79,10 @@ class Inbound:
                     self._receive_request(message, step)
                 case Digest():
                     self._receive_return(message, step)
+                case Proposal(change=change) if isinstance(change.payload, Resync):
+                    self._receive_resync(message, change.payload, step)
+                case NothingKept():
+                    self._stranding.receive(message, step)
                 case _:
                     step.refuse(Reason.INVALID, "a message that does not belong on the rendezvous topic")
             return
@@ -81,7 +93,8 @@ class Inbound:
             case Vote():
                 item = state.governance.receive_vote(message, step)
                 if item is not None:
-                    state.heard(Address(SignedVote.decode(message.signed_vote).voter), step.now)
+                    voter = Address(SignedVote.decode(message.signed_vote).voter)
+                    state.heard(voter, step.now, in_epoch=Epoch(item.proposal.epoch))
             case Offer():
                 self._receive_offer(message, step)
             case RoundStatement():
@@ -130,12 +143,21 @@ class Inbound:
         if state.own in self._helpers(epoch):
             state.say_history(epoch, channel, step)
 
-    def _helpers(self, epoch: Epoch) -> list[Address]:
-        """Who answers whoever is still in ``epoch``: the first in the order of leaders that saw its end."""
+    def _witnesses(self, epoch: Epoch, asker: bytes = b"") -> list[Address]:
+        """Who saw the end of ``epoch``, in the order of leaders; whoever has a new seat since has forgotten it."""
         state = self._state.state
+        anew = {Address(given.member_id): given.epoch for given in state.reseated}
         seats = map(state.roster.seat, state.leaders)
-        witnesses = [seat.address for seat in seats if seat is not None and seat.since <= epoch + 1]
-        return (witnesses or list(state.leaders))[:STRAGGLER_HELPERS]
+        return [
+            seat.address
+            for seat in seats
+            if seat is not None and seat.address != asker and max(seat.since, anew.get(seat.address, 0)) <= epoch + 1
+        ]
+
+    def _helpers(self, epoch: Epoch, asker: bytes = b"") -> list[Address]:
+        """Who answers whoever is still in ``epoch``: the first in the order of leaders that saw its end."""
+        others = [address for address in self._state.state.leaders if address != asker]
+        return (self._witnesses(epoch, asker) or others)[:STRAGGLER_HELPERS]
 
     def _is_current(self, message: Offer | RoundStatement | Digest) -> bool:
         """Messages of other states are nothing bad: they are late, or early for us."""
@@ -216,13 +238,37 @@ class Inbound:
             step.refuse(Reason.FORGED, "a digest that its member did not sign")
             return
         channel = state.way_back(Epoch(wanted.epoch))
-        is_asked = wanted.asked == state.own or state.own in self._helpers(Epoch(wanted.epoch))
+        is_asked = wanted.asked == state.own or state.own in self._helpers(Epoch(wanted.epoch), wanted.member)
+        if self._is_current(wanted):
+            state.heard(Address(wanted.member), step.now)
+            if wanted.asked == state.own and step.now >= self._said_here_at + bounds.REPEAT_EVERY:
+                self._said_here_at = step.now
+                self._asking.say_here(step)
+        if wanted.epoch < state.epoch and is_asked and state.history.leaving(wanted.epoch) is None:
+            witnesses = self._witnesses(Epoch(wanted.epoch), wanted.member)
+            if not witnesses or state.own in witnesses:  # else others can help
+                self._stranding.answer(Address(wanted.member), Epoch(wanted.epoch), step)
         if wanted.epoch < state.epoch and channel is not None and is_asked:
             state.say_history(Epoch(wanted.epoch), channel, step)
             state.successors.repeat(step, channel)
         elif wanted.epoch > state.epoch and step.now >= self._asked_back_at + bounds.REPEAT_EVERY:
             self._asked_back_at = step.now
             step.say(self._asking.brief(Address(wanted.member)), state.rendezvous)
+
+    def _receive_resync(self, proposal: Proposal, change: Resync, step: Step) -> None:
+        """A member asks for a new seat. The first in the order of leaders tells it if there is none for it."""
+        state = self._state
+        if state.welcomes.again(change.key_package_bytes, step):
+            return
+        item = state.receive_proposal(proposal, step)
+        is_first = state.own == next((one for one in state.state.leaders if one != proposal.owner), None)
+        sentence = ""
+        if item is None and state.roster.seat(proposal.owner) is None:
+            sentence = "You are no longer in this group; ask a member for a new invite link."
+        elif item is not None and item.status is ProposalStatus.OPEN:
+            sentence = state.resyncs.hindrance(item, step.now)
+        if is_first and sentence:
+            answer_request(state, change.key_package_bytes, sentence, step)
 
     def _receive_chat(self, message: PrivateMessage, step: Step) -> None:
         state = self._state
@@ -240,9 +286,10 @@ class Inbound:
         if sender is None:
             step.refuse(Reason.NOT_ENTITLED, "a chat message by no member of its epoch")
             return
-        state.heard(sender, step.now)
+        epoch = Epoch(decrypted.epoch)
+        state.heard(sender, step.now, in_epoch=epoch)
         state.vouched(sender)
-        state.chat.read(decrypted.plaintext, sender, Epoch(decrypted.epoch), step)
+        state.chat.read(decrypted.plaintext, sender, epoch, step, is_former=epoch < state.reseated_in(sender))
 
     def _receive_request(self, request: JoinRequest, step: Step) -> None:
         state = self._state

@@ -20,7 +20,7 @@ def load_machine(
 ) -> tuple[Group | Joining | Inbox, Effects]:
     """The machine whose records these are. Raises BadSnapshot."""
     try:
-        if b"group" in records or b"ended" in records:
+        if b"group" in records or b"ended" in records or b"returning" in records:
             return Group.load(records, engine=engine, now=now)
         if b"joining" in records:
             return Joining.load(records, engine=engine, now=now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from demls_consensus import Silence
 
 from demls.protocol.admission import meaning_of
@@ -9,6 +11,7 @@ from demls.protocol.credential import CredentialRefused, parse_credential
 from demls.protocol.engine import EngineError
 from demls.protocol.evidence import Standing, violation_of
 from demls.protocol.governance import Item
+from demls.protocol.returning import Returning
 from demls.protocol.state import GroupState
 from demls.protocol.validation import amended
 from demls.protocol.views import (
@@ -20,6 +23,7 @@ from demls.protocol.views import (
     ProposalView,
     ProvenView,
     RequestView,
+    ReturningView,
     RoundView,
     ScoreEntry,
     SuccessorView,
@@ -36,6 +40,7 @@ from demls.wire.messages import (
     Leave,
     Proposal,
     Remove,
+    Resync,
     Settings,
     StewardElection,
     SuccessorNotice,
@@ -53,6 +58,7 @@ _KINDS: dict[type[Change], ProposalKind] = {
     Emergency: ProposalKind.EMERGENCY,
     Dormant: ProposalKind.DORMANT,
     Awake: ProposalKind.AWAKE,
+    Resync: ProposalKind.RESYNC,
 }
 _RANK = {ProposalStatus.OPEN: 0, ProposalStatus.APPROVED: 1}
 
@@ -110,6 +116,18 @@ def group_view(state: GroupState, waiting: tuple[Address, ...]) -> GroupView:
     )
 
 
+def returning_view(returning: Returning) -> GroupView:
+    """A group in which the own member waits for a new seat: what it was, as far as that is known."""
+    record, charter = returning.record, returning.charter
+    view = GroupView.of_ended(
+        returning.group_id, charter, GroupStatus.RETURNING, Epoch(record.epoch), Address(record.address)
+    )
+    waiting = ReturningView(
+        record.reason, Instant(record.began_at), returning.waits_for, returning.unsent, record.saved_at
+    )
+    return replace(view, members=len(record.roster), returning=waiting)
+
+
 def _successor_view(state: GroupState, notice: SuccessorNotice) -> SuccessorView:
     link = state.successors.link_for(notice, state.own)
     return SuccessorView(
@@ -136,7 +154,11 @@ def _proposal_view(state: GroupState, item: Item) -> ProposalView:
         tally.no,
         tally.silent,
         mine,
-        item.needs_votes and item.status is ProposalStatus.OPEN and mine is None and state.own in tally.voters,
+        item.needs_votes
+        and item.status is ProposalStatus.OPEN
+        and mine is None
+        and state.own in tally.voters
+        and state.may_sign(item),
         item.status,
         item.reason,
         item.epoch,

@@ -258,5 +258,33 @@ FROZEN_PROPOSALS_MAX = 256
 FROZEN_PROPOSALS_PER_MEMBER_MAX = 8
 """Proposals that wait while an emergency is decided."""
 
+RESYNC_LIFETIME = Duration(HOUR)
+RESYNC_EVERY = Duration(HOUR)
+"""A member is given a new seat at most this often, in chain time."""
+
+RESYNC_EARLY_MAX = Duration(2 * MINUTE)
+"""A request for a new seat may be so far ahead of chain time."""
+
+RESYNC_MARGIN = Duration(3 * MINUTE)
+"""So far from the edges of what is allowed leaders stay, since clocks differ."""
+
+RESYNC_REQUEST_EVERY = Duration(MINUTE)
+"""Requests for a new seat by one member, one replacing the other."""
+
+RESYNCS_PER_MEMBER_MAX = 2
+"""Requests of one member that are kept besides those that candidates carry."""
+
+RESYNCS_CARRIED_MAX = 8
+"""Requests of one member that are kept at all."""
+
+NOTHING_KEPT_EVERY = Duration(30 * SECOND)
+"""A member is told this often that nobody can help it."""
+
+STRANDED_AFTER = Duration(10 * MINUTE)
+"""Told by members it does not know, and hearing nobody, a node takes so long to believe that it is too far behind."""
+
+UNSENT_MAX = 64
+"""Messages kept while the own node waits for a new seat."""
+
 SUCCESSORS_MAX = 8
 """Notices of successor groups that are kept."""

@@ -35,6 +35,7 @@ from demls.wire.messages import (
     Candidate,
     Invite,
     Leave,
+    Resync,
     SettledCommit,
     StewardElection,
     Succession,
@@ -165,13 +166,13 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     state.round.close()
     changes = [item.change for item in map(state.governance.items.get, entries) if item is not None]
     if not state.mls.is_active:
-        own_leave = any(
-            isinstance(item.change, Leave) and item.subject == state.own
-            for item in map(state.governance.items.get, entries)
-            if item is not None
+        items = filter(None, map(state.governance.items.get, entries))
+        wished = {type(item.change) for item in items if item.subject == state.own}
+        state.status = (
+            GroupStatus.LEFT if Leave in wished else GroupStatus.MOVED if Resync in wished else GroupStatus.REMOVED
         )
-        state.status = GroupStatus.LEFT if own_leave else GroupStatus.REMOVED
-        step.tell(Removed(Epoch(settled.epoch + 1), own_leave))
+        is_moved = state.status is GroupStatus.MOVED
+        step.tell(Removed(Epoch(settled.epoch + 1), Leave in wished, is_moved=is_moved))
         step.say(settled)  # the last word: nobody can ask this member for it later
         return
     state.read_charter(step)
@@ -187,14 +188,15 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     state.scores.settle(new, roster.addresses, joined, state.epoch, state.charter.policy.scoring, step)
     state.emergencies.settled(entries)
     state.requests.settle(roster, state.epoch, step.now)
-    for member in left:
+    anew = tuple(Address(given.member_id) for given in succession.reseated if given.epoch == state.epoch)
+    for member in (*left, *anew):
         state.chat.depart(member, step)
-    for member in joined:
+    for member in (*joined, *anew):
         state.chat.forget(member)
     for member in (*left, *joined):
         state.remember_name(before, member)
     state.chat.retain(roster.addresses)
-    step.tell(Settled(state.epoch, candidate.id, committer, joined, left, tuple(entries), view))
+    step.tell(Settled(state.epoch, candidate.id, committer, joined, left, tuple(entries), view, anew))
     if state.state.stewards.since != stewards_before.since:
         by_vote = any(isinstance(change, StewardElection) for change in changes)
         step.tell(StewardsChanged(state.epoch, state.state.stewards.members, by_vote))

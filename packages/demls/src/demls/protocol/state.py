@@ -34,6 +34,8 @@ from demls.protocol.presence import Presence
 from demls.protocol.profile import PROFILES
 from demls.protocol.records import Ledger
 from demls.protocol.requests import Requests
+from demls.protocol.resync import fault_of_resync
+from demls.protocol.resyncs import Resyncs
 from demls.protocol.roster import Roster
 from demls.protocol.round_host import Mint
 from demls.protocol.scores import Scores
@@ -69,6 +71,8 @@ from demls.wire.messages import (
     Leave,
     LostTurn,
     Proposal,
+    Reseated,
+    Resync,
     Settings,
     SettledCommit,
     StewardElection,
@@ -114,6 +118,7 @@ class Standing:
     status: GroupStatus
     settled_at: int
     is_halted: bool = False
+    reseated: tuple[Reseated, ...] = ()
 
 
 class GroupState:
@@ -138,7 +143,9 @@ class GroupState:
             meaning_of=lambda change, owner: meaning_of(change, owner, engine),
             fault_of=self._fault_of,
             obstacle=self._obstacle,
+            hindrance=self._hindrance,
         )
+        self.resyncs = Resyncs(self.governance, lambda: self.state.reseated, self._carried)
         self.elections = Elections(self.governance, group_id)
         self.scores = Scores(ledger)
         self.court = Court(ledger, engine, group_id, self.known_key, self._is_known_epoch)
@@ -248,7 +255,9 @@ class GroupState:
         self.settled_at = Instant(standing.settled_at)
         since = self.ledger.get(b"since", dict[bytes, int])
         known = {Address(address): Epoch(joined) for address, joined in since.items()}
-        succession = Succession(standing.stewards.listing(), standing.lost, standing.dormant, standing.deeds)
+        succession = Succession(
+            standing.stewards.listing(), standing.lost, standing.dormant, standing.deeds, standing.reseated
+        )
         self._assemble(Entered(Head(standing.head), Instant(standing.time), succession, known))
         self.governance.load(self.roster, self.epoch)
         self.round.load(now)
@@ -273,6 +282,7 @@ class GroupState:
             electorate_of(epoch, roster, stewards.rotated(epoch, roster), policy),
             len(settled_pool(roster.since(), epoch) & roster.counted),
             self.mls.export_secret(WAY_BACK_LABEL, entered.head, SECRET_BYTES),
+            succession.reseated,
         )
         self.candidates = Candidates(
             state=self.state,
@@ -306,6 +316,8 @@ class GroupState:
                 return self.elections.fault_of(proposal, election)
             case Emergency() as emergency:
                 return self.emergencies.fault_of(proposal, emergency, self.state)
+            case Resync() as resync:
+                return fault_of_resync(proposal, resync, self.roster, self.engine)
             case _:
                 return None
 
@@ -330,6 +342,11 @@ class GroupState:
             elif proposal.owner == self.own:
                 step.tell(ProposalHeld(proposal.id))
             return None
+        if not is_known and isinstance(proposal.change.payload, Resync):
+            refusal = self.resyncs.refusal(proposal, step.now, solicited=solicited)
+            if refusal is not None:
+                step.refuse(*refusal)
+                return None
         item = self.governance.receive_proposal(proposal, step, solicited=solicited)
         last = step.events[-1] if step.events else None
         if item is None and isinstance(last, Rejected) and last.detail == UNPROVEN:
@@ -349,6 +366,10 @@ class GroupState:
                 return "It was not committed in time; what it is about can be brought up again."
             case Emergency() if change.target_member_id and subject is None:
                 return "The member is no longer in the group."
+            case Resync() if subject is None or subject.leaf_key != change.leaf_key:
+                return "The leaf that it would replace is not this member's any more."
+            case Resync() if item.ended_at is None and not self.can_add(change.key_package_bytes):
+                return "The key package does not fit this group: another version of demls made it."
             case Settings() if change.base != self.charter.digest:
                 return "The settings have been changed since; propose it anew."
             case Dormant() if subject is None or subject.dormant or subject.since > item.proposal.epoch:
@@ -359,6 +380,9 @@ class GroupState:
                 return "The member is not there, or is counted already."
             case _:
                 return ""
+
+    def _hindrance(self, item: Item, now: Instant) -> str:
+        return self.resyncs.hindrance(item, now)
 
     def can_add(self, key_package: bytes) -> bool:
         try:
@@ -385,6 +409,7 @@ class GroupState:
                 self.status,
                 self.settled_at,
                 self.is_halted,
+                self.state.reseated,
             ),
         )
 
@@ -395,7 +420,13 @@ class GroupState:
 
     def has_work(self) -> bool:
         """While an emergency is open, only what another one has decided is committed."""
-        return self.governance.has_work() and (self.emergencies.is_urgent() or not self.emergencies.is_frozen(self.now))
+        is_free = self.emergencies.is_urgent() or not self.emergencies.is_frozen(self.now)
+        return is_free and self.governance.has_work(lambda item: self.resyncs.is_due(item, self.now))
+
+    def _carried(self) -> frozenset[ProposalId]:
+        """What the candidates of this round carry."""
+        held = self.round.candidates
+        return frozenset(ProposalId(e.proposal_id) for known in held for e in self.candidates.entries(known))
 
     def expects_more(self) -> bool:
         return self.governance.is_deciding() and not self.emergencies.is_urgent()
@@ -418,8 +449,9 @@ class GroupState:
             step.say(last, channel)
 
     def is_all_about(self, member: Address) -> bool:
-        work = self.governance.approved()
-        return bool(work) and all(item.effect == ("remove", bytes(member)) for item in work)
+        work = [item for item in self.governance.approved() if self.resyncs.is_due(item, self.now)]
+        own = ("remove", bytes(member)), ("resync", bytes(member))
+        return bool(work) and all(item.effect in own for item in work)
 
     def mint(self, view: View, step: Step) -> Mint | None:
         return self.candidates.mint(view, step)
@@ -452,17 +484,18 @@ class GroupState:
         )
 
     def quorum(self, candidate: CandidateId) -> int:
-        """q of the roster. Of two members, the one who stays decides alone about the other's signed leave.
+        """q of the roster. Of two members, one commits alone what the other has signed: its leave or its new seat.
 
         ``NIL``: how many end a phase without a candidate.
         """
         if self.roster.n != 2:
             return self.roster.q
         if candidate == NIL:
-            leaving = [item.subject for item in self.governance.approved() if isinstance(item.change, Leave)]
-            return 1 if len(leaving) == 1 and leaving[0] != self.own else self.roster.q
+            signed = [item for item in self.governance.approved() if isinstance(item.change, Leave | Resync)]
+            signed = [item for item in signed if self.resyncs.is_due(item, self.now)]
+            return 1 if len(signed) == 1 and signed[0].subject != self.own else self.roster.q
         items = self.candidates.items(candidate)
-        return 1 if [type(item.change) for item in items] == [Leave] else self.roster.q
+        return 1 if [type(item.change) for item in items] in ([Leave], [Resync]) else self.roster.q
 
     def settle(self, candidate: Candidate, view: View, locks: tuple[RoundStatement, ...], step: Step) -> None:
         """Merge the certified candidate and begin the next state."""
@@ -470,6 +503,11 @@ class GroupState:
 
     def sign(self, label: str, content: bytes) -> bytes:
         return self.engine.sign(self.device.leaf_private, label, content)
+
+    def may_sign(self, item: Item) -> bool:
+        """Is the own key the one with which the own member votes on it? A new seat votes on what is opened later."""
+        key = self.governance.electorates.leaf_key_of(self.own, item.proposal.epoch)
+        return key is None or key == self.device.leaf_key
 
     def verify(self, member: bytes, label: str, content: bytes, signature: bytes) -> bool:
         """By a member that counts: a dormant one is heard, but its statements make no quorum."""
@@ -544,9 +582,14 @@ class GroupState:
     def _is_known_epoch(self, epoch: int) -> bool:
         return self.governance.electorates.get(epoch) is not None
 
-    def heard(self, member: Address, now: Instant) -> None:
-        """A member said something that it has signed."""
-        self.welcomes.heard(member)
+    def reseated_in(self, member: Address) -> Epoch:
+        """The epoch in which it got its present leaf by a resync, if that is not long ago; else 0."""
+        return Epoch(max((given.epoch for given in self.state.reseated if given.member_id == member), default=0))
+
+    def heard(self, member: Address, now: Instant, in_epoch: Epoch | None = None) -> None:
+        """A member said something that it has signed, with the leaf that it had ``in_epoch`` (None: now)."""
+        if in_epoch is None or in_epoch >= self.reseated_in(member):
+            self.welcomes.heard(member)
         self.heard_at = now
         self.presence.note(member, self.roster, now, self.charter.policy.dormant_after)
 

@@ -109,13 +109,22 @@ def is_genuine(listed: StewardList, since: Mapping[Address, Epoch], group_id: Gr
     return 0 < size <= len(pool) and listed.members == generate(pool, size, epoch, listed.retry_round, group_id)
 
 
-def departed(listed: StewardList, before: Mapping[Address, Epoch], after: Mapping[Address, Epoch]) -> StewardList:
-    """The same list after some members have left or been replaced by newcomers of the same address."""
+def departed(
+    listed: StewardList,
+    before: Mapping[Address, Epoch],
+    after: Mapping[Address, Epoch],
+    reseated: Iterable[Address] = (),
+) -> StewardList:
+    """The same list after some members have left or been replaced by newcomers of the same address.
+
+    ``reseated``: who was given a new leaf. The place was that of the old one, and ends with it.
+    """
+    anew = frozenset(reseated)
     gone = {
         member
         for member, joined in before.items()
         if is_settled(joined, listed.election_epoch)
-        and (member not in after or not is_settled(after[member], listed.election_epoch))
+        and (member in anew or member not in after or not is_settled(after[member], listed.election_epoch))
     }
     gone -= set(listed.departed)
     return replace(listed, departed=listed.departed + tuple(sorted(gone))) if gone else listed

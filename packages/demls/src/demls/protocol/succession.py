@@ -10,12 +10,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from demls.protocol import policy as bounds
+from demls.protocol.resync import reseated_after
 from demls.protocol.roster import Roster
 from demls.protocol.stewards import StewardList, departed, generate, is_settled, list_size, settled_pool
 from demls.wire.charters import Policy
 from demls.wire.fields import DEEDS_MAX
-from demls.wire.ids import Address, Epoch, GroupId, View
-from demls.wire.messages import Awake, Change, Deed, DeedKind, Dormant, LostTurn, Settings, StewardElection, Succession
+from demls.wire.ids import Address, Epoch, GroupId, Instant, View
+from demls.wire.messages import (
+    Awake,
+    Change,
+    Deed,
+    DeedKind,
+    Dormant,
+    LostTurn,
+    Reseated,
+    Settings,
+    StewardElection,
+    Succession,
+)
+
+_NO_TIME = Instant(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +37,7 @@ class Carried:
     """A commit, as far as succession depends on it.
 
     ``pool`` and ``dormant``: who was settled, and who dormant, in the epoch of an election that it carries.
+    ``removed`` and ``added`` do not name who is ``reseated``: given a new leaf, the same member.
     """
 
     changes: tuple[Change, ...]
@@ -34,6 +49,9 @@ class Carried:
     dormant: frozenset[Address]
     upheld: frozenset[Address] = frozenset()
     """Who opened the emergencies that it carries."""
+    reseated: frozenset[Address] = frozenset()
+    time: Instant = _NO_TIME
+    """Chain time of the commit."""
 
 
 def follow(
@@ -47,8 +65,9 @@ def follow(
     leaders: tuple[Address, ...],
     policy: Policy,
     group_id: GroupId,
+    reseated: tuple[Reseated, ...] = (),
 ) -> Succession:
-    """What holds after ``commit`` leaves ``epoch``, whose roster, list, turns lost, leaders and policy are given.
+    """What holds after ``commit`` leaves ``epoch``, whose roster, list, turns lost, leaders and so on are given.
 
     O(n log n).
     """
@@ -60,11 +79,17 @@ def follow(
     settings = next((change for change in commit.changes if isinstance(change, Settings)), None)
     elected = next((change for change in commit.changes if isinstance(change, StewardElection)), None)
     policy = settings.policy if settings is not None else policy
-    listed = departed(stewards, before, after) if elected is None else _elected(elected, commit, entered, after)
+    given = reseated_after(reseated, commit.reseated, entered, commit.time, after)
+    if elected is None:
+        listed = departed(stewards, before, after, commit.reseated)
+    else:
+        listed = _elected(elected, commit, entered, after)
+        anew = {Address(one.member_id) for one in given if one.epoch > elected.election_epoch}
+        listed = departed(listed, before, after, anew)
     listed = _continued(listed, entered, after, dormant, policy, group_id)
     lost_now = _lost(commit, epoch, lost, leaders, after, dormant)
     new = _deeds(commit, epoch, leaders)
-    return Succession(listed.listing(), lost_now, tuple(sorted(dormant)), (*deeds, *new)[-DEEDS_MAX:])
+    return Succession(listed.listing(), lost_now, tuple(sorted(dormant)), (*deeds, *new)[-DEEDS_MAX:], given)
 
 
 def _dormant(changes: Iterable[Change], roster: Roster, after: Mapping[Address, Epoch]) -> frozenset[Address]:

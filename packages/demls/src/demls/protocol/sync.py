@@ -7,6 +7,7 @@ welcome. Everything in it that can be recomputed or proven is.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from demls_consensus import quorum
@@ -31,6 +32,8 @@ from demls.wire.ids import Epoch, GroupId, Instant
 from demls.wire.messages import (
     JoinerBundle,
     JoinerSecrets,
+    Proposal,
+    Resync,
     SettledCommit,
     Succession,
     Sync,
@@ -63,7 +66,7 @@ def build_sync(
 ) -> Sync:
     """The sync for those whom a candidate of this state admits. O(members + work in flight)."""
     items = list(governance.alive())[:STATED_PROPOSALS_MAX]
-    open_in = {Epoch(item.proposal.epoch) for item in items}
+    open_in = {Epoch(item.proposal.epoch) for item in items if not isinstance(item.change, Resync)}
     epochs = sorted((open_in | governance.recent_epochs()) - {state.epoch})[-SYNCED_EPOCHS_MAX:]
     return Sync(
         group_id,
@@ -91,8 +94,17 @@ def seal_bundle(mls: MlsGroup, settled: SettledCommit, engine: Engine) -> Welcom
     return WelcomeBundle(candidate.welcome, engine.seal(candidate.joiner_key, bundle, BUNDLE_DATA))
 
 
-def open_welcome(message: WelcomeBundle, key_package_private: bytes, engine: Engine) -> Accepted:
-    """Join, if everything in the message proves itself. Raises WelcomeRefused; the key package is not used up then."""
+def open_welcome(
+    message: WelcomeBundle,
+    key_package_private: bytes,
+    engine: Engine,
+    *,
+    is_own_request: Callable[[Proposal], bool] = lambda proposal: False,  # noqa: ARG005 - a joiner has none
+) -> Accepted:
+    """Join, if everything in the message proves itself. Raises WelcomeRefused; the key package is not used up then.
+
+    ``is_own_request``: is this proposal the own one for the new seat to which it shall lead?
+    """
     try:
         opened = engine.open_welcome(message.welcome, key_package_private)
         secrets = decode_message(opened.group_info_extensions.get(JOINER_EXTENSION, b""), JoinerSecrets)
@@ -112,11 +124,18 @@ def open_welcome(message: WelcomeBundle, key_package_private: bytes, engine: Eng
         raise WelcomeRefused("The group was founded by a newer demls; update to join it.")
     candidate = replace(sent, welcome=message.welcome, joiner_key=secrets.joiner_key)
     settled = replace(bundle.settled, candidate=candidate)
-    _check(mls, charter, sync, settled, engine)
+    _check(mls, charter, sync, settled, engine, is_own_request)
     return Accepted(mls, charter, sync, settled, message)
 
 
-def _check(mls: MlsGroup, charter: Charter, sync: Sync, settled: SettledCommit, engine: Engine) -> None:
+def _check(
+    mls: MlsGroup,
+    charter: Charter,
+    sync: Sync,
+    settled: SettledCommit,
+    engine: Engine,
+    is_own_request: Callable[[Proposal], bool],
+) -> None:
     if not is_sound(charter.policy) or sync.time > INSTANT_MAX:
         raise WelcomeRefused("The group's policy or time is beyond all bounds.")
     if charter.profile not in PROFILES or sync.group_id != mls.group_id or sync.epoch + 1 != mls.epoch:
@@ -135,11 +154,14 @@ def _check(mls: MlsGroup, charter: Charter, sync: Sync, settled: SettledCommit, 
     counted = {seat.address for seat in sync.roster if not seat.dormant}
     if not counted:
         raise WelcomeRefused("The roster of the sync counts nobody.")
+    own = settled.proposals[0] if len(settled.proposals) == 1 and is_own_request(settled.proposals[0]) else None
+    is_alone = own is not None and len(counted) == 2  # of two members, one gives the other its new seat
     if not is_certified(
         settled,
-        quorum=quorum(len(counted)),
+        quorum=1 if is_alone else quorum(len(counted)),
         is_signed=lambda lock: (
             lock.member in counted
+            and not (is_alone and own is not None and lock.member == own.owner)
             and engine.verify(keys[lock.member], ROUND_LABEL, lock.content(sync.group_id), lock.signature)
         ),
     ):
@@ -155,7 +177,11 @@ def _check_roster(mls: MlsGroup, sync: Sync) -> None:
     if len(sync.electorate.seats) != len(before) or sync.electorate.epoch != sync.epoch:
         raise WelcomeRefused("The electorate of the sync is not that of its state.")
     stayed = [seat for seat in now.seats if seat.address in before]
-    if any(seat.leaf_key != before[seat.address].leaf_key for seat in stayed):
+    given = sync.succession.reseated
+    anew = {one.member_id for one in given if one.epoch == mls.epoch}
+    if any(one.epoch > mls.epoch or one.time > sync.time or one.member_id not in now.addresses for one in given):
+        raise WelcomeRefused("The sync gives new seats to nobody, or in the future.")
+    if any(seat.address not in anew and seat.leaf_key != before[seat.address].leaf_key for seat in stayed):
         raise WelcomeRefused("The roster of the sync contradicts the group's tree.")
     if not stayed and before:
         raise WelcomeRefused("Nobody of the group's roster is in its tree.")

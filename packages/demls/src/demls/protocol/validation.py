@@ -7,7 +7,7 @@ of the checks stands in ``checks.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from demls.protocol import policy as bounds
@@ -16,6 +16,7 @@ from demls.protocol.credential import CredentialRefused, check_leaf
 from demls.protocol.electorates import Electorate, Electorates
 from demls.protocol.engine import EngineError, MlsGroup, StagedCommit
 from demls.protocol.governance import Item
+from demls.protocol.resync import barrier, limit_of
 from demls.protocol.roster import Roster, Seat
 from demls.protocol.stewards import StewardList
 from demls.protocol.views import ProposalStatus
@@ -30,6 +31,8 @@ from demls.wire.messages import (
     Invite,
     LostTurn,
     Proposal,
+    Reseated,
+    Resync,
     Settings,
     Succession,
     Sync,
@@ -67,6 +70,8 @@ class State:
     """How many could become stewards now."""
     way_back: bytes
     """Secret of the channel on which members that stay behind in this state are answered."""
+    reseated: tuple[Reseated, ...] = ()
+    """Who was given a new leaf within the last hour of chain time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +172,7 @@ def check_content(
     state: State,
     follow: Callable[[Content, tuple[Proposal, ...]], Succession | None],
 ) -> Finding | None:
-    """Checks V09, V10 and V15, and the order of V04: what the entries say is what the commit does.
+    """Checks V09, V10, V15 and V16, and the order of V04: what the entries say is what the commit does.
 
     ``follow``: what follows from the commit with these proposals.
     """
@@ -187,11 +192,13 @@ def check_content(
             return _invalid(Check.EXACT, "it adds a member again")
         if item.effect[0] == "remove" and (seat is None or seat.since > item.proposal.epoch):
             return _invalid(Check.EXACT, "it carries the removal of somebody who is not, or no longer, meant")
-    removes = sorted(leaf for item in work if item.effect[0] == "remove" for leaf in roster.leaves_of(item.subject))
-    if sorted(content.staged.removes) != removes:
+    wrong = _check_resyncs(work, content.time, state)
+    if wrong is not None:
+        return wrong
+    if sorted(content.staged.removes) != sorted(removed_by(work, roster)):
         return _invalid(Check.EXACT, "it removes other leaves than was decided")
     added = sorted(package.encoded for package in content.staged.adds)
-    if added != sorted(item.change.key_package_bytes for item in work if isinstance(item.change, Invite)):
+    if added != sorted(added_by(work)):
         return _invalid(Check.EXACT, "it adds other key packages than was decided")
     settings = next((item.change for item in work if isinstance(item.change, Settings)), None)
     if settings is None and content.staged.context_extensions is not None:
@@ -200,6 +207,41 @@ def check_content(
         return _invalid(Check.EXACT, "it makes other settings than was decided")
     if content.sync is not None and content.sync.succession != follow(content, tuple(item.proposal for item in work)):
         return _invalid(Check.FOLLOWS, "its sync states another succession than follows from it")
+    return None
+
+
+def removed_by(work: Iterable[Item], roster: Roster) -> list[int]:
+    """The leaves that this work takes out: all of whoever goes, the speaking one of whoever is given a new one."""
+    leaves: list[int] = []
+    for item in work:
+        seat = roster.seat(item.subject)
+        if item.effect[0] == "remove":
+            leaves += roster.leaves_of(item.subject)
+        elif item.effect[0] == "resync" and seat is not None:
+            leaves.append(seat.leaf)
+    return leaves
+
+
+def added_by(work: Iterable[Item]) -> list[bytes]:
+    """The key packages that this work adds."""
+    return [item.change.key_package_bytes for item in work if isinstance(item.change, Invite | Resync)]
+
+
+def _check_resyncs(work: Iterable[Item], time: Instant, state: State) -> Finding | None:
+    """Check V16."""
+    count = 0
+    for item in work:
+        if not isinstance(item.change, Resync):
+            continue
+        count += 1
+        seat = state.roster.seat(item.subject)
+        if seat is None or seat.leaf_key != item.change.leaf_key:
+            return _invalid(Check.RESYNC, "it gives a new seat for a leaf that is not there")
+        late = barrier(item.proposal, item.change, time, state.reseated)
+        if late:
+            return _invalid(Check.RESYNC, f"it gives a new seat at the wrong time: {late}")
+    if count > limit_of(state.roster.n):
+        return _invalid(Check.RESYNC, "it gives too many new seats at once")
     return None
 
 
@@ -246,7 +288,7 @@ def check_consent(
     carried = {items[ProposalId(entry.proposal_id)].effect for entry in content.entries}
     for item in approved:
         waited = now - (item.approved_since or now)
-        own = item.effect == ("remove", bytes(content.committer))
+        own = item.effect in (("remove", bytes(content.committer)), ("resync", bytes(content.committer)))
         if waited > patience and item.effect not in carried and not own and fits(item):
             return Finding(Verdict.NOT_YET, Check.PATIENCE, "it leaves out work that has been approved for long")
     return None

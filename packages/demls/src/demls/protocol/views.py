@@ -20,6 +20,10 @@ class GroupStatus(StrEnum):
     LEFT = "left"
     CLOSED = "closed"
     """Its last member, this one, left."""
+    MOVED = "moved"
+    """Its seat was given to another copy of the node, which had asked for it."""
+    RETURNING = "returning"
+    """It may not speak from its old leaf, and waits for a new one."""
 
 
 class ProposalStatus(StrEnum):
@@ -43,6 +47,8 @@ class ProposalKind(StrEnum):
     """A member that was not heard for long is counted no longer."""
     AWAKE = "awake"
     """A dormant member is counted again."""
+    RESYNC = "resync"
+    """A member that lost its state, or was too far behind, is given a new leaf; it needs no vote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +179,22 @@ class SuccessorView:
 
 
 @dataclass(frozen=True, slots=True)
+class ReturningView:
+    """The own member waits for a new seat since ``since``; ``reason``: a ``ResyncReason``.
+
+    ``waits_for``: why that takes long, in a sentence; empty if it is only a matter of waiting.
+    """
+
+    reason: int
+    since: Instant
+    waits_for: str
+    unsent: int
+    """Messages that are sent when it is back."""
+    saved_at: int = 0
+    """When the backup was made that was restored, if that is why and it is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class GroupView:
     group_id: GroupId
     name: str
@@ -211,6 +233,9 @@ class GroupView:
     """Whose link led here, as long as that member was not heard: a look-alike could have been made without it."""
     first_leader: Address | None = None
     """Who makes the next commit, if nobody's turn passes."""
+    returning: ReturningView | None = None
+    is_stranded: bool = False
+    """It has missed so much that only a new seat brings it back."""
 
     @classmethod
     def of_ended(

@@ -23,7 +23,18 @@ from demls.simulation.promises import Agreement
 from demls.simulation.world import Broken, Watcher, World
 from demls.wire.charters import Deciders, Policy, Rule
 from demls.wire.ids import Address, Epoch, Instant, ProposalId
-from demls.wire.messages import Awake, Change, Dormant, Emergency, Invite, Leave, Remove, Settings, StewardElection
+from demls.wire.messages import (
+    Awake,
+    Change,
+    Dormant,
+    Emergency,
+    Invite,
+    Leave,
+    Remove,
+    Resync,
+    Settings,
+    StewardElection,
+)
 from demls.wire.statements import FaultyOffer
 
 _BY_NODES = (StewardElection, Dormant, Awake, Emergency)
@@ -123,6 +134,9 @@ class Consent(Watcher):
         left = {case.subject for case in cases if isinstance(case.change, Remove | Leave | Emergency)}
         if (set(event.joined), set(event.left)) != (joined, left):
             raise Broken("P2", f"epoch {event.epoch} admits or removes others than it says")
+        anew = {case.subject for case in cases if isinstance(case.change, Resync)}
+        if set(event.reseated) != anew or len(anew) > 1 + len(self._rosters[event.epoch]) // 10:
+            raise Broken("P2", f"epoch {event.epoch} gives new seats to others than it says, or to too many")
         for proposal_id, case in zip(event.carried, cases, strict=True):
             self._check_case(proposal_id, case, event.epoch)
         seen = self._agreement.epochs
@@ -137,6 +151,12 @@ class Consent(Watcher):
             is_wished = any(who == case.subject and said >= since for who, said in self._truth.leaves)
             if not is_wished or case.owner != case.subject:
                 raise Broken("P2", f"{name} never wished to leave")
+            return
+        if isinstance(case.change, Resync):
+            is_asked = proposal_id in self._truth.seats.get(case.subject, ())
+            is_asked = is_asked or self.world.node_of(case.subject).is_adversary
+            if not is_asked or case.owner != case.subject:
+                raise Broken("P2", f"{name} never asked for a new seat")
             return
         earlier = self._truth.admitted.get(case.subject, set()) - {Epoch(0), epoch}  # nobody admits the founder
         if isinstance(case.change, Invite) and self._truth.asked[case.subject] <= len(earlier):

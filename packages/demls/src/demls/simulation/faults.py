@@ -187,7 +187,7 @@ class Faults:
         if away < state.roster.n - state.roster.q:
             self.restored += 1
             self._note(f"{node.name} loses its disk and is restored from a backup")
-            self.world.restore(node, backup)
+            self.world.rest_on(node, backup)
 
     # --- Cuts ---------------------------------------------------------------------------------------------------
 

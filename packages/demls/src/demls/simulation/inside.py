@@ -15,7 +15,7 @@ from demls.protocol.stewards import StewardList
 from demls.wire.charters import Charter
 from demls.wire.fields import PROOFS_MAX
 from demls.wire.ids import Address, Epoch, GroupId, Topic
-from demls.wire.messages import Change, LostTurn
+from demls.wire.messages import Change, LostTurn, Reseated
 
 Machine = Group | Joining
 
@@ -42,6 +42,7 @@ class Seen:
     authenticator: bytes
     roster: tuple[tuple[Address, int, int], ...]
     """(address, leaf, epoch of joining)"""
+    reseated: tuple[Reseated, ...]
     stewards: StewardList
     lost: tuple[LostTurn, ...]
     dormant: frozenset[Address]
@@ -66,6 +67,7 @@ def seen_by(state: GroupState) -> Seen:
         state.state.head,
         state.mls.authenticator(),
         tuple((seat.address, seat.leaf, int(seat.since)) for seat in state.roster.seats),
+        state.state.reseated,
         state.state.stewards,
         state.state.lost,
         frozenset(seat.address for seat in state.roster.seats if seat.dormant),
@@ -103,6 +105,8 @@ def held_by(state: GroupState) -> Iterator[tuple[str, int, int]]:
     yield "open proposals of one member", _most(item.proposal.owner for item in going), most
     early = max((len(votes) for votes in governance._early.values()), default=0)
     yield "early votes of one member", early, bounds.EARLY_VOTES_PER_MEMBER_MAX
+    seats = Counter(item.proposal.owner for item in governance.resyncs.values() if item.epoch is None)
+    yield "requests of one member for a new seat", max(seats.values(), default=0), bounds.RESYNCS_CARRIED_MAX
     yield "requests to join", len(state.requests.waiting), bounds.REQUESTS_MAX
     yield "candidates", len(current.candidates), bounds.CANDIDATES_KEPT_MAX + 2
     yield "offers", len(current.offers), bounds.CANDIDATES_KEPT_MAX + 2

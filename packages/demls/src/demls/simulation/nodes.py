@@ -13,6 +13,7 @@ from demls.protocol.effects import Effects, Outbound
 from demls.protocol.engine import Engine
 from demls.protocol.group import Group
 from demls.protocol.policy import DAY
+from demls.protocol.returning import Returning
 from demls.protocol.state import GroupState
 from demls.protocol.views import GroupStatus
 from demls.simulation.clock import Hand
@@ -78,10 +79,21 @@ class Node:
         return self.state is not None
 
     @property
+    def returning(self) -> Returning | None:
+        """What it is while it waits for a new seat."""
+        group = self.group
+        return group._returning if group is not None else None
+
+    @property
     def is_out(self) -> bool:
         """Never asked, or no longer a member: free to ask."""
         group = self.group
-        return self.machine is None or (group is not None and group.status is not GroupStatus.MEMBER)
+        there = (GroupStatus.MEMBER, GroupStatus.RETURNING)
+        return self.machine is None or (group is not None and group.status not in there)
+
+    def sign(self, sentence: str) -> bytes:
+        """The wallet's signature."""
+        return wallet_sign(self.wallet, sentence.encode())
 
     def write(self, effects: Effects) -> None:
         """The one transaction: records and outbox."""

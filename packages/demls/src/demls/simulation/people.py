@@ -46,6 +46,8 @@ class Truth:
     """How often somebody wished to be in."""
     admitted: dict[Address, set[Epoch]] = field(default_factory=dict)
     """In which epochs such wishes were fulfilled."""
+    seats: dict[Address, set[ProposalId]] = field(default_factory=dict)
+    """Who has asked for a new seat, by which requests."""
     talks: int = 0
 
 

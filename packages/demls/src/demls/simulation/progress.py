@@ -88,13 +88,25 @@ class Progress(Watcher):
 
     def is_excused(self, node: Node) -> bool:
         """Is there nobody to be waited for in this member's place?"""
-        return (
-            node.name in self.vanished
-            or self.is_restored(node)
-            or self.is_ghost(node)
-            or self.is_lost(node)
-            or self.has_gone(node)
-        )
+        is_away = self.is_ghost(node) or self.is_lost(node) or self.has_gone(node) or self.is_returning(node)
+        is_away = is_away or self.is_restored(node)
+        return node.name in self.vanished or is_away
+
+    def is_given_up(self, node: Node) -> bool:
+        """Is it right that it is not where the others are, when everything has come to rest?
+
+        Whoever is too far behind, or waits for a new seat, comes back as long as a quorum of the others is there.
+        """
+        if node.name in self.vanished or self.is_ghost(node) or self.has_gone(node):
+            return True
+        return (self.is_lost(node) or self.is_returning(node)) and not self.can_progress()
+
+    def is_coming_back(self, node: Node) -> bool:
+        """Is it still on its way back into a group that can give it a new seat?"""
+        newest = self._agreement.newest
+        is_in = newest is not None and any(address == node.address for address, _, _ in newest.roster)
+        is_away = self.is_lost(node) or self.is_returning(node)
+        return is_in and is_away and not node.is_adversary and not self.is_given_up(node)
 
     def is_restored(self, node: Node) -> bool:
         """Does it rest, because its disk was restored from a backup? Nothing may be sent from such a state."""
@@ -112,6 +124,10 @@ class Progress(Watcher):
             return False
         helpers = (other.state for other in self.world.members() if other is not node and other.state is not None)
         return not any(helper.history.leaving(state.epoch) is not None for helper in helpers)
+
+    def is_returning(self, node: Node) -> bool:
+        """Does it wait for a new seat? Nobody can count on it until it has that."""
+        return node.returning is not None
 
     def is_ghost(self, node: Node) -> bool:
         """Admitted with the leaf of an earlier device, which the person has thrown away to ask anew."""
@@ -162,7 +178,7 @@ class Progress(Watcher):
         waiting: dict[ProposalId, Node] = {}
         for node in here:
             assert node.state is not None
-            for item in node.state.governance.approved():
+            for item in node.state.work(now):
                 waiting.setdefault(item.proposal_id, node)
         self._first = {proposal_id: at for proposal_id, at in self._first.items() if proposal_id in waiting}
         self._frozen = {proposal_id: held for proposal_id, held in self._frozen.items() if proposal_id in waiting}
@@ -208,6 +224,8 @@ class Progress(Watcher):
         members = {address for address, _, _ in newest.roster} if newest is not None else set()
         for node in self.world.nodes.values():
             state = node.state
+            if self.is_coming_back(node):
+                return False
             if node.machine is None or (state is None and node.is_out) or self.is_excused(node):
                 continue
             if self.world.is_bad(node):
@@ -229,7 +247,8 @@ class Progress(Watcher):
                 continue
             for proposal_id in self._approved.get((node.name, node.life), ()):
                 item = state.governance.items.get(proposal_id)
-                if item is not None and item.status not in _ENDED:
+                is_due = item is not None and state.resyncs.is_due(item, self.world.clock.now)
+                if item is not None and is_due and item.status not in _ENDED:
                     raise Broken(
                         "P4", f"{proposal_id.hex()[:6]} was approved at {node.name} and is {item.status.value}"
                     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from demls.protocol.effects import Effects
-from demls.protocol.events import Halted, Joined, Removed, Settled
+from demls.protocol.events import Halted, Joined, Removed, Returned, Settled
 from demls.simulation.inside import Machine, Seen, group_of, seen_by
 from demls.simulation.network import Envelope
 from demls.simulation.nodes import Node
@@ -38,7 +38,7 @@ class Agreement(Watcher):
                 self.left[node.address] = event.epoch
         if node.state is None:
             return
-        if any(type(event) in (Settled, Joined) for event in effects.events):
+        if any(type(event) in (Settled, Joined, Returned) for event in effects.events):
             seen = seen_by(node.state)
             if seen.epoch not in self.epochs:
                 self.epochs[seen.epoch] = seen
@@ -121,7 +121,11 @@ class Durable(Watcher):
             item = state.governance.items.get(proposal_id) if state is not None else None
             if state is None or item is None or node.address not in votes or item.ended_at is not None:
                 continue
-            if node.address in item.tally.voters and state.governance.vote_of(item, node.address) is None:
+            if (
+                node.address in item.tally.voters
+                and state.may_sign(item)
+                and state.governance.vote_of(item, node.address) is None
+            ):
                 raise Broken("P5", f"{node.name} forgot its vote on {proposal_id.hex()[:6]}")
 
     @staticmethod

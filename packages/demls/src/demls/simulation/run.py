@@ -22,6 +22,7 @@ from demls.simulation.nodes import Node
 from demls.simulation.people import People
 from demls.simulation.progress import Progress, Reading
 from demls.simulation.promises import Agreement, Durable
+from demls.simulation.returns import Returns
 from demls.simulation.scenario import CALM, Scenario
 from demls.simulation.story import Story
 from demls.simulation.timing import Timing
@@ -153,13 +154,14 @@ class Life:
         self.limits = Limits(world)
         self.progress = Progress(world, self.agreement)
         self.reading = Reading(world)
+        self.returns = Returns(world, self.people.truth, self.agreement)
         self.counters = Counters(world, self.agreement)
         self.timing = Timing(world)
         self.story = Story(world, rejected=rejected) if trace else None
         world.watchers += [self.story] if self.story is not None else []
         world.watchers += [self.agreement, self.consent, self.durable, self.innocence, self.limits]
         world.watchers += [self.progress, self.reading, self.counters, self.timing]
-        world.watchers += [self.people, self.sabotage]
+        world.watchers += [self.people, self.returns, self.sabotage]
         world.idle_watchers += [self.limits, self.sabotage]
 
     def run(self) -> None:
@@ -189,9 +191,11 @@ class Life:
     def counts(self) -> dict[str, int]:
         counts = dict(self.counters.count)
         counts["adversary acts"] = self.sabotage.acts.total()
+        counts["resync"] = self.returns.returned
+        counts["stranded"] = self.returns.stranded
         counts["partitions"] = self.faults.cuts
         counts["crash inside a merge"] = self.world.crashed_merges
-        counts["restored backup"] = self.faults.restored
+        counts["restored backup"] = self.faults.restored + self.returns.restored
         counts["ghost members"] = sum(1 for node in self.world.nodes.values() if self.progress.is_ghost(node))
         counts["halted groups"] = int(self.world.newest() is not None and not self.progress.can_progress())
         counts["chat messages"] = self.reading.messages
@@ -227,6 +231,7 @@ class Life:
         world.silent = frozenset(name for name, mind in self.sabotage.minds.items() if "silent" in mind.names)
         self.faults.start()
         self.people.live()
+        self.returns.live()
         end, epochs = world.clock.now + _FAULTS_MOST, world.scenario.epochs * 2 // 3
         while world.clock.now < end and self.counters.count["epochs"] < epochs and self._has_breath(1):
             world.clock.run(world.clock.now + _LOOK_EVERY)
@@ -240,6 +245,7 @@ class Life:
         world = self.world
         self._say("the network is whole, and everybody is there")
         self.faults.stop()
+        self.returns.is_resting = True
         world.network.weather = CALM
         for node in list(world.nodes.values()):
             if not node.is_up:
@@ -336,7 +342,7 @@ class Life:
         self._call_the_roll()
         for _ in range(15):
             self._look(_LOOK_EVERY)
-        self.agreement.together(self.progress.is_excused)
+        self.agreement.together(self.progress.is_given_up)
         self.progress.ended()
         self.reading.check()
 

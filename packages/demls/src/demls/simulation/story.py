@@ -17,8 +17,11 @@ from demls.protocol.events import (
     ProposalWithdrawn,
     Rejected,
     Removed,
+    Returned,
     ScoreChanged,
+    SeatAsked,
     Settled,
+    Stranded,
     Unproven,
     Waiting,
 )
@@ -111,6 +114,12 @@ class Story(Watcher):
                 parts += [f"in: {self._names(event.joined)}"] if event.joined else []
                 parts += [f"out: {self._names(event.left)}"] if event.left else []
                 return "; ".join(parts)
+            case Returned():
+                return f"has a new seat, in epoch {event.epoch}" + ("" if event.is_vouched else ", not vouched")
+            case SeatAsked():
+                return f"asks for a new seat, having been in epoch {event.epoch}"
+            case Stranded():
+                return f"is too far behind, in epoch {event.epoch}"
             case Joined():
                 return f"is a member, in epoch {event.epoch}"
             case Removed():

@@ -17,7 +17,7 @@ from demls_engine import Engine as RealEngine
 from demls.protocol.effects import Effects, Outbound
 from demls.protocol.engine import Engine
 from demls.protocol.errors import RequestRefused
-from demls.protocol.events import Joined, Removed, Settled
+from demls.protocol.events import Joined, Removed, Returned, SeatAsked, Settled
 from demls.protocol.group import Group
 from demls.protocol.joining import Joining
 from demls.protocol.machines import load_machine
@@ -29,8 +29,8 @@ from demls.simulation.network import Envelope, Network
 from demls.simulation.nodes import Node
 from demls.simulation.scenario import Scenario
 from demls.simulation.traffic import is_governing, open_body, payload_of
-from demls.wire.ids import Address, Duration, Instant
-from demls.wire.messages import InviteLink, Payload
+from demls.wire.ids import Address, Duration, Instant, LeafKey
+from demls.wire.messages import InviteLink, Payload, ResyncReason
 
 NAMES = [
     "ann",
@@ -129,7 +129,7 @@ _FOREVER = 1 << 40
 Backup = Path | None
 """On a real disk the file; in the model nothing is needed, since nothing of it is used."""
 
-_MOVES = frozenset((Settled, Joined, Removed))
+_MOVES = frozenset((Settled, Joined, Removed, SeatAsked, Returned))
 """After these a node may listen elsewhere."""
 
 
@@ -260,6 +260,15 @@ class World:
         self.network.subscribe(node.name, machine.topics())
         self._finish(node, effects, None, may_crash=False)
 
+    def restore(self, node: Node, records: dict[bytes, bytes], reason: ResyncReason) -> None:
+        """Begin again with records of some time, or what is left of them, and ask for a new seat."""
+        group, effects = Group.restored(records, sign=node.sign, reason=reason, engine=node.engine, now=self.clock.now)
+        node.machine, node.wakes_at = group, None
+        node.life += 1
+        node.records = {}
+        node.outbox.clear()
+        self._finish(node, effects, None, may_crash=False)
+
     def do(self, node: Node, call: Callable[[Group], Effects]) -> Effects | None:
         """A person acts; None if the node died before the act was written. Raises RequestRefused."""
         assert node.is_up
@@ -349,6 +358,8 @@ class World:
         state = node.state
         if state is not None:
             node.channels = channels_of(state)
+        if node.returning is not None:
+            node.leaf_key = LeafKey(node.returning.record.leaf_key)
         self.network.subscribe(node.name, node.machine.topics() if node.machine is not None else frozenset())
 
     def _publish(self, node: Node, count: int | None = None) -> None:
@@ -455,7 +466,7 @@ class World:
         self._write_out(node)
         return node.disk.back_up() if node.disk is not None else None
 
-    def restore(self, node: Node, backup: Backup) -> None:
+    def rest_on(self, node: Node, backup: Backup) -> None:
         """Its disk is lost; the node starts on a backup, knows that from its mark, and lets the group rest.
 
         Nothing is sent from there: the group may have gone on, and the node may have said what it no longer knows.
@@ -482,6 +493,11 @@ class World:
             raise Broken("P5", f"{node.name}'s records cannot be loaded: {traceback.format_exc()}") from problem
         assert isinstance(machine, Machine)
         node.machine = machine
+        if isinstance(machine, Group) and node.returning is not None:
+            more = machine.use_wallet(node.sign, self.clock.now)
+            effects = Effects(
+                effects.changes + more.changes, more.outbound, effects.events + more.events, more.deadline
+            )
         self._listen(node)
         for watcher in self.watchers:
             watcher.restarted(node)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,7 @@ KEY_BYTES = 32
 
 BACKUP_SETTING = "backup"
 """A setting that stands only in files made by ``backup``: whoever opens one knows that the original may have gone on,
-so nothing may be sent from its old leaves (they resync)."""
+so nothing may be sent from its old leaves (they resync). Its value: when it was made, in milliseconds."""
 
 _PAGE_BYTES = 4096
 _WAL_BYTES_MAX = 64 * 1024 * 1024
@@ -348,7 +349,7 @@ class Store:
                     copy.execute("PRAGMA synchronous=FULL")
                     copy.execute(
                         "INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING",
-                        (BACKUP_SETTING, b"1"),
+                        (BACKUP_SETTING, str(time.time_ns() // 1_000_000).encode()),
                     )
                 finally:
                     copy.close()

@@ -197,6 +197,57 @@ class Awake(_message.Message):
 Global___Awake: _TypeAlias = Awake  # noqa: Y015
 
 @_typing.final
+class Resync(_message.Message):
+    """The proposal's owner asks for a new leaf in the place of the one that signs the proposal; needs no vote. The
+    proposal's epoch is the last one that it knows, 0 if none.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEAF_KEY_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    KEY_PACKAGE_BYTES_FIELD_NUMBER: _builtins.int
+    EXPIRES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    NONCE_FIELD_NUMBER: _builtins.int
+    WALLET_SIGNATURE_FIELD_NUMBER: _builtins.int
+    leaf_key: _builtins.bytes
+    """that it replaces"""
+    head: _builtins.bytes
+    """of the last state known, or empty"""
+    key_package_bytes: _builtins.bytes
+    """bare TLS KeyPackage, with the same credential"""
+    expires: _builtins.int
+    """milliseconds since 1970, chain time; at most an hour after the proposal's created_at"""
+    reason: _builtins.int
+    """1 a restored backup, 2 a lost state, 3 too far behind, 4 the person's wish"""
+    generation: _builtins.int
+    """how many requests its owner has made for this leaf, with this one"""
+    nonce: _builtins.bytes
+    wallet_signature: _builtins.bytes
+    """EIP-191, over the sentence in protocol/resync.py"""
+    def __init__(
+        self,
+        *,
+        leaf_key: _builtins.bytes = ...,
+        head: _builtins.bytes = ...,
+        key_package_bytes: _builtins.bytes = ...,
+        expires: _builtins.int = ...,
+        reason: _builtins.int = ...,
+        generation: _builtins.int = ...,
+        nonce: _builtins.bytes = ...,
+        wallet_signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires", b"expires", "generation", b"generation", "head", b"head", "key_package_bytes", b"key_package_bytes", "leaf_key", b"leaf_key", "nonce", b"nonce", "reason", b"reason", "wallet_signature", b"wallet_signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Resync: _TypeAlias = Resync  # noqa: Y015
+
+@_typing.final
 class DoubleStatement(_message.Message):
     """Two different statements of one member in one view."""
 
@@ -369,6 +420,7 @@ class ChangeRequest(_message.Message):
     SETTINGS_FIELD_NUMBER: _builtins.int
     DORMANT_FIELD_NUMBER: _builtins.int
     AWAKE_FIELD_NUMBER: _builtins.int
+    RESYNC_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def member_invite(self) -> Global___MemberInvite: ...
     @_builtins.property
@@ -387,6 +439,8 @@ class ChangeRequest(_message.Message):
     def dormant(self) -> Global___Dormant: ...
     @_builtins.property
     def awake(self) -> Global___Awake: ...
+    @_builtins.property
+    def resync(self) -> Global___Resync: ...
     def __init__(
         self,
         *,
@@ -398,12 +452,13 @@ class ChangeRequest(_message.Message):
         settings: Global___Settings | None = ...,
         dormant: Global___Dormant | None = ...,
         awake: Global___Awake | None = ...,
+        resync: Global___Resync | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["awake", b"awake", "dormant", b"dormant", "emergency", b"emergency", "leave", b"leave", "member_invite", b"member_invite", "payload", b"payload", "remove_member", b"remove_member", "settings", b"settings", "steward_election", b"steward_election"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["awake", b"awake", "dormant", b"dormant", "emergency", b"emergency", "leave", b"leave", "member_invite", b"member_invite", "payload", b"payload", "remove_member", b"remove_member", "resync", b"resync", "settings", b"settings", "steward_election", b"steward_election"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["awake", b"awake", "dormant", b"dormant", "emergency", b"emergency", "leave", b"leave", "member_invite", b"member_invite", "payload", b"payload", "remove_member", b"remove_member", "settings", b"settings", "steward_election", b"steward_election"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["awake", b"awake", "dormant", b"dormant", "emergency", b"emergency", "leave", b"leave", "member_invite", b"member_invite", "payload", b"payload", "remove_member", b"remove_member", "resync", b"resync", "settings", b"settings", "steward_election", b"steward_election"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["member_invite", "remove_member", "emergency", "steward_election", "leave", "settings", "dormant", "awake"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["member_invite", "remove_member", "emergency", "steward_election", "leave", "settings", "dormant", "awake", "resync"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -941,6 +996,35 @@ class Deed(_message.Message):
 Global___Deed: _TypeAlias = Deed  # noqa: Y015
 
 @_typing.final
+class Reseated(_message.Message):
+    """A member that was given a new leaf by a resync."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.bytes
+    epoch: _builtins.int
+    """that the commit led to"""
+    time: _builtins.int
+    """chain time of the commit"""
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.bytes = ...,
+        epoch: _builtins.int = ...,
+        time: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "member_id", b"member_id", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reseated: _TypeAlias = Reseated  # noqa: Y015
+
+@_typing.final
 class Succession(_message.Message):
     """What follows from a commit besides MLS."""
 
@@ -950,6 +1034,7 @@ class Succession(_message.Message):
     LOST_FIELD_NUMBER: _builtins.int
     DORMANT_FIELD_NUMBER: _builtins.int
     DEEDS_FIELD_NUMBER: _builtins.int
+    RESEATED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def stewards(self) -> Global___StewardListing: ...
     @_builtins.property
@@ -960,6 +1045,10 @@ class Succession(_message.Message):
     def deeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Deed]:
         """the newest"""
 
+    @_builtins.property
+    def reseated(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reseated]:
+        """within the last hour of chain time"""
+
     def __init__(
         self,
         *,
@@ -967,10 +1056,11 @@ class Succession(_message.Message):
         lost: _abc.Iterable[Global___LostTurn] | None = ...,
         dormant: _abc.Iterable[_builtins.bytes] | None = ...,
         deeds: _abc.Iterable[Global___Deed] | None = ...,
+        reseated: _abc.Iterable[Global___Reseated] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["stewards", b"stewards"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deeds", b"deeds", "dormant", b"dormant", "lost", b"lost", "stewards", b"stewards"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deeds", b"deeds", "dormant", b"dormant", "lost", b"lost", "reseated", b"reseated", "stewards", b"stewards"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1223,6 +1313,41 @@ class SuccessorNotice(_message.Message):
 Global___SuccessorNotice: _TypeAlias = SuccessorNotice  # noqa: Y015
 
 @_typing.final
+class NothingKept(_message.Message):
+    """A member that asked on from ``epoch`` cannot be helped by this one: it keeps no commit from so long ago."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    ASKED_BY_FIELD_NUMBER: _builtins.int
+    OLDEST_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """in which the member asked is"""
+    asked_by: _builtins.bytes
+    oldest: _builtins.int
+    """the first epoch whose end is kept here"""
+    member: _builtins.bytes
+    signature: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        asked_by: _builtins.bytes = ...,
+        oldest: _builtins.int = ...,
+        member: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "epoch", b"epoch", "member", b"member", "oldest", b"oldest", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NothingKept: _TypeAlias = NothingKept  # noqa: Y015
+
+@_typing.final
 class KeyPackageRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1298,6 +1423,7 @@ class Frame(_message.Message):
     KEY_PACKAGE_REQUEST_FIELD_NUMBER: _builtins.int
     KEY_PACKAGE_ANSWER_FIELD_NUMBER: _builtins.int
     SUCCESSOR_NOTICE_FIELD_NUMBER: _builtins.int
+    NOTHING_KEPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def proposal(self) -> Global___Proposal: ...
     @_builtins.property
@@ -1324,6 +1450,8 @@ class Frame(_message.Message):
     def key_package_answer(self) -> Global___KeyPackageAnswer: ...
     @_builtins.property
     def successor_notice(self) -> Global___SuccessorNotice: ...
+    @_builtins.property
+    def nothing_kept(self) -> Global___NothingKept: ...
     def __init__(
         self,
         *,
@@ -1340,12 +1468,13 @@ class Frame(_message.Message):
         key_package_request: Global___KeyPackageRequest | None = ...,
         key_package_answer: Global___KeyPackageAnswer | None = ...,
         successor_notice: Global___SuccessorNotice | None = ...,
+        nothing_kept: Global___NothingKept | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["proposal", "vote", "commit_candidate", "member_welcome", "private_message", "round_statement", "settled", "digest", "join_request", "join_answer", "key_package_request", "key_package_answer", "successor_notice"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["proposal", "vote", "commit_candidate", "member_welcome", "private_message", "round_statement", "settled", "digest", "join_request", "join_answer", "key_package_request", "key_package_answer", "successor_notice", "nothing_kept"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 

@@ -97,6 +97,31 @@ class Awake:
     member_id: AddressBytes
 
 
+class ResyncReason(IntEnum):
+    RESTORED_BACKUP = 1
+    LOST_STATE = 2
+    TOO_FAR_BEHIND = 3
+    WISH = 4
+    """Its person asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """The proposal's owner asks for a new leaf in the place of ``leaf_key``, which signs the proposal; needs no vote.
+
+    ``head``: of the last state that it knows, which the proposal's epoch names; empty if it knows none.
+    """
+
+    leaf_key: Digest32
+    head: Annotated[bytes, Size(0, 32)]
+    key_package_bytes: KeyPackageBytes
+    expires: int
+    reason: int
+    generation: int
+    nonce: Annotated[bytes, Size(16)]
+    wallet_signature: Annotated[bytes, Size(65)]
+
+
 @dataclass(frozen=True, slots=True)
 class Emergency:
     """An emergency criteria proposal: the owner accuses ``target_member_id``, with proofs that everybody can check."""
@@ -107,7 +132,7 @@ class Emergency:
     stuck: Annotated[tuple[RoundStatement, ...], Size(0, ROSTER_MAX)]
 
 
-Change: TypeAlias = Invite | Remove | Leave | Emergency | StewardElection | Settings | Dormant | Awake
+Change: TypeAlias = Invite | Remove | Leave | Emergency | StewardElection | Settings | Dormant | Awake | Resync
 
 _CHANGES: dict[str, type] = {
     "member_invite": Invite,
@@ -118,6 +143,7 @@ _CHANGES: dict[str, type] = {
     "settings": Settings,
     "dormant": Dormant,
     "awake": Awake,
+    "resync": Resync,
 }
 
 
@@ -334,13 +360,26 @@ class Deed:
 
 
 @dataclass(frozen=True, slots=True)
+class Reseated:
+    """A member that was given a new leaf by the commit that led to ``epoch``, at chain time ``time``."""
+
+    member_id: AddressBytes
+    epoch: int
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
 class Succession:
-    """What follows from a commit besides MLS: the next steward list, turns that were lost, who is dormant."""
+    """What follows from a commit besides MLS: the next steward list, turns that were lost, who is dormant.
+
+    ``reseated``: who was given a new leaf within the last hour of chain time.
+    """
 
     stewards: StewardListing
     lost: Annotated[tuple[LostTurn, ...], Size(0, ROSTER_MAX)]
     dormant: Annotated[tuple[AddressBytes, ...], Size(0, ROSTER_MAX)]
     deeds: Annotated[tuple[Deed, ...], Size(0, DEEDS_MAX)]
+    reseated: Annotated[tuple[Reseated, ...], Size(0, ROSTER_MAX)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,6 +475,21 @@ class SuccessorNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class NothingKept:
+    """``member`` keeps no commit from so long ago that it could help ``asked_by``, who is in ``epoch``."""
+
+    epoch: int
+    asked_by: AddressBytes
+    oldest: int
+    member: AddressBytes
+    signature: Signature
+
+    def content(self, group_id: bytes) -> bytes:
+        """What the answering member's leaf key signs."""
+        return framed(b"demls nothing kept 1", group_id, self.epoch, self.asked_by, self.oldest, self.member)
+
+
+@dataclass(frozen=True, slots=True)
 class KeyPackageRequest:
     reply: Digest32
 
@@ -469,6 +523,7 @@ Payload: TypeAlias = (
     | KeyPackageRequest
     | KeyPackageAnswer
     | SuccessorNotice
+    | NothingKept
 )
 
 _PAYLOADS: dict[str, type] = {
@@ -485,6 +540,7 @@ _PAYLOADS: dict[str, type] = {
     "key_package_request": KeyPackageRequest,
     "key_package_answer": KeyPackageAnswer,
     "successor_notice": SuccessorNotice,
+    "nothing_kept": NothingKept,
 }
 
 

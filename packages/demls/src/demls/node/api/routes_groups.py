@@ -152,6 +152,12 @@ async def leave_group(group_id: str, service: NeedsService) -> Done:
     return await service.leave(group_id)
 
 
+@router.post("/{group_id}/rejoin")
+async def rejoin_group(group_id: str, service: NeedsService) -> Done:
+    """Ask the group for a new seat in the place of your old one; it needs your wallet, and no vote."""
+    return await service.rejoin(group_id)
+
+
 @router.delete("/{group_id}", status_code=204)
 async def forget_group(group_id: str, service: NeedsService) -> None:
     """Delete what this node keeps of a group you are no longer in, history included."""

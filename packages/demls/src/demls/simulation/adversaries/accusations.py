@@ -11,7 +11,7 @@ from dataclasses import replace
 from demls_consensus import Choice, SignedVote
 
 from demls.protocol.commit_round import OFFER_LABEL
-from demls.protocol.governance import VOTE_LABEL
+from demls.protocol.electorates import VOTE_LABEL
 from demls.protocol.views import ProposalStatus
 from demls.simulation.adversaries.mind import Mind, Parcel
 from demls.wire.fields import PROOFS_MAX

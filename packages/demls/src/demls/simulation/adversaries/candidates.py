@@ -71,7 +71,7 @@ class Workshop:
             removed = {item.subject for item in items if item.effect[0] == "remove"}
             added = {item.subject for item in items if item.effect[0] == "add"}
             proposals = tuple(item.proposal for item in items)
-            follows = state.candidates._follow(proposals, removed, added, self.mind.node.address, View(self.view))
+            follows = state.candidates._follow(proposals, removed, added, self.mind.node.address, View(self.view), time)
             if follows is None:
                 return None
             full = build_sync(

@@ -12,7 +12,8 @@ from demls_consensus import Choice, SignedVote
 from demls.protocol.channel import Channel
 from demls.protocol.commit_round import NIL, OFFER_LABEL, ROUND_LABEL
 from demls.protocol.continuity import DIGEST_LABEL
-from demls.protocol.governance import PROPOSAL_LABEL, VOTE_LABEL
+from demls.protocol.electorates import VOTE_LABEL
+from demls.protocol.governance import PROPOSAL_LABEL
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
 from demls.simulation.network import Envelope

@@ -15,7 +15,7 @@ from demls.protocol.channel import seal
 from demls.protocol.effects import Effects, Outbound
 from demls.protocol.events import Faulted, Misbehaved
 from demls.protocol.evidence import proof_id
-from demls.simulation.adversaries import accusations, candidates, forgeries, rounds
+from demls.simulation.adversaries import accusations, candidates, forgeries, rounds, seats
 from demls.simulation.adversaries.mind import PROOFS_MAX, Gang, Mind, Parcel
 from demls.simulation.network import Envelope
 from demls.simulation.nodes import Node
@@ -67,6 +67,7 @@ STRATEGIES: dict[str, Strategy] = {
     "useless welcomes": Strategy(welcomes=forgeries.useless_welcome),
     "proposal spam": Strategy(speaks=forgeries.spam),
     "bogus elections": Strategy(speaks=forgeries.elect_falsely),
+    "false seats": Strategy(speaks=seats.ask_for_seats),
 }
 
 _MIXTURES: tuple[tuple[str, ...], ...] = (
@@ -82,6 +83,7 @@ _MIXTURES: tuple[tuple[str, ...], ...] = (
     ("faulty candidates", "framing", "forged names"),
     ("endless emergencies", "old accusations", "proposal spam"),
     ("true accusations", "double signing", "false votes"),
+    ("false seats", "replays", "withholding"),
 )
 _DRAWN_SHARE = 0.5
 _DRAWN = 5
