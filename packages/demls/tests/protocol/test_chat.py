@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from demls.protocol.chat import GAP_PATIENCE, GAPS_MAX
+GAP_PATIENCE, GAPS_MAX = 10_000, 2048
 from demls.protocol.events import MessageReceived, MessagesMissing, Rejected
 from demls.protocol.policy import MESSAGE_BYTES_MAX
 from demls.wire.messages import PrivateMessage, Remove

@@ -215,6 +215,7 @@ class Group:
         step = Step(now, state.channel)
         group._asking.come_back(step)
         group._duties.came_back(now)
+        state.repair.came_back(now)
         return group, group._finish(step)
 
     # --- What it is ---------------------------------------------------------------------------------------------
@@ -465,7 +466,7 @@ class Group:
             return Effects()
         step = Step(now, state.channel)
         state.governance.tick(step)
-        state.chat.tick(step)
+        state.repair.tick(step)
         state.welcomes.tick(step)
         return self._finish(step)
 
@@ -538,7 +539,7 @@ class Group:
     def _deadline(self, state: GroupState, now: Instant) -> Instant | None:
         times = [
             state.governance.deadline(),
-            state.chat.deadline(),
+            state.repair.deadline(now),
             state.welcomes.deadline(),
             state.emergencies.deadline(),
         ]

@@ -161,7 +161,7 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     added = state.candidates.added(candidate)
     state.candidates.merge(candidate)
     state.mls_changed = True
-    state.history.keep(settled)
+    state.history.keep(settled, step.now)
     state.round.close()
     changes = [item.change for item in map(state.governance.items.get, entries) if item is not None]
     if not state.mls.is_active:
@@ -187,10 +187,6 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     state.scores.settle(new, roster.addresses, joined, state.epoch, state.charter.policy.scoring, step)
     state.emergencies.settled(entries)
     state.requests.settle(roster, state.epoch, step.now)
-    for member in left:
-        state.chat.depart(member, step)
-    for member in joined:
-        state.chat.forget(member)
     for member in (*left, *joined):
         state.remember_name(before, member)
     state.chat.retain(roster.addresses)
