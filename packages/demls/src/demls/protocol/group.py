@@ -363,6 +363,12 @@ class Group:
         self._asking.look_around(step)
         return self._finish(step)
 
+    def forget_messages(self, before: Instant, now: Instant) -> Effects:
+        """Delete the copies of messages that came before an instant; who missed them cannot have them from here."""
+        state = self._live()
+        state.chat.copies.forget_before(before)
+        return self._finish(Step(now, state.channel))
+
     def leave(self, now: Instant) -> Effects:
         """Ask to be gone at the next commit, without a vote; the last member closes the group.
 

@@ -211,6 +211,8 @@ class GroupView:
     """Whose link led here, as long as that member was not heard: a look-alike could have been made without it."""
     first_leader: Address | None = None
     """Who makes the next commit, if nobody's turn passes."""
+    fetching: int = 0
+    """Messages that are missing and asked for."""
 
     @classmethod
     def of_ended(
