@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from demls.protocol.events import MessageReceived, MessagesMissing, Rejected
 from demls.protocol import policy
+from demls.protocol.events import MessageReceived, MessagesMissing, Rejected
 from demls.protocol.policy import MESSAGE_BYTES_MAX, MINUTE
 from demls.wire.ids import Instant
 from demls.wire.messages import PrivateMessage, Remove

@@ -330,7 +330,7 @@ class Chat:
             heard.clip(said.yours_from)
             for gap in heard.gaps:
                 if gap.last < said.kept_from:
-                    gap.asked = max(gap.asked, gap.asks_max - 2)  # others may still have it
+                    gap.asked = max(gap.asked, gap.asks_max - 1)  # others may still have it
         self.save(place)
 
     def note_claim(self, place: Place, claimed: ChatPlace, now: Instant) -> None:
@@ -390,6 +390,7 @@ class Chat:
             if heard.claim is not None and not heard.claim.is_told and heard.claim.has_failed(step.now):
                 heard.claim.is_told = True
                 self.save(place)
+            is_hopeful = is_hopeful or (heard.claim is not None and not heard.claim.is_told)
             for gap in list(heard.gaps):
                 is_over = gap.is_told and step.now >= gap.noticed_at + bounds.CHAT_KEPT_FOR
                 if is_over or (gap.is_claimed and gap.has_failed(step.now)):
