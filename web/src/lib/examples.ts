@@ -168,6 +168,7 @@ export function group(change: Partial<Group> = {}): Group {
     recovery: "",
     deadlocked: false,
     introduction: "",
+    fetching: "",
     successors: [],
     ...change,
   };
@@ -185,6 +186,7 @@ export function entry(id: number, change: Partial<TimelineEntry> = {}): Timeline
     epoch: 1,
     proposal: null,
     client_id: null,
+    late: false,
     ...change,
   };
 }

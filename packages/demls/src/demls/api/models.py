@@ -284,6 +284,7 @@ class Group(Model):
     stewards are being elected, in one sentence; empty while the stewards commit as they should. ``deadlocked``: a round
     has gone past its last steward, which the members can be asked to note. ``introduction``: a sentence as long as the
     member whose link you used was not heard here, so that this may be another group than it seems; else empty.
+    ``fetching``: a sentence while messages that were missed are asked for; else empty.
     """
 
     id: str
@@ -314,6 +315,7 @@ class Group(Model):
     recovery: str
     deadlocked: bool
     introduction: str
+    fetching: str
     successors: list[Successor]
 
 
@@ -356,6 +358,7 @@ class TimelineEntry(Model):
     """A line of the conversation. ``id`` grows over all groups of the node and survives restarts.
 
     ``quiet``: what nodes do by themselves, for whoever wants to know. ``client_id``: of an own message, as given.
+    ``late``: a message that came after others which were written later; it belongs where ``at`` says.
     """
 
     id: int
@@ -368,6 +371,7 @@ class TimelineEntry(Model):
     epoch: int | None
     proposal: str | None
     client_id: str | None
+    late: bool
 
 
 class NewSession(Model):

@@ -83,8 +83,16 @@ def group(
         recovery=recovery_sentence(view, name_of),
         deadlocked=is_deadlocked(view),
         introduction=introduction_sentence(view, name_of),
+        fetching=fetching_sentence(view.fetching),
         successors=[_successor(one, view.own_address, name_of) for one in view.successors],
     )
+
+
+def fetching_sentence(count: int) -> str:
+    """That the history is not whole yet; empty if nothing is missing."""
+    if not count:
+        return ""
+    return "A message is being fetched." if count == 1 else f"{count:,} messages are being fetched."
 
 
 def introduction_sentence(view: GroupView, name_of: NameOf) -> str:
@@ -239,6 +247,7 @@ def joining(scope: str, name: str, refused: str | None, connection: Connection) 
         recovery="",
         deadlocked=False,
         introduction="",
+        fetching="",
         successors=[],
     )
 
