@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 
 from demls.node.clock import now
@@ -29,10 +30,8 @@ async def forget_old(store: Store, scopes: Mapping[str, ScopeTask], days: int) -
         return None, machine.forget_messages(before, at) if is_group(machine) else None
 
     for scope in list(scopes.values()):
-        try:
+        with contextlib.suppress(RequestRefused, Refused):  # no longer a member, or it stands still: the next time
             await scope.call(forget)
-        except (RequestRefused, Refused):
-            pass  # no longer a member, or it stands still: the next time
 
 
 async def forget_forever(store: Store, scopes: Mapping[str, ScopeTask], days: int) -> None:
