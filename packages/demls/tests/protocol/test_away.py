@@ -8,7 +8,7 @@ from demls.protocol.continuity import History
 from demls.protocol.events import MessageReceived, MessagesMissing
 from demls.protocol.policy import DAY, MINUTE, PRESETS
 from demls.protocol.records import Ledger
-from demls.simulation.model_engine import Engine as ModelEngine
+from demls.simulation.model_engine import ModelEngine
 from demls.wire.ids import Instant
 from demls.wire.messages import Candidate, SettledCommit
 from demls.wire.statements import RoundStatement
@@ -26,7 +26,10 @@ def commit(world: World, by: str, number: int, *voters: str) -> None:
     """Another epoch, by a change of the group's name."""
     world.do(by, lambda group: group.change_settings(world.now, name=f"number {number}"))
     world.vote_on_everything(*voters)
-    world.run(3_000)
+    for _ in range(100):
+        world.run(1_000)
+        if not any(True for one in world.proposals(by) if one.status in ("open", "approved")):
+            break
 
 
 def epochs(world: World) -> set[int]:

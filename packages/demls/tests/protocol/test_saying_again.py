@@ -659,3 +659,13 @@ def test_a_reader_that_lost_everything_for_long_reads_it_in_bounded_answers(worl
     bob = world.person("bob")
     assert bob.heard() == ["first", "last", *texts]
     assert len(said(world, ChatQuestion, "bob")) <= 12
+
+
+def test_what_an_older_member_said_first_while_a_younger_one_was_away_is_read(world: World) -> None:
+    """Nobody tells the younger one more than how far the older one has counted."""
+    lose(world, "bob")
+    say(world, "alice", "1", "2", "3")
+    lose_nothing(world)
+    world.restart("bob")
+    world.run(MINUTE)
+    assert world.person("bob").heard() == ["1", "2", "3"]

@@ -316,9 +316,9 @@ class Chat:
         if heard is None or not heard.highest:
             heard = heard or self._new(place, key)
             if not self._came_later(place[0]):
-                certain = said.yours_from - 1 if is_mine and said.yours_from else said.counter
-                heard.highest = max(0, min(certain, said.counter))
-                if not is_mine and heard.highest:
+                is_known = is_mine and said.yours_from > 0
+                heard.highest = min(said.yours_from - 1, said.counter) if is_known else said.counter
+                if not is_known:
                     first = max(1, heard.highest - bounds.CLAIMED_MISSING_MAX + 1)
                     self._add_gap(heard, first, heard.highest, 0, step.now, claimed=True)
         if said.counter > heard.highest:

@@ -245,7 +245,7 @@ class Repair:
         mine, others, is_short = self._wanted(question)
         left = self._say(mine, asker, step)
         if is_short and not left:
-            self._say_own_place(asker, step)
+            self._say_signed([self._own_place(asker)], asker, step, is_answer=True)
         if others and self._may_help(question):
             due = step.now + self._help_after(question)
             for spot in others[: bounds.COPIES_IN_ANSWER_MAX]:
@@ -380,19 +380,13 @@ class Repair:
             asked = others[int.from_bytes(state.engine.random(8), "big") % len(others)]
             self._say_signed(places[:PLACES_MAX], asked, step, is_answer=False)
 
-    def _say_own_place(self, asker: Address, step: Step) -> None:
-        chat, state = self._chat, self._state
-        since = state.roster.since().get(asker, state.epoch)
-        kept = chat.copies.oldest(state.own, chat.stream)
-        place = ChatPlace(
-            state.own,
-            chat.stream,
-            chat.sent,
-            chat.sent_epoch,
-            chat.yours_from(since),
-            kept if kept is not None else chat.sent + 1,
-        )
-        self._say_signed([place], asker, step, is_answer=True)
+    def _own_place(self, asker: Address) -> ChatPlace:
+        """How far the own device has counted, and what of it is for this member and kept."""
+        chat, own = self._chat, self._state.own
+        since = self._state.roster.since().get(asker, self._state.epoch)
+        kept = chat.copies.oldest(own, chat.stream)
+        oldest = kept if kept is not None else chat.sent + 1
+        return ChatPlace(own, chat.stream, chat.sent, chat.sent_epoch, chat.yours_from(since), oldest)
 
     def _say_signed(self, places: list[ChatPlace], asked: Address, step: Step, *, is_answer: bool) -> None:
         state = self._state
@@ -424,7 +418,9 @@ class Repair:
             budget = self._budget(speaker, step.now)
             if step.now >= budget.answered_at + bounds.ANSWER_EVERY:
                 budget.answered_at = step.now
-                self._say_signed(more[:PLACES_MAX], speaker, step, is_answer=True)
+                own = self._own_place(speaker)
+                told = [own if place.member == state.own else place for place in more[:PLACES_MAX]]
+                self._say_signed(told, speaker, step, is_answer=True)
         elif not more and self._places_at is not None and self._stage is not None:
             self._schedule(step.now)
 
