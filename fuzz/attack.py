@@ -9,6 +9,7 @@ from random import Random
 
 from demls.protocol import policy as bounds
 from demls.protocol.channel import Channel, seal
+from demls.protocol.chat import MESSAGE_LABEL
 from demls.protocol.commit_round import OFFER_LABEL, ROUND_LABEL
 from demls.protocol.continuity import DIGEST_LABEL
 from demls.protocol.effects import Effects
@@ -17,6 +18,7 @@ from demls.protocol.engine import EngineError
 from demls.protocol.errors import RequestRefused
 from demls.protocol.governance import PROPOSAL_LABEL
 from demls.protocol.group import Group
+from demls.protocol.repair import PLACES_LABEL, QUESTION_LABEL, REPAIR_DATA
 from demls.protocol.requests import INVITE_LABEL
 from demls.protocol.successors import SUCCESSOR_LABEL
 from demls.protocol.validation import amended_context
@@ -24,7 +26,6 @@ from demls.wire.ids import Duration, Instant, Topic
 from demls.wire.messages import (
     Candidate,
     CommitContext,
-    ConversationMessage,
     Digest,
     Entry,
     Frame,
@@ -42,6 +43,7 @@ from demls.wire.messages import (
     invite_content,
 )
 from demls.wire.statements import RoundStatement, StatementKind
+from demls.wire.talk import ChatPlaces, ChatQuestion, ConversationMessage, SaidAgain, SpokenMessage
 from demls_consensus import Malformed, SignedVote
 from demls_engine import Engine as RealEngine
 from judge import Broken
@@ -66,6 +68,9 @@ RECORDS_MAX = {
     b"token": 512,
     b"welcome": 64,
     b"chat": 64,
+    b"copy": 512,
+    b"kept": bounds.SETTLED_KEPT + 1,
+    b"repair": bounds.SETTLED_KEPT + 1,
     b"heard": 64,
     b"successor": bounds.SUCCESSORS_MAX,
     b"mls": 256,
@@ -210,7 +215,27 @@ class Attack:
                 message = dataclasses.replace(message, member=device.address)
                 signature = sign(device.leaf_private, SUCCESSOR_LABEL, message.content(group_id))
                 return dataclasses.replace(message, signature=signature)
+            case ChatQuestion() | ChatPlaces():
+                device = self.scene.signer(message.member)
+                message = dataclasses.replace(message, member=device.address)
+                label = QUESTION_LABEL if isinstance(message, ChatQuestion) else PLACES_LABEL
+                signature = sign(device.leaf_private, label, message.content(group_id))
+                return dataclasses.replace(message, signature=signature)
+            case SaidAgain():
+                return self.sealed_again(message)
         return message
+
+    def sealed_again(self, message: SaidAgain) -> SaidAgain:
+        """What is not sealed yet is signed and sealed."""
+        spoken = decoded(message.sealed, SpokenMessage)
+        key = state_of(self.group).repair_key(message.epoch)
+        if spoken is None or key is None:
+            return message
+        device = self.scene.signer(spoken.member)
+        content = spoken.message.content(self.group.group_id)
+        signature = self.engine.sign(device.leaf_private, MESSAGE_LABEL, content)
+        signed = SpokenMessage(device.address, dataclasses.replace(spoken.message, signature=signature))
+        return SaidAgain(message.epoch, self.engine.seal(key, encode_message(signed), REPAIR_DATA))
 
     def sign_vote(self, message: Vote) -> Vote:
         try:
@@ -349,6 +374,13 @@ def varied(message: Payload, number: int) -> Payload:
             return dataclasses.replace(message, token=unique[:16])
         case SuccessorNotice():
             return dataclasses.replace(message, head=unique)
+        case ChatQuestion() | ChatPlaces():
+            return dataclasses.replace(message, number=number + 10)
+        case SaidAgain():
+            spoken = decoded(message.sealed, SpokenMessage)
+            if spoken is not None:
+                text = dataclasses.replace(spoken.message, counter=2 * number + 1, message_id=unique[:16])
+                return SaidAgain(message.epoch, encode_message(SpokenMessage(spoken.member, text)))
     return message
 
 

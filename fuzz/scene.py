@@ -17,7 +17,6 @@ from demls.protocol.policy import DAY, QUICK
 from demls.wire.ids import Address, Duration, Instant
 from demls.wire.messages import (
     CommitContext,
-    ConversationMessage,
     Entry,
     Frame,
     Proposal,
@@ -25,6 +24,17 @@ from demls.wire.messages import (
     WelcomeBundle,
     decode_message,
     encode_message,
+)
+from demls.wire.talk import (
+    ChatPlace,
+    ChatPlaces,
+    ChatQuestion,
+    ConversationMessage,
+    Lacking,
+    SaidAgain,
+    SpokenMessage,
+    Stretch,
+    stream_of,
 )
 from demls_consensus import wallet_address
 from network import Net, Node, state_of
@@ -175,10 +185,14 @@ def scene() -> Scene:
     known = {bytes(device.address): device for device in devices if device is not None}
     head, roster = state_of(victim.group).state.head, state_of(victim.group).roster
     context = encode_message(CommitContext(head, 0, net.now, (Entry(bytes(32), b""),)))
-    chat = encode_message(ConversationMessage(b"text", bytes(16), 1, net.now, (bytes(16),)))
+    insider = known[bytes(devices[0].address)]  # type: ignore[union-attr]
+    stream, epoch = stream_of(insider.leaf_key), state_of(victim.group).epoch
+    text = ConversationMessage(b"text", bytes(16), 1, net.now, (bytes(16),), epoch, stream, epoch, 0, bytes(64))
+    chat = encode_message(text)
+    asks = _questions(text, insider.address, stream_of(victim.device.leaf_key), victim.device.address)  # type: ignore[union-attr]
     acts = [read(story) for story in stories]
     signed = [write([Act(SIGNED if act.kind == SEALED else act.kind, act.data) for act in story]) for story in acts]
-    frames = (act.data for story in acts for act in story if act.kind in (SEALED, RENDEZVOUS))
+    frames = [act.data for story in acts for act in story if act.kind in (SEALED, RENDEZVOUS)] + asks
     one_of_each = {_kind(decode_message(frame, Frame)): frame for frame in frames}
     removal = encode_message(
         Frame(new_proposal(known[bytes(devices[0].address)], victim.group, Remove(devices[1].address), net.now))  # type: ignore[union-attr]
@@ -194,6 +208,8 @@ def scene() -> Scene:
         write([Act(CHAT, chat), Act(OWN, b"\3"), Act(WAIT, (50_000).to_bytes(5, "big")), Act(RESTART)]),
         write([Act(OWN, b"\6"), Act(WAIT, (50_000).to_bytes(5, "big")), Act(OWN, b"\7"), Act(COMMIT, context)]),
         write([Act(OWN, b"\4"), Act(OWN, b"\5"), Act(OWN, b"\1"), Act(WAIT, (50_000).to_bytes(5, "big"))]),
+        write([Act(OWN, b"\2"), *(Act(SIGNED, frame) for frame in asks), Act(WAIT, (50_000).to_bytes(5, "big"))]),
+        write([*(Act(SEALED, frame) for frame in asks), Act(CHAT, chat), Act(RESTART)]),
         write([Act(RAW, b"x"), Act(RAW_RENDEZVOUS, b"x"), Act(UNPADDED, b"\0\0\0\1x"), Act(UNPADDED, bytes(256))]),
     ]
     return Scene(
@@ -208,6 +224,26 @@ def scene() -> Scene:
         dict(newcomer.records),
         channel,
     )
+
+
+def _questions(text: ConversationMessage, insider: Address, victims: bytes, victim: Address) -> list[bytes]:
+    """What is asked and answered about missing messages; ``Attack.sign`` seals what is said again."""
+    far = replace(text, counter=1 << 40, message_id=b"f" * 16)
+    lacking = (
+        Lacking(victim, victims, (Stretch(1, 1 << 60), Stretch(5, 2))),
+        Lacking(insider, text.stream, (Stretch(1, 9),)),
+    )
+    places = (ChatPlace(victim, victims, 1 << 60, 0), ChatPlace(insider, text.stream, 7, text.epoch, 3, 5))
+    return [
+        encode_message(Frame(payload))
+        for payload in (
+            ChatQuestion(text.epoch, insider, 1, 0, lacking, (bytes(16),), bytes(64)),
+            ChatPlaces(text.epoch, insider, victim, 1, False, places, bytes(64)),
+            ChatPlaces(text.epoch, insider, victim, 2, True, places, bytes(64)),
+            SaidAgain(text.epoch, encode_message(SpokenMessage(insider, text))),
+            SaidAgain(text.epoch, encode_message(SpokenMessage(insider, far))),
+        )
+    ]
 
 
 def _kind(frame: Frame) -> type:

@@ -35,7 +35,7 @@ from demls.transport.segments import (
     parse_frame,
     split,
 )
-from demls.wire import charters, links
+from demls.wire import charters, links, talk
 from demls.wire import messages as wire
 from demls.wire.codec import WireError
 from demls.wire.ids import Cursor, Topic
@@ -364,7 +364,7 @@ TARGETS: dict[str, Target] = {
     "joiner-bundle": _message(wire.JoinerBundle),
     "joiner-secrets": _message(wire.JoinerSecrets),
     "commit-context": _message(wire.CommitContext),
-    "conversation-message": _message(wire.ConversationMessage),
+    "conversation-message": _message(talk.ConversationMessage),
     "contact-text": _link(wire.Contact, links.parse_contact, links.contact_text),
     "invite-text": _link(wire.InviteLink, links.parse_invite, links.invite_text),
     "signed-vote": Target(partial(decoder, SignedVote.decode, SignedVote.encode, Malformed), _vote_seeds),

@@ -76,7 +76,9 @@ def checks_page() -> str:
 
 def bounds_page() -> str:
     """Every bound on what a member can make others keep."""
-    names = [name for name in vars(policy) if name.endswith(("_MAX", "_KEPT", "_MIN", "_EPOCHS", "_EVERY", "_AFTER"))]
+    names = [
+        name for name in vars(policy) if name.endswith(("_MAX", "_KEPT", "_MIN", "_EPOCHS", "_EVERY", "_AFTER", "_FOR"))
+    ]
     rows = "\n".join(f"| `{name}` | {getattr(policy, name):,} |" for name in names)
     return (
         f"{MADE}# Bounds\n\nWhat limits memory, disk and work, whatever others send (times in milliseconds).\n\n"

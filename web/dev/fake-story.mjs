@@ -163,6 +163,7 @@ export function createStory({ messages, members, isEmpty, tell }) {
       epoch: groups.get(group)?.epoch ?? null,
       proposal: null,
       client_id: null,
+      late: false,
       ...entry,
     };
     nextId += 1;
@@ -249,6 +250,7 @@ export function createStory({ messages, members, isEmpty, tell }) {
       recovery: "",
       deadlocked: false,
       introduction: "",
+      fetching: "",
       successors: [],
       proposals: [],
       requests: [],

@@ -171,6 +171,7 @@ export function group(change: Partial<Group> = {}): Group {
     rejoin: "",
     can_rejoin: false,
     stranded: false,
+    fetching: "",
     successors: [],
     ...change,
   };
@@ -188,6 +189,7 @@ export function entry(id: number, change: Partial<TimelineEntry> = {}): Timeline
     epoch: 1,
     proposal: null,
     client_id: null,
+    late: false,
     ...change,
   };
 }

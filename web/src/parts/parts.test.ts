@@ -158,6 +158,9 @@ describe("a freeze", () => {
 
 describe("a group that one was led to by a link", () => {
   test("says whose link it was until that member is heard", () => {
+    expect(text(EpochState, { group: group({ fetching: "3 messages are being fetched." }) })).toContain(
+      "3 messages are being fetched.",
+    );
     const introduction = "Bob, whose link you used, was not heard here yet.";
     expect(text(GroupNotices, { group: group({ introduction }) })).toBe(introduction);
     expect(html(GroupNotices, { group: group({ introduction }) })).toContain('role="status"');

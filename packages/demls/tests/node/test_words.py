@@ -15,6 +15,7 @@ from demls.node.present import Connection
 from demls.node.recovery import waiting_words
 from demls.node.settings import config_text, read_settings, same_relay
 from demls.node.timeline import Context, entry, rows
+from demls.node.words import time_words
 from demls.protocol import events
 from demls.protocol.policy import COUNCIL, DAY, DAY_POLICY, PRESETS, SCORING
 from demls.protocol.scores import Cause
@@ -430,8 +431,8 @@ def settled(epoch: int, *, committer: Address = ME, view: int = 0, **people: Any
         (events.ProposalWithdrawn(PROPOSAL, "Bob left"), ["The proposal to remove Bob was withdrawn: Bob left."]),
         (events.RequestReceived(b"r", CAROL, "Carol", BOB), ["Carol asks to join, invited by Bob."]),
         (
-            events.MessagesMissing(BOB, 3, 3),
-            ["A message of Bob has not arrived yet; the other members are asked for it."],
+            events.MessagesMissing(BOB, 3, 3, Instant(0), Instant(0), was_away=False),
+            ["A message of Bob could not be recovered."],
         ),
         (events.Removed(Epoch(5), by_own_wish=True), ["You left (epoch 5)."]),
         (events.Misbehaved(BOB, "signed twice", PROOF), ["Bob broke a rule: signed twice."]),
@@ -490,6 +491,46 @@ def settled(epoch: int, *, committer: Address = ME, view: int = 0, **people: Any
 )
 def test_an_event_becomes_a_line_in_plain_words(event: events.Event, lines: list[str]) -> None:
     assert [line.text for line in told(event, proposal())] == lines
+
+
+NINE = 1_700_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("gaps", "sentence"),
+    [
+        ([(BOB, 3, 3, 0, 0, False)], "A message of Bob could not be recovered."),
+        ([(BOB, 3, 1_006, 0, 0, True)], "You were away; 1,004 messages of Bob could not be recovered."),
+        (
+            [(BOB, 2, 3, NINE, NINE + 60_000, True), (CAROL, 9, 20, NINE - 1, NINE + 120_000, False)],
+            "You were away; 14 messages could not be recovered, from {from} to {to}.",
+        ),
+        ([(BOB, 2, 2, 0, NINE, False)], "A message of Bob could not be recovered, from before {from}."),
+    ],
+)
+def test_all_that_a_stay_away_has_lost_is_one_line(gaps: list[tuple[Any, ...]], sentence: str) -> None:
+    missing = [events.MessagesMissing(*gap) for gap in gaps]
+    context = Context(ME, NAMES.__getitem__, {}, group(), group())
+    (row,) = rows("scope", missing, context, Instant(NINE + 600_000))
+    line = entry(TimelineEntry(1, row.scope, row.at, row.kind, row.body))
+    times = {"from": time_words(NINE - 1 if "{to}" in sentence else NINE, NINE), "to": time_words(NINE + 120_000, NINE)}
+    assert (line.kind, line.text) == ("warning", sentence.format(**times))
+
+
+def test_a_late_message_says_so_and_a_sender_of_two_texts_is_named() -> None:
+    late = events.MessageReceived(b"i", BOB, Epoch(1), "hi", Instant(3), 1, is_late=True)
+    assert [line.late for line in told(late, proposal())] == [True]
+    (line,) = told(events.MessagesDiffer(BOB, 4), proposal())
+    assert line.text == (
+        "Bob has sent different messages to different members under one number. You see the one that came first; "
+        "ask Bob and the others what they read."
+    )
+
+
+def test_people_see_that_messages_are_being_fetched() -> None:
+    assert shown(fetching=0).fetching == ""
+    assert shown(fetching=1).fetching == "A message is being fetched."
+    assert shown(fetching=3).fetching == "3 messages are being fetched."
 
 
 def told(event: events.Event, view: ProposalView, **known: Any) -> list[Line]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from demls.protocol.chat import GAP_PATIENCE, GAPS_MAX
+from demls.protocol import policy
 from demls.protocol.events import MessageReceived, MessagesMissing, Rejected
-from demls.protocol.policy import MESSAGE_BYTES_MAX
+from demls.protocol.policy import MESSAGE_BYTES_MAX, MINUTE
+from demls.wire.ids import Instant
 from demls.wire.messages import PrivateMessage, Remove
 from insider import Insider
 from world import Person, World
@@ -53,7 +54,21 @@ def test_any_text_within_the_bound_arrives_as_it_is(text: str, world: World) -> 
     assert world.person("bob").heard() == [text]
 
 
-def test_a_gap_is_told_only_after_a_while_and_as_ranges(world: World) -> None:
+def forget(world: World) -> None:
+    """Nobody can say again what was said."""
+    for person in world.members():
+        world.do(person.name, lambda group: group.forget_messages(Instant(world.now + 1), world.now))
+
+
+def fetching(world: World, name: str) -> int:
+    return world.person(name).group.view(world.now).fetching
+
+
+ASKING = 20 * MINUTE
+"""So long at most is asked for what nobody has."""
+
+
+def test_what_nobody_has_is_told_only_after_asking_and_as_ranges(world: World) -> None:
     say(world, "alice", "1")
     lose_from(world, "alice")
     say(world, "alice", "2", "3", "4")
@@ -62,40 +77,51 @@ def test_a_gap_is_told_only_after_a_while_and_as_ranges(world: World) -> None:
     lose_from(world, "alice")
     say(world, "alice", "6")
     lose_nothing(world)
+    said_at = world.now
     say(world, "alice", "7")
+    forget(world)
     bob = world.person("bob")
-    world.run(GAP_PATIENCE - 1)
+    assert fetching(world, "bob") == 4
+    world.run(10_000)
     assert gaps(bob) == []
-    world.run(2)
+    world.run(ASKING)
     assert gaps(bob) == [(2, 4), (6, 6)]
-    world.run(60_000)
+    told = [event for event in bob.events if isinstance(event, MessagesMissing)]
+    assert {(event.after, event.before, event.was_away) for event in told} == {(said_at, said_at, False)}
+    assert fetching(world, "bob") == 0
+    world.run(ASKING)
     assert gaps(bob) == [(2, 4), (6, 6)]
     assert gaps(world.person("carol")) == []
 
 
-def test_a_gap_that_closes_in_time_is_not_told(world: World) -> None:
+def test_a_gap_that_closes_by_itself_is_not_asked_for(world: World) -> None:
     say(world, "alice", "1")
     world.hold = lambda person, envelope: person.name == "bob"
     say(world, "alice", "2")
     world.hold = lambda person, envelope: False
     say(world, "alice", "3")
-    world.run(GAP_PATIENCE - 100)
+    world.run(1_500)
     world.release()
-    world.run(60_000)
+    published = world.published
+    world.run(10_000)
+    assert world.published == published
     assert gaps(world.person("bob")) == []
     assert world.person("bob").heard() == ["1", "3", "2"]
 
 
-def test_a_message_that_comes_after_its_gap_was_told_comes_too_late(world: World) -> None:
+def test_a_message_that_comes_after_its_gap_was_told_is_read_late(world: World) -> None:
     say(world, "alice", "1")
     world.hold = lambda person, envelope: person.name == "bob"
     say(world, "alice", "2")
     world.hold = lambda person, envelope: False
     say(world, "alice", "3")
-    world.run(GAP_PATIENCE + 100)
-    world.release()
+    forget(world)
+    world.run(ASKING)
     assert gaps(world.person("bob")) == [(2, 2)]
-    assert world.person("bob").heard() == ["1", "3"]
+    world.release()
+    assert world.person("bob").heard() == ["1", "3", "2"]
+    told = [event for event in world.person("bob").events if isinstance(event, MessageReceived)]
+    assert [event.is_late for event in told] == [False, False, True]
 
 
 def test_a_gap_is_remembered_over_a_restart(world: World) -> None:
@@ -104,11 +130,12 @@ def test_a_gap_is_remembered_over_a_restart(world: World) -> None:
     say(world, "alice", "2")
     lose_nothing(world)
     say(world, "alice", "3")
+    forget(world)
     world.restart("bob")
-    world.run(GAP_PATIENCE + 1)
+    world.run(ASKING)
     assert gaps(world.person("bob")) == [(2, 2)]
     world.restart("bob")
-    world.run(GAP_PATIENCE + 1)
+    world.run(ASKING)
     assert gaps(world.person("bob")) == [(2, 2)]
 
 
@@ -129,16 +156,19 @@ def test_a_joiner_does_not_miss_what_was_said_before_it_came(world: World) -> No
     assert gaps(world.person("dave")) == []
 
 
-def test_a_wide_gap_is_remembered_up_to_a_bound(world: World) -> None:
+def test_a_wide_gap_is_remembered_up_to_a_bound(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy, "MISSING_OF_DEVICE_MAX", 20)
     say(world, "alice", "first")
     lose_from(world, "alice")
-    say(world, "alice", *["lost"] * (GAPS_MAX + 50))
+    say(world, "alice", *["lost"] * 30)
     lose_nothing(world)
     say(world, "alice", "last")
+    bob = world.person("bob")
+    assert gaps(bob) == [(2, 11)]  # told at once
+    assert fetching(world, "bob") == 20
     world.run(60_000)
-    (gap,) = gaps(world.person("bob"))
-    assert gap[1] == GAPS_MAX + 51
-    assert gap[1] - gap[0] + 1 <= GAPS_MAX
+    assert bob.heard() == ["first", "last", *["lost"] * 20]
+    assert gaps(bob) == [(2, 11)]
 
 
 def test_messages_of_the_epoch_before_are_read_and_in_the_right_name(world: World) -> None:

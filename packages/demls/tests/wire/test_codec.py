@@ -8,7 +8,7 @@ import typing
 from typing import Any
 
 import pytest
-from demls.wire import charters, messages, statements
+from demls.wire import charters, messages, statements, talk
 from demls.wire import demls_pb2 as pb
 from demls.wire.codec import Size, WireError
 from demls.wire.framing import digest, framed
@@ -16,7 +16,6 @@ from demls.wire.messages import (
     Candidate,
     ChangeRequest,
     CommitContext,
-    ConversationMessage,
     Entry,
     Frame,
     Leave,
@@ -27,12 +26,13 @@ from demls.wire.messages import (
     encode_message,
 )
 from demls.wire.statements import RoundStatement
+from demls.wire.talk import ConversationMessage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 MESSAGES: dict[str, type] = {
     name: kind
-    for name, kind in (vars(messages) | vars(charters) | vars(statements)).items()
+    for name, kind in (vars(messages) | vars(charters) | vars(statements) | vars(talk)).items()
     if isinstance(kind, type) and dataclasses.is_dataclass(kind) and hasattr(pb, name)
 }
 
@@ -222,6 +222,11 @@ NOTICE = messages.SuccessorNotice(1, b"h" * 32, b"m" * 20, (b"i" * 20,), (b"link
 CHARTER = charters.Charter(1, "demls", "friends", "", bytes(32), POLICY)
 SEAT = messages.Seat(b"s" * 20, 0, b"k" * 32, 0)
 
+TALK = ConversationMessage(b"m", bytes(16), 1, 1, (), 0, bytes(8), 0, 0, bytes(64))
+LACKING = talk.Lacking(bytes(20), bytes(8), (talk.Stretch(1, 2),))
+QUESTION = talk.ChatQuestion(0, bytes(20), 1, 0, (LACKING,), (), bytes(64))
+PLACES = talk.ChatPlaces(0, bytes(20), b"", 1, False, (), bytes(64))
+
 OUT_OF_BOUNDS = {
     "an election of nobody": dataclasses.replace(ELECTION, proposed_stewards=()),
     "an election of 1001 stewards": dataclasses.replace(ELECTION, proposed_stewards=(b"s" * 20,) * 1001),
@@ -243,8 +248,19 @@ OUT_OF_BOUNDS = {
     "a context without entries": CommitContext(b"h" * 32, 0, 0, ()),
     "a context with 51 entries": CommitContext(b"h" * 32, 0, 0, (ENTRY,) * 51),
     "a candidate without a commit": Candidate(b"", b"", b"", b""),
-    "nine messages seen": ConversationMessage(b"m", bytes(16), 1, 1, (bytes(16),) * 9),
-    "a text of 32769 bytes": ConversationMessage(b"m" * 32_769, bytes(16), 1, 1, ()),
+    "nine messages seen": dataclasses.replace(TALK, seen=(bytes(16),) * 9),
+    "a text of 32769 bytes": dataclasses.replace(TALK, message=b"m" * 32_769),
+    "a message of a device without a name": dataclasses.replace(TALK, stream=b""),
+    "a message without a signature": dataclasses.replace(TALK, signature=b""),
+    "a question about 33 devices": dataclasses.replace(QUESTION, lacking=(LACKING,) * 33),
+    "a question about 33 stretches": dataclasses.replace(
+        QUESTION, lacking=(dataclasses.replace(LACKING, stretches=(talk.Stretch(1, 2),) * 33),)
+    ),
+    "a device of which nothing is missing": dataclasses.replace(LACKING, stretches=()),
+    "a question about 33 ids": dataclasses.replace(QUESTION, ids=(bytes(16),) * 33),
+    "257 places": dataclasses.replace(PLACES, places=(talk.ChatPlace(bytes(20), bytes(8), 1, 0),) * 257),
+    "nothing said again": talk.SaidAgain(0, b""),
+    "too much said again": talk.SaidAgain(0, bytes(64 * 1024 + 1)),
     "51 choices": dataclasses.replace(STATEMENT, choices=b"\x01" * 51),
     "a digest of 513 proposals": messages.Digest(
         1,

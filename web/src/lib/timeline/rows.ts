@@ -42,7 +42,8 @@ export function rowsOf(
   const shown = new Set<string>();
   let day = "";
   let isNewMarked = false;
-  for (const [index, entry] of entries.entries()) {
+  const placed = inPlace(entries);
+  for (const [index, entry] of placed.entries()) {
     const entryDay = dayKey(entry.at);
     if (entryDay !== day) {
       day = entryDay;
@@ -64,7 +65,7 @@ export function rowsOf(
       continue;
     }
     const before = rows.at(-1);
-    const after = entries[index + 1];
+    const after = placed[index + 1];
     rows.push({
       kind: "message",
       key: `entry ${entry.id}`,
@@ -74,6 +75,17 @@ export function rowsOf(
     });
   }
   return rows;
+}
+
+/** Messages that came late stand where they belong by their time; all else as it came. */
+function inPlace(entries: readonly TimelineEntry[]): readonly TimelineEntry[] {
+  const placed: TimelineEntry[] = [];
+  for (const entry of entries) {
+    let place = placed.length;
+    while (entry.late && place > 0 && (placed[place - 1]?.at ?? 0) > entry.at) place -= 1;
+    placed.splice(place, 0, entry);
+  }
+  return placed;
 }
 
 function isOneRun(earlier: TimelineEntry, later: TimelineEntry): boolean {

@@ -21,6 +21,16 @@ describe("rows", () => {
     expect(rows.map((row) => row.kind)).toEqual(["day", "message", "day", "message", "message"]);
   });
 
+  test("put a message that came late where it belongs by its time, and mark nothing else", () => {
+    const rows = rowsOf(
+      [entry(1), entry(5, { sender: carol }), notice(6, null), entry(7, { at: noon + 3000, late: true }), entry(8)],
+      () => false,
+      null,
+    );
+    const ids = rows.flatMap((row) => ("entry" in row ? [row.entry.id] : []));
+    expect(ids).toEqual([1, 7, 5, 6, 8]);
+  });
+
   test("join messages of one sender, until five minutes or somebody else come between", () => {
     const rows = rowsOf(
       [

@@ -290,6 +290,7 @@ class Group(Model):
     member whose link you used was not heard here, so that this may be another group than it seems; else empty.
     ``rejoin``: a sentence while the group stands still on this node until it has a new seat, else empty;
     ``can_rejoin``: your node has to be told to ask for one; ``stranded``: no member can help it any more.
+    ``fetching``: a sentence while messages that were missed are asked for; else empty.
     """
 
     id: str
@@ -323,6 +324,7 @@ class Group(Model):
     rejoin: str
     can_rejoin: bool
     stranded: bool
+    fetching: str
     successors: list[Successor]
 
 
@@ -365,6 +367,7 @@ class TimelineEntry(Model):
     """A line of the conversation. ``id`` grows over all groups of the node and survives restarts.
 
     ``quiet``: what nodes do by themselves, for whoever wants to know. ``client_id``: of an own message, as given.
+    ``late``: a message that came after others which were written later; it belongs where ``at`` says.
     """
 
     id: int
@@ -377,6 +380,7 @@ class TimelineEntry(Model):
     epoch: int | None
     proposal: str | None
     client_id: str | None
+    late: bool
 
 
 class NewSession(Model):

@@ -72,7 +72,8 @@ def line(entry: TimelineEntry) -> str:
     at = when(entry.at)[11:]
     if entry.kind == "message":
         who = "you" if entry.is_mine else (person(entry.sender) if entry.sender else "somebody")
-        return f"{at}  {who}: {printable(entry.text)}"
+        late = " (came late)" if entry.late else ""
+        return f"{at}  {who}{late}: {printable(entry.text)}"
     mark = {"warning": "!", "quiet": " "}.get(entry.kind, "·")
     return f"{at}  {mark} {printable(entry.text)}"
 

@@ -17,6 +17,7 @@ from demls.node.connection import ConnectionWatch
 from demls.node.core import Core, InboxMachine, JoiningMachine, Machine, is_group, is_inbox
 from demls.node.counters import Counters
 from demls.node.errors import NodeError, Refused
+from demls.node.forgetting import forget_forever
 from demls.node.news import NewsHub
 from demls.node.outbox import Outbox
 from demls.node.person import BindDevice, Me
@@ -106,6 +107,7 @@ class Node:
         self._spawn("outbox", self._outbox.run())
         self._spawn("connection", self.watch.run(self._connection_changed))
         self._spawn("summaries", self._tell_summaries())
+        self._spawn("forgetting", forget_forever(self.store, self.scopes, self.settings.history_days))
 
     async def stop(self) -> None:
         """Let every step that has begun end, then close everything. Harmless when repeated."""

@@ -89,8 +89,16 @@ def group(
         rejoin=rejoin_sentence(view) or (connection.failure if connection.is_resting else ""),
         can_rejoin=view.is_stranded or connection.is_resting,
         stranded=view.is_stranded,
+        fetching=fetching_sentence(view.fetching),
         successors=[_successor(one, view.own_address, name_of) for one in view.successors],
     )
+
+
+def fetching_sentence(count: int) -> str:
+    """That the history is not whole yet; empty if nothing is missing."""
+    if not count:
+        return ""
+    return "A message is being fetched." if count == 1 else f"{count:,} messages are being fetched."
 
 
 def introduction_sentence(view: GroupView, name_of: NameOf) -> str:
@@ -248,6 +256,7 @@ def joining(scope: str, name: str, refused: str | None, connection: Connection) 
         rejoin="",
         can_rejoin=False,
         stranded=False,
+        fetching="",
         successors=[],
     )
 

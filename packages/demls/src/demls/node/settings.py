@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     """0: any free port."""
     hosts: tuple[str, ...] = ()
     """Further host names under which the API is reached, such as a reverse proxy's."""
+    history_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """Delete what people see of conversations, and all copies of messages, when it is so old. 0: keep it."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     batch_deliveries: Annotated[int, Field(ge=1, le=1024)] = 64
     """So many envelopes at most go into one transaction."""

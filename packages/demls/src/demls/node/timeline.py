@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,7 +15,7 @@ from demls.node.policies import Agreed, differences
 from demls.node.present import HALTED, frozen_sentence, successor_sentence
 from demls.node.recovery import waiting_words
 from demls.node.rejoining import MOVED, STRANDED, asking_sentence
-from demls.node.words import called, capital, ended, listed, uncapital
+from demls.node.words import called, capital, ended, listed, time_words, uncapital
 from demls.protocol.events import (
     Event,
     Faulted,
@@ -24,6 +24,7 @@ from demls.protocol.events import (
     Joined,
     JoinRefused,
     MessageReceived,
+    MessagesDiffer,
     MessagesMissing,
     Misbehaved,
     ProposalDecided,
@@ -62,6 +63,7 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
     epoch: int | None = None
     proposal: bytes | None = None
     client_id: str | None = None
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +114,13 @@ class Context:
 
 def rows(scope: str, events: Iterable[Event], context: Context, now: Instant) -> list[TimelineRow]:
     """The lines that ``events`` leave in the timeline of ``scope``."""
+    events = list(events)
+    missing = [event for event in events if isinstance(event, MessagesMissing)]
+    told = [told for event in events if event not in missing for told in _tell(event, context)]
+    if missing:
+        told.append(Told("warning", Line(lost_sentence(missing, context.name_of, now))))
     return [
-        TimelineRow(scope, Instant(min(now, told.at or now)), told.kind, msgspec.msgpack.encode(told.line))
-        for event in events
-        for told in _tell(event, context)
+        TimelineRow(scope, Instant(min(now, one.at or now)), one.kind, msgspec.msgpack.encode(one.line)) for one in told
     ]
 
 
@@ -134,7 +139,25 @@ def entry(stored: TimelineEntry) -> models.TimelineEntry:
         epoch=line.epoch,
         proposal=None if line.proposal is None else line.proposal.hex(),
         client_id=line.client_id,
+        late=line.is_late,
     )
+
+
+def lost_sentence(missing: Sequence[MessagesMissing], name_of: NameOf, now: Instant) -> str:
+    """What nobody could say again, in one sentence: how many, whose, and when they were written."""
+    count = sum(gap.last - gap.first + 1 for gap in missing)
+    senders = list(dict.fromkeys(gap.sender for gap in missing))
+    whose = f" of {called(senders[0], name_of(senders[0]))}" if len(senders) == 1 else ""
+    what = f"a message{whose}" if count == 1 else f"{count:,} messages{whose}"
+    before = max((gap.before for gap in missing), default=0)
+    after = min((gap.after for gap in missing), default=0)
+    when = ""
+    if before:
+        until = time_words(min(before, now), now)
+        when = f", from {time_words(min(after, now), now)} to {until}" if after else f", from before {until}"
+    if any(gap.was_away for gap in missing):
+        return f"You were away; {what} could not be recovered{when}."
+    return f"{capital(what)} could not be recovered{when}."
 
 
 def _tell(event: Event, context: Context) -> list[Told]:
@@ -148,16 +171,13 @@ def _tell(event: Event, context: Context) -> list[Told]:
                 is_mine,
                 event.epoch,
                 client_id=context.client_id if is_mine else None,
+                is_late=event.is_late,
             )
             return [Told("message", line, event.at)]
-        case MessagesMissing(sender, first, last):
-            count = last - first + 1
-            what = (
-                f"A message of {context.name(sender)} has"
-                if count == 1
-                else (f"{count} messages of {context.name(sender)} have")
-            )
-            return [Told("warning", Line(f"{what} not arrived yet; the other members are asked for it."))]
+        case MessagesDiffer(sender):
+            who = context.name(sender)
+            text = f"{who} has sent different messages to different members under one number. You see the one that came"
+            return [Told("warning", Line(f"{text} first; ask {who} and the others what they read."))]
         case RequestReceived(request_id, address, name, sponsor):
             who, by = called(address, name), "" if sponsor is None else f", invited by {_you_or(sponsor, context)}"
             waiting = context.now.requests if context.now is not None else ()

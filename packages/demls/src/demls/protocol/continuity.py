@@ -43,11 +43,38 @@ class History:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._answered: dict[Epoch, Instant] = {}
+        self._kept: dict[int, tuple[int, int]] = {
+            int.from_bytes(key, "big"): kept for key, kept in ledger.under(b"kept/", tuple[int, int])
+        }
+        """When each was kept, and its size; oldest first."""
+        self._bytes = sum(size for _, size in self._kept.values())
 
-    def keep(self, settled: SettledCommit) -> None:
-        self._ledger.put_bytes(_key(settled.epoch), encode_message(settled))
-        self._ledger.delete(_key(settled.epoch - bounds.SETTLED_KEPT))
+    def keep(self, settled: SettledCommit, now: Instant) -> None:
+        raw = encode_message(settled)
+        self._ledger.put_bytes(_key(settled.epoch), raw)
+        self._ledger.put(_kept_key(settled.epoch), (now, len(raw)))
+        self._bytes += len(raw) - self._kept.get(settled.epoch, (0, 0))[1]
+        self._kept[settled.epoch] = (now, len(raw))
         self._answered = {epoch: at for epoch, at in self._answered.items() if epoch > settled.epoch - 8}
+
+    def expire(self, now: Instant) -> list[int]:
+        """Delete what is kept no longer: all but the newest 100 when they are old or many, and what does not fit.
+
+        Returns the epochs that they left.
+        """
+        gone: list[int] = []
+        for epoch, (at, size) in list(self._kept.items()):
+            count = len(self._kept)
+            is_old = now >= at + bounds.SETTLED_KEPT_FOR and count > bounds.SETTLED_ALWAYS_KEPT
+            is_too_much = self._bytes > bounds.SETTLED_BYTES_KEPT and count > 1
+            if not (is_old or is_too_much or count > bounds.SETTLED_KEPT):
+                break
+            del self._kept[epoch]
+            self._bytes -= size
+            self._ledger.delete(_key(epoch))
+            self._ledger.delete(_kept_key(epoch))
+            gone.append(epoch)
+        return gone
 
     def leaving(self, epoch: int) -> SettledCommit | None:
         """The settled commit that left ``epoch``, if it is still kept."""
@@ -170,6 +197,10 @@ def _held(state: ProposalState, roster: Roster) -> frozenset[tuple[Address, Choi
 def _missing(statements: dict[Address, RoundStatement], known: Iterable[Address]) -> list[RoundStatement]:
     known = set(known)
     return [statement for member, statement in statements.items() if member not in known]
+
+
+def _kept_key(epoch: int) -> bytes:
+    return b"kept/" + max(epoch, 0).to_bytes(8, "big")
 
 
 def _key(epoch: int) -> bytes:

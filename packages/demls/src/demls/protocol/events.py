@@ -51,15 +51,35 @@ class MessageReceived(Event):
     at: Instant
     """When the sender wrote it, by the sender's clock."""
     counter: int
+    is_late: bool = False
+    """Others came before it that were written after it."""
+    is_recovered: bool = False
+    """It was missing, and said again."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessagesMissing(Event):
-    """Messages of ``sender`` with counters ``first`` to ``last`` have not arrived."""
+    """Nobody could say messages of ``sender`` again: those with counters ``first`` to ``last``.
+
+    They were written between ``after`` and ``before``, the dates of their neighbours (0: unknown). All that is lost by
+    one stay away is told in one step.
+    """
 
     sender: Address
     first: int
     last: int
+    after: Instant
+    before: Instant
+    was_away: bool
+    """It was noticed when this node came back from being away."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesDiffer(Event):
+    """Different members were sent different messages of ``sender`` under one number; the first one stands here."""
+
+    sender: Address
+    counter: int
 
 
 @dataclass(frozen=True, slots=True)

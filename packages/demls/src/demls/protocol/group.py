@@ -253,6 +253,7 @@ class Group:
         step = Step(now, state.channel)
         group._asking.come_back(step)
         group._duties.came_back(now)
+        state.repair.came_back(now)
         return group, group._finish(step)
 
     # --- What it is ---------------------------------------------------------------------------------------------
@@ -420,6 +421,12 @@ class Group:
         step.say(PrivateMessage(message))
         self._asking.look_around(step)
         return self._finish(step)
+
+    def forget_messages(self, before: Instant, now: Instant) -> Effects:
+        """Delete the copies of messages that came before an instant; who missed them cannot have them from here."""
+        state = self._live()
+        state.chat.copies.forget_before(before)
+        return self._finish(Step(now, state.channel))
 
     def leave(self, now: Instant) -> Effects:
         """Ask to be gone at the next commit, without a vote; the last member closes the group.
@@ -616,7 +623,7 @@ class Group:
             return Effects()
         step = Step(now, state.channel)
         state.governance.tick(step)
-        state.chat.tick(step)
+        state.repair.tick(step)
         state.welcomes.tick(step)
         return self._finish(step)
 
@@ -691,7 +698,7 @@ class Group:
     def _deadline(self, state: GroupState, now: Instant) -> Instant | None:
         times = [
             state.governance.deadline(),
-            state.chat.deadline(),
+            state.repair.deadline(now),
             state.welcomes.deadline(),
             state.emergencies.deadline(),
             state.resyncs.deadline(now),

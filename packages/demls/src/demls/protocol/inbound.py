@@ -38,6 +38,7 @@ from demls.wire.messages import (
     Vote,
 )
 from demls.wire.statements import RoundStatement
+from demls.wire.talk import ChatPlaces, ChatQuestion, SaidAgain
 
 ANSWER_LABEL = "demls answer"
 STRAGGLER_AFTER = Duration(2 * bounds.REPEAT_EVERY)
@@ -104,10 +105,17 @@ class Inbound:
                 receive_settled(state, message, step)
                 if state.epoch > before:
                     self._caught_up(step.now)
+                    state.repair.came_back(step.now)
             case Digest():
                 self._receive_digest(channel, message, step)
             case PrivateMessage():
                 self._receive_chat(message, step)
+            case ChatQuestion():
+                state.repair.receive_question(message, step)
+            case SaidAgain():
+                state.repair.receive_again(message, step)
+            case ChatPlaces():
+                state.repair.receive_places(message, step)
             case SuccessorNotice():
                 state.successors.receive(message, state.present_key, state.own, step)
             case _:
@@ -289,7 +297,8 @@ class Inbound:
         epoch = Epoch(decrypted.epoch)
         state.heard(sender, step.now, in_epoch=epoch)
         state.vouched(sender)
-        state.chat.read(decrypted.plaintext, sender, epoch, step, is_former=epoch < state.reseated_in(sender))
+        state.chat.hears_again(sender, step.now)
+        state.chat.read(decrypted.plaintext, sender, epoch, step)
 
     def _receive_request(self, request: JoinRequest, step: Step) -> None:
         state = self._state

@@ -113,6 +113,7 @@ def group_view(state: GroupState, waiting: tuple[Address, ...]) -> GroupView:
         tuple(filter(None, (_held_view(state, proposal) for proposal in state.emergencies.waiting()))),
         state.introducer,
         state.state.leaders[0],
+        fetching=state.chat.fetching(),
     )
 
 

@@ -209,7 +209,13 @@ VIEWS_AHEAD_MAX = 16
 VIEWS_BEHIND_MAX = 64
 """Round statements of other views are kept within these distances from the own view."""
 
-SETTLED_KEPT = 100
+SETTLED_ALWAYS_KEPT = 100
+SETTLED_KEPT = 1000
+SETTLED_KEPT_FOR = Duration(30 * DAY)
+SETTLED_BYTES_KEPT = 32 * 1024 * 1024
+"""Settled commits are kept to be served: the newest 100, up to 1,000 while they are younger than 30 days, and of all
+of these as many of the newest as fit into 32 MiB."""
+
 CHANNELS_KEPT = 3
 """Older epochs whose channel is still read."""
 
@@ -288,3 +294,71 @@ UNSENT_MAX = 64
 
 SUCCESSORS_MAX = 8
 """Notices of successor groups that are kept."""
+
+# --- Chat ---------------------------------------------------------------------------------------------------------
+
+CHAT_KEPT_FOR = Duration(30 * DAY)
+"""So long messages are kept to be said again to members that missed them."""
+
+OWN_COPIES_KEPT = 2048
+OWN_COPY_BYTES_KEPT = 4 * 1024 * 1024
+COPIES_OF_MEMBER_KEPT = 512
+COPY_BYTES_OF_MEMBER_KEPT = 1024 * 1024
+COPIES_KEPT = 4096
+COPY_BYTES_KEPT = 8 * 1024 * 1024
+"""Copies of the other members' messages; of whoever has said most, the oldest go first."""
+
+COUNTER_MAX = 1 << 48
+GAPS_OF_DEVICE_MAX = 64
+MISSING_OF_DEVICE_MAX = 2048
+"""Missing messages of one device that are remembered and asked for; older ones are told as lost at once."""
+
+CLAIMED_MISSING_MAX = 256
+"""Messages of a device that only others have named, and that are asked for."""
+
+DEVICES_OF_MEMBER_MAX = 4
+WANTED_IDS_MAX = 32
+
+ASK_FIRST_AFTER = Duration(2 * SECOND)
+"""A gap may close by itself for so long, and up to as long again by chance."""
+
+ASK_AGAIN_AFTER = Duration(4 * SECOND)
+ASK_AGAIN_MOST = Duration(10 * MINUTE)
+"""The pauses between questions for the same messages double from the first to the second."""
+
+ASKS_MAX = 8
+"""So often is asked for messages before people are told that they are lost."""
+
+CLAIM_ASKS_MAX = 3
+"""And for what only others have named, of which people are not told."""
+
+ASK_ANEW_AFTER = Duration(10 * MINUTE)
+ASKS_ANEW_MAX = 8
+"""Messages that were told as lost are asked for again when their sender, or whoever has heard them, comes back."""
+
+QUESTION_EVERY = Duration(2 * SECOND)
+QUESTIONS_PER_HOUR_MAX = 240
+"""Of one node in one group, whatever others make it believe."""
+
+LOST_TOLD_AFTER = Duration(MINUTE)
+"""So long what is lost waits to be told together with what may be lost too."""
+
+AWAY_FOR = Duration(5 * MINUTE)
+"""What is found missing within this time after coming back was missed by being away."""
+
+COPIES_IN_ANSWER_MAX = 64
+ANSWER_BYTES_MAX = 128 * 1024
+COPIES_PER_ASKER_AND_HOUR_MAX = 2048
+ANSWER_BYTES_PER_ASKER_AND_HOUR_MAX = 8 * 1024 * 1024
+SAY_AGAIN_EVERY = Duration(3 * SECOND)
+"""No message is said again more often, whoever asks."""
+
+HELP_AFTER = Duration(2 * SECOND)
+"""So long others wait for the sender itself, before they hand on what it has said."""
+
+HELPERS_MAX = 32
+HELP_HELD_MAX = 512
+"""Messages that are to be handed on, unless somebody else does."""
+
+PLACES_PAUSES = (Duration(30 * SECOND), Duration(5 * MINUTE), Duration(HOUR))
+"""When nothing is said any more, somebody tells after each of these how far it has heard everybody."""

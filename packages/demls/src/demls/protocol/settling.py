@@ -162,7 +162,7 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     added = state.candidates.added(candidate)
     state.candidates.merge(candidate)
     state.mls_changed = True
-    state.history.keep(settled)
+    state.history.keep(settled, step.now)
     state.round.close()
     changes = [item.change for item in map(state.governance.items.get, entries) if item is not None]
     if not state.mls.is_active:
@@ -189,10 +189,6 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     state.emergencies.settled(entries)
     state.requests.settle(roster, state.epoch, step.now)
     anew = tuple(Address(given.member_id) for given in succession.reseated if given.epoch == state.epoch)
-    for member in (*left, *anew):
-        state.chat.depart(member, step)
-    for member in (*joined, *anew):
-        state.chat.forget(member)
     for member in (*left, *joined):
         state.remember_name(before, member)
     state.chat.retain(roster.addresses)

@@ -33,6 +33,7 @@ from demls.protocol.governance import PROPOSAL_LABEL, Governance, Item
 from demls.protocol.presence import Presence
 from demls.protocol.profile import PROFILES
 from demls.protocol.records import Ledger
+from demls.protocol.repair import REPAIR_LABEL, Repair
 from demls.protocol.requests import Requests
 from demls.protocol.resync import fault_of_resync
 from demls.protocol.resyncs import Resyncs
@@ -155,7 +156,6 @@ class GroupState:
         self.presence = Presence(ledger)
         self.requests = Requests(ledger, engine, group_id)
         self.history = History(ledger)
-        self.chat = Chat(ledger, engine)
         self.successors = Successors(ledger, group_id, engine.verify)
         self.rendezvous = channel_of(charter.rendezvous)
         self.channels: dict[Epoch, Channel] = {
@@ -171,6 +171,8 @@ class GroupState:
         self._former_keys = {Address(address): LeafKey(key) for address, key in keys.items()}
         """Of those who left: who does not know yet that it is out asks with its key."""
         self.is_halted = False
+        self.chat = Chat(self)
+        self.repair = Repair(self)
         self._listening: tuple[State, dict[Topic, Channel]] | None = None
         self.heard_at = Instant(0)
         """When another member was last heard in the present state."""
@@ -200,7 +202,12 @@ class GroupState:
         epoch = self.epoch
         self.channels[epoch] = self._open_channel(epoch)
         self.ledger.put_bytes(_back_key(epoch), self.state.way_back)
-        self.ledger.delete(_back_key(epoch - bounds.SETTLED_KEPT))
+        secret = self.mls.export_secret(REPAIR_LABEL, entered.head, SECRET_BYTES)
+        self.ledger.put_bytes(_repair_key(epoch), secret)
+        for gone in self.history.expire(now):
+            self.ledger.delete(_back_key(gone))
+            self.ledger.delete(_repair_key(gone))
+        self.chat.enter(self.roster, epoch)
         self.ledger.put(_owners_key(epoch), self.roster.owners())
         self.ledger.put(b"since", {bytes(address): joined for address, joined in self.roster.since().items()})
         self.presence.enter(self.roster, now)
@@ -230,7 +237,7 @@ class GroupState:
         step = Step(now, self.channel)
         scoring = self.charter.policy.scoring
         self.scores.settle(sync.succession.deeds, self.roster.addresses, (), self.epoch, scoring, step)
-        self.history.keep(settled)
+        self.history.keep(settled, now)
         newcomers = sorted(seat.address for seat in self.roster.seats if seat.since == self.epoch)
         is_needed = len(self.roster.seats) - len(newcomers) < WELCOMERS_MAX
         if is_needed and self.own in newcomers[:WELCOMERS_MAX]:
@@ -568,6 +575,14 @@ class GroupState:
         secret = self.ledger.find_bytes(_back_key(epoch))
         return channel_of(secret) if secret is not None else None
 
+    def repair_key(self, epoch: Epoch) -> bytes | None:
+        """The key under which messages of an epoch are said again; None if this member was not there then."""
+        return self.ledger.find_bytes(_repair_key(epoch))
+
+    def former_key(self, member: bytes) -> LeafKey | None:
+        """The leaf key that a former member had last."""
+        return self._former_keys.get(Address(member))
+
     def known_key(self, member: bytes, epoch: int) -> LeafKey | None:
         """The leaf key with which a member signed in ``epoch``; of an unknown epoch, the one it has now or had last."""
         if self.governance.electorates.get(epoch) is not None:
@@ -614,6 +629,10 @@ def _channel_key(epoch: int) -> bytes:
 
 def _back_key(epoch: int) -> bytes:
     return b"back/" + max(epoch, 0).to_bytes(8, "big")
+
+
+def _repair_key(epoch: int) -> bytes:
+    return b"repair/" + max(epoch, 0).to_bytes(8, "big")
 
 
 def _owners_key(epoch: int) -> bytes:

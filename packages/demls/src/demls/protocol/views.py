@@ -236,6 +236,8 @@ class GroupView:
     returning: ReturningView | None = None
     is_stranded: bool = False
     """It has missed so much that only a new seat brings it back."""
+    fetching: int = 0
+    """Messages that are missing and asked for."""
 
     @classmethod
     def of_ended(

@@ -17,7 +17,6 @@ from demls.protocol.emergencies import Emergencies
 from demls.protocol.governance import Governance
 from demls.protocol.requests import Requests
 from demls.protocol.state import GroupState
-from demls.protocol.step import Step
 from demls.protocol.validation import State
 from demls.simulation.model_messages import EpochMessages
 from demls.simulation.world import World
@@ -80,18 +79,9 @@ def freeze_ends() -> Patches:
     yield Emergencies, "is_frozen", lambda self, now: self._is_on  # noqa: ARG005 - as the rule
 
 
-def _forget_gaps(self: Chat, step: Step) -> None:
-    for heard in self._heard.values():
-        for counter in [each for each, since in heard.missing.items() if step.now >= since + _PATIENCE]:
-            del heard.missing[counter]
-
-
-_PATIENCE = 30_000
-
-
 def gaps_named() -> Patches:
     """A gap that stays open is forgotten without a word."""
-    yield Chat, "tick", _forget_gaps
+    yield Chat, "_tell", staticmethod(_nothing)
 
 
 def room() -> Patches:

@@ -1,7 +1,7 @@
 """Did the work get done, and was every message read or missed by name? P3 progress and P4 nothing lost.
 
-Known limits, as the protocol's description names them: without two thirds there is no commit; and a message after which
-its sender said nothing more, or before which a reader had heard nothing of the sender, leaves no gap.
+Known limits, as the protocol's description names them: without two thirds there is no commit; and a message that only
+its sender had, who is gone, is missed by nobody.
 """
 
 from __future__ import annotations
@@ -259,11 +259,14 @@ _Person = tuple[str, int]
 
 
 class Reading(Watcher):
-    """P4: between the first and the last message that a member read of a sender, each is read or its gap is named."""
+    """P4: what was said is read by every honest member of its epoch who stays, or is named as lost."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.messages = 0
+        self.recovered = 0
+        self._epochs: dict[_Person, dict[int, int]] = {}
+        """In which epoch each message was said."""
         self._sent: dict[_Person, dict[int, bytes]] = {}
         self._read: dict[_Person, dict[_Person, set[int]]] = {}
         self._missed: dict[tuple[_Person, Address], list[tuple[int, int]]] = {}
@@ -280,6 +283,7 @@ class Reading(Watcher):
         sender = self.world.name_of(event.sender), int(event.text.split(":")[0].split()[1])
         if event.sender == node.address:
             self.messages += 1
+            self._epochs.setdefault(sender, {})[event.counter] = event.epoch
             known = self._sent.setdefault(sender, {}).setdefault(event.counter, event.message_id)
             if known != event.message_id:
                 raise Broken("P5", f"{node.name} counted two messages as number {event.counter}")
@@ -288,22 +292,44 @@ class Reading(Watcher):
         if event.counter in read:
             raise Broken("P4", f"{node.name} is told message {event.counter} of {sender[0]} twice")
         read.add(event.counter)
+        self.recovered += event.is_recovered
 
-    def check(self) -> None:
-        """Of those who are in and of those who have left."""
+    def check(self, progress: Progress) -> None:
+        """Of those who are in and of those who have left; of all messages that somebody who is there could say."""
+        here = [node for node in self.world.honest() if self._is_here(node, progress)]
+        readers = {(node.name, node.life): node for node in here}
         for node in self.world.honest():
             if node.state is None or not node.is_up:
                 continue
             reader = node.name, node.life
-            for sender, read in self._read.get(reader, {}).items():
-                if not self.world.nodes[sender[0]].is_adversary and self._gaps(reader, sender, read):
+            for sender, said in self._epochs.items():
+                if self.world.nodes[sender[0]].is_adversary or sender == reader:
+                    continue
+                read = self._read.get(reader, {}).get(sender, set())
+                owed = set(range(min(read) + 1, max(read))) if read else set()
+                if reader in readers:
+                    owed |= self._owed(node, sender, said, readers)
+                if self._gaps(reader, sender, read, owed):
                     raise Broken("P4", f"{node.name} does not know that it misses a message of {sender[0]}")
 
-    def _gaps(self, reader: _Person, sender: _Person, read: set[int]) -> int:
-        """How many messages between the first and the last one read are neither read nor named."""
+    def _is_here(self, node: Node, progress: Progress) -> bool:
+        newest = self.world.newest()
+        if newest is None or newest.state is None or node.state is None or not node.is_up:
+            return False
+        return node.state.epoch == newest.state.epoch and not progress.is_excused(node)
+
+    def _owed(self, node: Node, sender: _Person, said: dict[int, int], readers: dict[_Person, Node]) -> set[int]:
+        """What was said for this member, and somebody who is there has."""
+        assert node.state is not None
+        since = node.state.chat.since()
+        is_there = sender in readers
+        heard = (self._read.get(reader, {}).get(sender, set()) for reader in readers)
+        known = said.keys() if is_there else set().union(*heard)
+        return {counter for counter in known if said[counter] >= since}
+
+    def _gaps(self, reader: _Person, sender: _Person, read: set[int], owed: set[int]) -> int:
+        """How many of these messages are neither read nor named."""
         named = self._missed.get((reader, self.world.nodes[sender[0]].address), [])
         return sum(
-            1
-            for counter in range(min(read) + 1, max(read))
-            if counter not in read and not any(first <= counter <= last for first, last in named)
+            1 for counter in owed if counter not in read and not any(first <= counter <= last for first, last in named)
         )

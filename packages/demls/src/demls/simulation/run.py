@@ -35,6 +35,9 @@ _FAULTS_MOST = 12 * MINUTE
 _HEALED_MOST = 15 * MINUTE
 _HEALED_LEAST = MINUTE
 _LOOK_EVERY = 2 * SECOND
+_REPAIR_MOST = 40 * MINUTE
+"""So long at most missing messages are asked for, and then told."""
+
 _FOR_GOOD = 1 << 40
 """Longer than any seed lasts."""
 
@@ -199,6 +202,7 @@ class Life:
         counts["ghost members"] = sum(1 for node in self.world.nodes.values() if self.progress.is_ghost(node))
         counts["halted groups"] = int(self.world.newest() is not None and not self.progress.can_progress())
         counts["chat messages"] = self.reading.messages
+        counts["chat messages repaired"] = self.reading.recovered
         return counts
 
     def _say(self, what: str) -> None:
@@ -344,7 +348,9 @@ class Life:
             self._look(_LOOK_EVERY)
         self.agreement.together(self.progress.is_given_up)
         self.progress.ended()
-        self.reading.check()
+        if self.progress.can_progress():
+            self._look(_REPAIR_MOST)
+        self.reading.check(self.progress)
 
     def _is_busy(self) -> bool:
         return bool(self._who_is_busy())

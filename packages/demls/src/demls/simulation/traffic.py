@@ -79,7 +79,7 @@ def shared_reading() -> Generator[None]:
     What comes of bytes depends on nothing else, and cannot be changed, so a run is the same with it and without it.
     """
     opened: dict[tuple[bytes, bytes], Payload | None] = {}
-    unseal = inbound.unseal
+    unseal = channels.unseal
 
     def unseal_once(channel: Channel, sealed: bytes, engine: Engine) -> Payload | None:
         place = channel.key, sealed

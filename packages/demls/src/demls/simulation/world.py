@@ -271,12 +271,10 @@ class World:
 
     def do(self, node: Node, call: Callable[[Group], Effects]) -> Effects | None:
         """A person acts; None if the node died before the act was written. Raises RequestRefused."""
-        assert node.is_up
         self._write_out(node)
-        group = node.group
-        if not node.is_up:
+        group = node.group if node.is_up else None
+        if group is None:
             return None
-        assert group is not None
         return self._step(node, lambda: call(group), None, waits=True)
 
     # --- Steps --------------------------------------------------------------------------------------------------

@@ -241,6 +241,15 @@ class Store:
         with self._transaction() as connection:
             connection.execute("DELETE FROM timeline WHERE scope = ?", (self._scope_ids.get(scope),))
 
+    def forget_timeline_before(self, instant: Instant, limit: int = 1_000) -> int:
+        """Delete what people saw before an instant, in all scopes, at most ``limit`` rows. How many went."""
+        with self._transaction() as connection:
+            return int(
+                connection.execute(
+                    "DELETE FROM timeline WHERE id IN (SELECT id FROM timeline WHERE at < ? LIMIT ?)", (instant, limit)
+                ).rowcount
+            )
+
     def set_setting(self, key: str, value: bytes | None) -> None:
         """Keep ``value`` under ``key``; None forgets it."""
         with self._transaction() as connection:

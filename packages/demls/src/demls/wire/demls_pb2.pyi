@@ -1424,6 +1424,9 @@ class Frame(_message.Message):
     KEY_PACKAGE_ANSWER_FIELD_NUMBER: _builtins.int
     SUCCESSOR_NOTICE_FIELD_NUMBER: _builtins.int
     NOTHING_KEPT_FIELD_NUMBER: _builtins.int
+    CHAT_QUESTION_FIELD_NUMBER: _builtins.int
+    SAID_AGAIN_FIELD_NUMBER: _builtins.int
+    CHAT_PLACES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def proposal(self) -> Global___Proposal: ...
     @_builtins.property
@@ -1452,6 +1455,12 @@ class Frame(_message.Message):
     def successor_notice(self) -> Global___SuccessorNotice: ...
     @_builtins.property
     def nothing_kept(self) -> Global___NothingKept: ...
+    @_builtins.property
+    def chat_question(self) -> Global___ChatQuestion: ...
+    @_builtins.property
+    def said_again(self) -> Global___SaidAgain: ...
+    @_builtins.property
+    def chat_places(self) -> Global___ChatPlaces: ...
     def __init__(
         self,
         *,
@@ -1469,12 +1478,15 @@ class Frame(_message.Message):
         key_package_answer: Global___KeyPackageAnswer | None = ...,
         successor_notice: Global___SuccessorNotice | None = ...,
         nothing_kept: Global___NothingKept | None = ...,
+        chat_question: Global___ChatQuestion | None = ...,
+        said_again: Global___SaidAgain | None = ...,
+        chat_places: Global___ChatPlaces | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["proposal", "vote", "commit_candidate", "member_welcome", "private_message", "round_statement", "settled", "digest", "join_request", "join_answer", "key_package_request", "key_package_answer", "successor_notice", "nothing_kept"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["proposal", "vote", "commit_candidate", "member_welcome", "private_message", "round_statement", "settled", "digest", "join_request", "join_answer", "key_package_request", "key_package_answer", "successor_notice", "nothing_kept", "chat_question", "said_again", "chat_places"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -1491,12 +1503,27 @@ class ConversationMessage(_message.Message):
     COUNTER_FIELD_NUMBER: _builtins.int
     SENT_AT_FIELD_NUMBER: _builtins.int
     SEEN_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    BASE_EPOCH_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
     message: _builtins.bytes
     """UTF-8"""
     message_id: _builtins.bytes
     counter: _builtins.int
-    """of this sender in this group, from 1"""
+    """of this device in this group, from 1"""
     sent_at: _builtins.int
+    epoch: _builtins.int
+    """in which it was said first"""
+    stream: _builtins.bytes
+    """names the device by its leaf key"""
+    base_epoch: _builtins.int
+    """the newest epoch in which anybody joined"""
+    base: _builtins.int
+    """the last counter before that epoch"""
+    signature: _builtins.bytes
+    """of the sender's leaf key, so that others can hand the message on"""
     @_builtins.property
     def seen(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     def __init__(
@@ -1507,14 +1534,242 @@ class ConversationMessage(_message.Message):
         counter: _builtins.int = ...,
         sent_at: _builtins.int = ...,
         seen: _abc.Iterable[_builtins.bytes] | None = ...,
+        epoch: _builtins.int = ...,
+        stream: _builtins.bytes = ...,
+        base_epoch: _builtins.int = ...,
+        base: _builtins.int = ...,
+        signature: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter", "message", b"message", "message_id", b"message_id", "seen", b"seen", "sent_at", b"sent_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "base_epoch", b"base_epoch", "counter", b"counter", "epoch", b"epoch", "message", b"message", "message_id", b"message_id", "seen", b"seen", "sent_at", b"sent_at", "signature", b"signature", "stream", b"stream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConversationMessage: _TypeAlias = ConversationMessage  # noqa: Y015
+
+@_typing.final
+class SpokenMessage(_message.Message):
+    """A message as it was said, with its sender."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    member: _builtins.bytes
+    @_builtins.property
+    def message(self) -> Global___ConversationMessage: ...
+    def __init__(
+        self,
+        *,
+        member: _builtins.bytes = ...,
+        message: Global___ConversationMessage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SpokenMessage: _TypeAlias = SpokenMessage  # noqa: Y015
+
+@_typing.final
+class SaidAgain(_message.Message):
+    """A message said again; sealed with a key that only the members of the epoch have in which it was said first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    sealed: _builtins.bytes
+    """a SpokenMessage"""
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        sealed: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "sealed", b"sealed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SaidAgain: _TypeAlias = SaidAgain  # noqa: Y015
+
+@_typing.final
+class Stretch(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    first: _builtins.int
+    last: _builtins.int
+    def __init__(
+        self,
+        *,
+        first: _builtins.int = ...,
+        last: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "last", b"last"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Stretch: _TypeAlias = Stretch  # noqa: Y015
+
+@_typing.final
+class Lacking(_message.Message):
+    """Counters of one device that are missing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    STRETCHES_FIELD_NUMBER: _builtins.int
+    member: _builtins.bytes
+    stream: _builtins.bytes
+    @_builtins.property
+    def stretches(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stretch]: ...
+    def __init__(
+        self,
+        *,
+        member: _builtins.bytes = ...,
+        stream: _builtins.bytes = ...,
+        stretches: _abc.Iterable[Global___Stretch] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "stream", b"stream", "stretches", b"stretches"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Lacking: _TypeAlias = Lacking  # noqa: Y015
+
+@_typing.final
+class ChatQuestion(_message.Message):
+    """A member asks for messages that it misses."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    TRIES_FIELD_NUMBER: _builtins.int
+    LACKING_FIELD_NUMBER: _builtins.int
+    IDS_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    member: _builtins.bytes
+    number: _builtins.int
+    """grows with each question of a member"""
+    tries: _builtins.int
+    """how often it has asked for these before"""
+    signature: _builtins.bytes
+    @_builtins.property
+    def lacking(self) -> _containers.RepeatedCompositeFieldContainer[Global___Lacking]: ...
+    @_builtins.property
+    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """of messages that others name as seen"""
+
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        member: _builtins.bytes = ...,
+        number: _builtins.int = ...,
+        tries: _builtins.int = ...,
+        lacking: _abc.Iterable[Global___Lacking] | None = ...,
+        ids: _abc.Iterable[_builtins.bytes] | None = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "ids", b"ids", "lacking", b"lacking", "member", b"member", "number", b"number", "signature", b"signature", "tries", b"tries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChatQuestion: _TypeAlias = ChatQuestion  # noqa: Y015
+
+@_typing.final
+class ChatPlace(_message.Message):
+    """How far a device has counted, by what the speaker has heard or, of its own, said."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    COUNTER_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    YOURS_FROM_FIELD_NUMBER: _builtins.int
+    KEPT_FROM_FIELD_NUMBER: _builtins.int
+    member: _builtins.bytes
+    stream: _builtins.bytes
+    counter: _builtins.int
+    epoch: _builtins.int
+    """in which that message was said"""
+    yours_from: _builtins.int
+    """in an answer about the own device: what was said before is not for the one asked"""
+    kept_from: _builtins.int
+    """and what was said before is no longer kept"""
+    def __init__(
+        self,
+        *,
+        member: _builtins.bytes = ...,
+        stream: _builtins.bytes = ...,
+        counter: _builtins.int = ...,
+        epoch: _builtins.int = ...,
+        yours_from: _builtins.int = ...,
+        kept_from: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter", "epoch", b"epoch", "kept_from", b"kept_from", "member", b"member", "stream", b"stream", "yours_from", b"yours_from"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChatPlace: _TypeAlias = ChatPlace  # noqa: Y015
+
+@_typing.final
+class ChatPlaces(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    ASKED_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    IS_ANSWER_FIELD_NUMBER: _builtins.int
+    PLACES_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    member: _builtins.bytes
+    asked: _builtins.bytes
+    """whom it is for, or empty"""
+    number: _builtins.int
+    is_answer: _builtins.bool
+    signature: _builtins.bytes
+    @_builtins.property
+    def places(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChatPlace]: ...
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        member: _builtins.bytes = ...,
+        asked: _builtins.bytes = ...,
+        number: _builtins.int = ...,
+        is_answer: _builtins.bool = ...,
+        places: _abc.Iterable[Global___ChatPlace] | None = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "epoch", b"epoch", "is_answer", b"is_answer", "member", b"member", "number", b"number", "places", b"places", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChatPlaces: _TypeAlias = ChatPlaces  # noqa: Y015
 
 @_typing.final
 class Credential(_message.Message):

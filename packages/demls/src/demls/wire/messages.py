@@ -1,6 +1,7 @@
 """The messages of the wire as frozen dataclasses with their bounds, and the only functions that read and write them.
 
-What members state in a round stands in ``statements``, what a group chooses for itself in ``charters``.
+What members state in a round stands in ``statements``, what a group chooses for itself in ``charters``, what people
+say in ``talk``.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from demls.wire.fields import (
 from demls.wire.framing import digest, framed
 from demls.wire.ids import CandidateId, ProposalId
 from demls.wire.statements import Proof, RoundStatement
+from demls.wire.talk import ChatPlaces, ChatQuestion, SaidAgain
 
 # --- Changes and proposals ----------------------------------------------------------------------------------------
 
@@ -499,7 +501,7 @@ class KeyPackageAnswer:
     key_package_bytes: KeyPackageBytes
 
 
-# --- Frames and chat ----------------------------------------------------------------------------------------------
+# --- Frames ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -524,6 +526,9 @@ Payload: TypeAlias = (
     | KeyPackageAnswer
     | SuccessorNotice
     | NothingKept
+    | ChatQuestion
+    | SaidAgain
+    | ChatPlaces
 )
 
 _PAYLOADS: dict[str, type] = {
@@ -541,6 +546,9 @@ _PAYLOADS: dict[str, type] = {
     "key_package_answer": KeyPackageAnswer,
     "successor_notice": SuccessorNotice,
     "nothing_kept": NothingKept,
+    "chat_question": ChatQuestion,
+    "said_again": SaidAgain,
+    "chat_places": ChatPlaces,
 }
 
 
@@ -549,17 +557,6 @@ class Frame:
     """One message between nodes."""
 
     payload: Payload = field(metadata={"oneof": _PAYLOADS})
-
-
-@dataclass(frozen=True, slots=True)
-class ConversationMessage:
-    """A chat message inside MLS: ``counter`` counts this sender's messages in the group, from 1."""
-
-    message: Annotated[bytes, Size(1, 32_768)]
-    message_id: Annotated[bytes, Size(16)]
-    counter: int
-    sent_at: int
-    seen: Annotated[tuple[Annotated[bytes, Size(16)], ...], Size(0, 8)]
 
 
 # --- Extensions of MLS objects, and texts that people hand out ----------------------------------------------------
