@@ -6,7 +6,7 @@ path with another identity) is put into the mouth of the honest members' engines
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from demls.protocol.governance import Item
 from demls.protocol.policy import DAY_POLICY, POLICY_EXTENSION
 from demls.protocol.state import GroupState
 from demls.protocol.sync import build_sync
+from demls.protocol.updates import updates_of
 from demls.protocol.validation import amended
 from demls.wire.charters import Charter
 from demls.wire.ids import Instant, LeafKey, View
@@ -111,12 +112,9 @@ class Scene:
     def leaf(self, name: str) -> int:
         return self.state.roster.leaves_of(self.world.person(name).address)[0]
 
-    def follows(self, items: Iterable[Item], view: int = 0) -> Succession:
-        items = list(items)
-        removed = {item.subject for item in items if item.effect[0] == "remove"}
-        added = {item.subject for item in items if item.effect[0] == "add"}
-        proposals = tuple(item.proposal for item in items)
-        made = self.state.candidates._follow(proposals, removed, added, self.insider.address, View(view))
+    def follows(self, items: Iterable[Item], view: int = 0, time: int | None = None) -> Succession:
+        at = Instant(max(self.world.now, self.state.state.time + 1) if time is None else time)
+        made = self.state.candidates.follow_own(list(items), View(view), at)
         assert made is not None
         return made
 
@@ -134,9 +132,14 @@ class Scene:
         sync: dict[str, Any] | None = None,
         succession: dict[str, Any] | None = None,
         mls: MlsGroup | None = None,
+        updates: Sequence[bytes] | None = None,
+        shown: Sequence[bytes] | None = None,
         **fields: Any,
     ) -> Candidate:
-        """The sound candidate for ``work`` in view 0, but for what the other arguments say."""
+        """The sound candidate for ``work`` in view 0, but for what the other arguments say.
+
+        ``updates``: which the commit refers to; ``shown``: which it comes with.
+        """
         state = self.state_of(by or self.bad)
         items = sorted(work, key=Item.order) if sort else list(work)
         entries = tuple(self.state.governance.entry(item) for item in items)
@@ -154,22 +157,25 @@ class Scene:
             extensions = {POLICY_EXTENSION: encode_message(self.amended())}
         joiner_key, stated, adds = b"", b"", list(adds)
         if adds:
-            follows = replace(self.follows(items, said["view"]), **(succession or {}))
+            follows = replace(self.follows(items, said["view"], said["time"]), **(succession or {}))
             full = build_sync(
                 state.state, state.governance, state.requests, state.group_id, Instant(said["time"]), follows
             )
             stated = encode_message(replace(full, **(sync or {})))
             joiner_key = b"k" * 32
         secrets = encode_message(JoinerSecrets(joiner_key, bytes(32))) if adds else b""
+        updates = updates_of(items, state.own) if updates is None else updates
         built = (mls or state.mls).propose_commit(
             adds=adds,
             removes=list(removes),
+            updates=updates,
             context_extensions=extensions,
             authenticated_data=encode_message(CommitContext(**said)) if context is None else context,
             group_info_extensions={JOINER_EXTENSION: secrets} if adds else None,
             force_path=not adds,
         )
-        return Candidate(built.commit, built.welcome or b"", joiner_key, stated)
+        shown = updates if shown is None else shown
+        return Candidate(built.commit, built.welcome or b"", joiner_key, stated, tuple(shown))
 
     def amended(self) -> Charter:
         """After the settings that are being decided."""
@@ -210,8 +216,8 @@ class Scene:
             candidates = self.state_of(name).candidates
             real = candidates._mls
 
-            def stage(commit: bytes, real: Any = real) -> Any:
-                staged = real.stage(commit)
+            def stage(commit: bytes, updates: Any = (), own: Any = None, real: Any = real) -> Any:
+                staged = real.stage(commit, updates, own)
                 return Altered(staged, **answers) if commit == candidate.commit else staged
 
             candidates._mls = Altered(real, stage=stage)  # type: ignore[assignment]

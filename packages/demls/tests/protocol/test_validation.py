@@ -284,7 +284,7 @@ class Bench:
     def staged(self, candidate: Candidate, **answers: Any) -> Any:
         """A group whose engine reports this commit with some fields changed."""
         real = self.mls.stage(candidate.commit)
-        return Altered(self.mls, stage=lambda commit: cast("StagedCommit", Altered(real, **answers)))
+        return Altered(self.mls, stage=lambda commit, updates=(), own=None: cast("StagedCommit", Altered(real, **answers)))
 
     def content(self, candidate: Candidate) -> Content:
         content = read_content(candidate, self.state, self.mls, GroupId(GROUP), Electorates(Ledger()))

@@ -18,7 +18,7 @@ class Verdict(Enum):
 
 
 class Check(StrEnum):
-    """The numbers are names: V15 runs with V10, the others in their order."""
+    """The numbers are names: V15 and V16 run with V10, the others in their order."""
 
     STAGES = "V01"
     CONTEXT = "V02"
@@ -35,6 +35,7 @@ class Check(StrEnum):
     PATIENCE = "V13"
     TIME = "V14"
     FOLLOWS = "V15"
+    UPDATES = "V16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         Check.NOTHING_ELSE,
-        "It holds no MLS proposals but Add and Remove, and changes the GroupContext only if settings were decided.",
+        "It holds no MLS proposals but Add, Remove and Update; the GroupContext changes only if settings were decided.",
         "RFC 9420 §12.2; LIP-104 §Steward violation list, broken MLS proposal",
         _INVALID,
     ),
@@ -142,8 +143,14 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         Check.FOLLOWS,
-        "The sync states the steward list, turns lost and dormancy that follow from the commit.",
+        "The sync states the steward list, turns lost, dormancy and age of keys that follow from the commit.",
         "LIP-104 §Steward list creation",
+        _INVALID,
+    ),
+    Rule(
+        Check.UPDATES,
+        "It renews exactly the leaves whose owners asked for it in this epoch, at most 16; key and credential stay.",
+        "RFC 9420 §12.1.2, §7.3",
         _INVALID,
     ),
 )

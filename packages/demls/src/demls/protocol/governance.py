@@ -32,6 +32,7 @@ from demls.wire.messages import (
     Invite,
     Leave,
     Proposal,
+    Refresh,
     Remove,
     Settings,
     StewardElection,
@@ -45,7 +46,10 @@ PROPOSAL_LABEL = "demls proposal"
 VOTE_LABEL = "demls vote"
 _GOING = (ProposalStatus.OPEN, ProposalStatus.APPROVED)
 _TOO_FEW = "Too few are left who could have seen what it is about."
-_KIND_ORDER = {Emergency: 0, Leave: 1, StewardElection: 2, Settings: 3, Remove: 4, Dormant: 5, Awake: 6, Invite: 7}
+_KIND_ORDER = {
+    kind: place
+    for place, kind in enumerate((Emergency, Leave, StewardElection, Settings, Remove, Dormant, Awake, Invite, Refresh))
+}
 """Canonical order of kinds in a commit; within a kind by proposal id."""
 
 
@@ -110,7 +114,7 @@ class Item:
 
     @property
     def needs_votes(self) -> bool:
-        return not isinstance(self.change, Leave)
+        return not isinstance(self.change, Leave | Refresh)
 
     def order(self) -> tuple[int, ProposalId]:
         """The canonical order of work in a commit."""
@@ -250,7 +254,8 @@ class Governance:
             return None
         self.items[proposal_id] = item
         self._fresh.add(proposal_id)
-        step.tell(ProposalOpened(proposal_id, Address(proposal.owner)))
+        if not isinstance(item.change, Refresh):  # of that people are told when it is done
+            step.tell(ProposalOpened(proposal_id, Address(proposal.owner)))
         for votes in self._early.values():
             for choice in Choice:
                 vote = votes.pop((proposal_id, choice), None)
@@ -435,7 +440,7 @@ class Governance:
                 refused = not approved and step.now >= item.deadline
                 reason = reason if approved else _TOO_FEW
         else:
-            approved, refused, by_silence, reason = True, False, False, "Leaving needs no vote."
+            approved, refused, by_silence, reason = True, False, False, "This needs no vote."
         status = ProposalStatus.APPROVED if approved else ProposalStatus.REJECTED if refused else ProposalStatus.OPEN
         if (status, by_silence) == (item.status, item.by_silence):
             return
@@ -448,7 +453,7 @@ class Governance:
         else:
             item.approved_since = None
             item.ended_at = step.now if refused else None
-        if approved or refused:
+        if (approved or refused) and not isinstance(item.change, Refresh):
             step.tell(ProposalDecided(item.proposal_id, approved, by_silence, reason))
         self._save(item)
 
@@ -479,7 +484,7 @@ class Governance:
     def has_ordinary_work(self) -> bool:
         """Is anything approved that no emergency is about?"""
         return any(
-            item.status is ProposalStatus.APPROVED and not isinstance(item.change, Emergency)
+            item.status is ProposalStatus.APPROVED and not isinstance(item.change, Emergency | Refresh)
             for item in self.items.values()
         )
 
@@ -523,6 +528,8 @@ class Governance:
         """A commit was merged: mark what it carried, withdraw what became impossible, count again."""
         self.locked = frozenset()
         self._lacking.clear()
+        for update in [item for item in self.items.values() if isinstance(item.change, Refresh)]:
+            self._drop(update)  # an Update belongs to one epoch, so a replay is refused too
         for proposal_id in carried:
             item = self.items.get(proposal_id)
             if item is not None:
@@ -646,11 +653,13 @@ class Governance:
             kept -= len(ended[epoch])
             self.electorates.forget(Epoch(epoch))
             for item in ended[epoch]:
-                del self.items[item.proposal_id]
-                self.elections.pop(item.proposal_id, None)
-                self.emergencies.pop(item.proposal_id, None)
-                self._ledger.delete(b"proposal/" + item.proposal_id)
-                self._ledger.delete_all(b"vote/" + item.proposal_id)
+                self._drop(item)
+
+    def _drop(self, item: Item) -> None:
+        for known in (self.items, self._going, self.elections, self.emergencies):
+            known.pop(item.proposal_id, None)
+        self._ledger.delete(b"proposal/" + item.proposal_id)
+        self._ledger.delete_all(b"vote/" + item.proposal_id)
 
     def _track(self, item: Item) -> None:
         """Keep the indexes in line with the item's status."""

@@ -362,6 +362,16 @@ class Group:
         self._asking.look_around(step)
         return self._finish(step)
 
+    def refresh_keys(self, now: Instant, binding: Binding | None = None) -> Effects:
+        """Ask for new encryption keys of the own leaf with the next commit, without a vote (RFC 9420 §12.1.2).
+
+        ``binding``: a new wallet binding to bring along. Raises RequestRefused.
+        """
+        state = self._live()
+        step = Step(now, state.channel)
+        self._duties.refreshing.wish(binding, step)
+        return self._finish(step)
+
     def leave(self, now: Instant) -> Effects:
         """Ask to be gone at the next commit, without a vote; the last member closes the group.
 

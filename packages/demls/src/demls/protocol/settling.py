@@ -15,6 +15,7 @@ from demls.protocol.commit_round import ROUND_LABEL
 from demls.protocol.continuity import is_certified, next_head
 from demls.protocol.events import (
     Halted,
+    KeysRenewed,
     ProposalWithdrawn,
     Reason,
     Removed,
@@ -35,6 +36,7 @@ from demls.wire.messages import (
     Candidate,
     Invite,
     Leave,
+    Refresh,
     SettledCommit,
     StewardElection,
     Succession,
@@ -194,7 +196,12 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     for member in (*left, *joined):
         state.remember_name(before, member)
     state.chat.retain(roster.addresses)
-    step.tell(Settled(state.epoch, candidate.id, committer, joined, left, tuple(entries), view))
+    renewed = {p.id: Address(p.owner) for p in settled.proposals if isinstance(p.change.payload, Refresh)}
+    decided = tuple(entry for entry in entries if entry not in renewed)
+    step.tell(Settled(state.epoch, candidate.id, committer, joined, left, decided, view))
+    if len(decided) < len(entries):
+        owners = sorted(renewed[entry] for entry in entries if entry in renewed)
+        step.tell(KeysRenewed(state.epoch, tuple(owners)))
     if state.state.stewards.since != stewards_before.since:
         by_vote = any(isinstance(change, StewardElection) for change in changes)
         step.tell(StewardsChanged(state.epoch, state.state.stewards.members, by_vote))

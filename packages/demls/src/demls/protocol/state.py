@@ -42,6 +42,7 @@ from demls.protocol.step import Step
 from demls.protocol.stewards import StewardList, settled_pool
 from demls.protocol.successors import Successors
 from demls.protocol.sync import Accepted, build_sync, seal_bundle
+from demls.protocol.updates import OwnUpdates, fault_of_refresh, is_for
 from demls.protocol.validation import State
 from demls.protocol.views import GroupStatus
 from demls.protocol.welcomes import WELCOMERS_MAX, Welcomes
@@ -66,9 +67,11 @@ from demls.wire.messages import (
     Dormant,
     Emergency,
     Invite,
+    KeyAge,
     Leave,
     LostTurn,
     Proposal,
+    Refresh,
     Settings,
     SettledCommit,
     StewardElection,
@@ -114,6 +117,7 @@ class Standing:
     status: GroupStatus
     settled_at: int
     is_halted: bool = False
+    keys: tuple[KeyAge, ...] = ()
 
 
 class GroupState:
@@ -146,6 +150,7 @@ class GroupState:
         self.now = Instant(0)
         """The time of the call that is going on."""
         self.presence = Presence(ledger)
+        self.updates = OwnUpdates(ledger)
         self.requests = Requests(ledger, engine, group_id)
         self.history = History(ledger)
         self.chat = Chat(ledger, engine)
@@ -189,6 +194,7 @@ class GroupState:
     def enter(self, entered: Entered, now: Instant) -> None:
         """Begin the state that MLS is in now. O(n log n)."""
         self.settled_at = now
+        self.updates.clear()
         self._assemble(entered)
         epoch = self.epoch
         self.channels[epoch] = self._open_channel(epoch)
@@ -206,7 +212,7 @@ class GroupState:
     def found(self, now: Instant) -> None:
         """Begin with the founding state, whose founder is the first steward (LIP-104 §Group creation)."""
         stewards = StewardList((self.own,), Epoch(0), Epoch(0))
-        succession = Succession(stewards.listing(), (), (), ())
+        succession = Succession(stewards.listing(), (), (), (), (KeyAge(self.own, 0, now),))
         self.enter(Entered(first_head(self.group_id), Instant(0), succession, {}), now)
         self.governance.enter(self.roster, self.state.electorate)
 
@@ -248,7 +254,9 @@ class GroupState:
         self.settled_at = Instant(standing.settled_at)
         since = self.ledger.get(b"since", dict[bytes, int])
         known = {Address(address): Epoch(joined) for address, joined in since.items()}
-        succession = Succession(standing.stewards.listing(), standing.lost, standing.dormant, standing.deeds)
+        succession = Succession(
+            standing.stewards.listing(), standing.lost, standing.dormant, standing.deeds, standing.keys
+        )
         self._assemble(Entered(Head(standing.head), Instant(standing.time), succession, known))
         self.governance.load(self.roster, self.epoch)
         self.round.load(now)
@@ -269,6 +277,7 @@ class GroupState:
             PROFILES[self.charter.profile].leaders(stewards, roster, epoch, entered.head, succession.lost),
             succession.lost,
             succession.deeds,
+            succession.keys,
             self.charter,
             electorate_of(epoch, roster, stewards.rotated(epoch, roster), policy),
             len(settled_pool(roster.since(), epoch) & roster.counted),
@@ -286,6 +295,7 @@ class GroupState:
             make_sync=lambda time, follows: build_sync(
                 self.state, self.governance, self.requests, self.group_id, time, follows
             ),
+            updates=self.updates,
         )
         self.round = Round(
             self,
@@ -306,6 +316,8 @@ class GroupState:
                 return self.elections.fault_of(proposal, election)
             case Emergency() as emergency:
                 return self.emergencies.fault_of(proposal, emergency, self.state)
+            case Refresh() as refresh:
+                return fault_of_refresh(proposal, refresh, self.mls, self.roster, self.updates.of(self.epoch))
             case _:
                 return None
 
@@ -385,6 +397,7 @@ class GroupState:
                 self.status,
                 self.settled_at,
                 self.is_halted,
+                self.state.keys,
             ),
         )
 
@@ -419,7 +432,7 @@ class GroupState:
 
     def is_all_about(self, member: Address) -> bool:
         work = self.governance.approved()
-        return bool(work) and all(item.effect == ("remove", bytes(member)) for item in work)
+        return bool(work) and all(item.effect == ("remove", bytes(member)) or not is_for(item, member) for item in work)
 
     def mint(self, view: View, step: Step) -> Mint | None:
         return self.candidates.mint(view, step)

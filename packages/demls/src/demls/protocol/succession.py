@@ -1,4 +1,4 @@
-"""What follows from a commit besides MLS: who are the stewards, who lost a turn, who is dormant?
+"""What follows from a commit besides MLS: stewards, turns lost, dormancy, the age of keys?
 
 A function of the chain alone: every member computes it from the state before and the commit, the sync that admits
 joiners states it, and check V15 compares the two.
@@ -14,8 +14,21 @@ from demls.protocol.roster import Roster
 from demls.protocol.stewards import StewardList, departed, generate, is_settled, list_size, settled_pool
 from demls.wire.charters import Policy
 from demls.wire.fields import DEEDS_MAX
-from demls.wire.ids import Address, Epoch, GroupId, View
-from demls.wire.messages import Awake, Change, Deed, DeedKind, Dormant, LostTurn, Settings, StewardElection, Succession
+from demls.wire.ids import Address, Epoch, GroupId, Instant, View
+from demls.wire.messages import (
+    Awake,
+    Change,
+    Deed,
+    DeedKind,
+    Dormant,
+    KeyAge,
+    LostTurn,
+    Settings,
+    StewardElection,
+    Succession,
+)
+
+_NO_TIME = Instant(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,9 @@ class Carried:
     dormant: frozenset[Address]
     upheld: frozenset[Address] = frozenset()
     """Who opened the emergencies that it carries."""
+    time: Instant = _NO_TIME
+    renewed: frozenset[Address] = frozenset()
+    """Whose leaf, besides those added, has a new encryption key: by an Update, or by the path of the commit."""
 
 
 def follow(
@@ -44,6 +60,7 @@ def follow(
     stewards: StewardList,
     lost: Iterable[LostTurn],
     deeds: tuple[Deed, ...],
+    keys: Iterable[KeyAge],
     leaders: tuple[Address, ...],
     policy: Policy,
     group_id: GroupId,
@@ -64,7 +81,21 @@ def follow(
     listed = _continued(listed, entered, after, dormant, policy, group_id)
     lost_now = _lost(commit, epoch, lost, leaders, after, dormant)
     new = _deeds(commit, epoch, leaders)
-    return Succession(listed.listing(), lost_now, tuple(sorted(dormant)), (*deeds, *new)[-DEEDS_MAX:])
+    asleep, aged = tuple(sorted(dormant)), _keys(commit, entered, keys, after)
+    return Succession(listed.listing(), lost_now, asleep, (*deeds, *new)[-DEEDS_MAX:], aged)
+
+
+def _keys(
+    commit: Carried, entered: Epoch, keys: Iterable[KeyAge], after: Mapping[Address, Epoch]
+) -> tuple[KeyAge, ...]:
+    """Since when each member has the encryption key that its leaf has now."""
+    fresh = commit.renewed | commit.added
+    known = {Address(age.member_id): age for age in keys}
+    aged = (
+        KeyAge(member, entered, commit.time) if member in fresh else known.get(member, KeyAge(member, since, 0))
+        for member, since in after.items()
+    )
+    return tuple(sorted(aged, key=lambda age: age.member_id))
 
 
 def _dormant(changes: Iterable[Change], roster: Roster, after: Mapping[Address, Epoch]) -> frozenset[Address]:

@@ -14,10 +14,11 @@ from demls.protocol import policy as bounds
 from demls.protocol.checks import Check, Verdict
 from demls.protocol.credential import CredentialRefused, check_leaf
 from demls.protocol.electorates import Electorate, Electorates
-from demls.protocol.engine import EngineError, MlsGroup, StagedCommit
+from demls.protocol.engine import MlsGroup, StagedCommit
 from demls.protocol.governance import Item
 from demls.protocol.roster import Roster, Seat
 from demls.protocol.stewards import StewardList
+from demls.protocol.updates import OwnUpdate, check_refreshes, check_updates, stage
 from demls.protocol.views import ProposalStatus
 from demls.wire.charters import Charter
 from demls.wire.codec import WireError
@@ -28,6 +29,7 @@ from demls.wire.messages import (
     Deed,
     Entry,
     Invite,
+    KeyAge,
     LostTurn,
     Proposal,
     Settings,
@@ -61,6 +63,7 @@ class State:
     leaders: tuple[Address, ...]
     lost: tuple[LostTurn, ...]
     deeds: tuple[Deed, ...]
+    keys: tuple[KeyAge, ...]
     charter: Charter
     electorate: Electorate
     settled: int
@@ -79,16 +82,22 @@ class Content:
     entries: tuple[Entry, ...]
     staged: StagedCommit
     sync: Sync | None
+    updates: tuple[bytes, ...] = ()
+    """Those that came with it, all of which the commit refers to."""
 
 
 def read_content(
-    candidate: Candidate, state: State, mls: MlsGroup, group_id: GroupId, electorates: Electorates
+    candidate: Candidate,
+    state: State,
+    mls: MlsGroup,
+    group_id: GroupId,
+    electorates: Electorates,
+    own_update: OwnUpdate | None = None,
 ) -> Content | Finding:
-    """Checks V01 to V08, on a copy of the state: they need nothing but the candidate and the chain."""
-    try:
-        staged = mls.stage(candidate.commit)
-    except EngineError as problem:
-        return _invalid(Check.STAGES, f"the commit does not verify: {type(problem).__name__}")
+    """Checks V01 to V08 and half of V16, on a copy of the state: they need nothing but the candidate and the chain."""
+    staged = stage(candidate, mls, own_update)
+    if isinstance(staged, tuple):
+        return Finding(*staged)
     committer = state.roster.owner_of(staged.committer)
     if committer is None:
         return _invalid(Check.STAGES, "the committer has no leaf")
@@ -108,12 +117,15 @@ def read_content(
     ids = [entry.proposal_id for entry in context.entries]
     if len(set(ids)) != len(ids) or len(ids) > bounds.CANDIDATE_ENTRIES_MAX:
         return _invalid(Check.CANONICAL, "its entries repeat or are too many")
-    if staged.updates or staged.other_proposals:
+    if staged.other_proposals:
         return _invalid(Check.NOTHING_ELSE, "it contains MLS proposals that nobody decided")
     if staged.committer in staged.removes:
         return _invalid(Check.NOT_ITSELF, "the committer removes itself")
     if staged.has_path and not _keeps_identity(staged, seat):
         return _invalid(Check.PATH, "its path changes who the committer is")
+    fault = check_updates(candidate, staged, state.roster)
+    if fault is not None:
+        return Finding(*fault)
     return _read_welcome(candidate, state, staged, committer, context, group_id, electorates)
 
 
@@ -158,7 +170,9 @@ def _read_welcome(
             known = electorates.get(electorate.epoch)
             if known is not None and known.message() != electorate:
                 return _invalid(Check.WELCOME, "its sync states another past than was")
-    return Content(committer, View(context.view), Instant(context.time), context.entries, staged, sync)
+    return Content(
+        committer, View(context.view), Instant(context.time), context.entries, staged, sync, candidate.updates
+    )
 
 
 def check_content(
@@ -167,7 +181,7 @@ def check_content(
     state: State,
     follow: Callable[[Content, tuple[Proposal, ...]], Succession | None],
 ) -> Finding | None:
-    """Checks V09, V10 and V15, and the order of V04: what the entries say is what the commit does.
+    """Checks V09, V10, V15 and V16, and the order of V04: what the entries say is what the commit does.
 
     ``follow``: what follows from the commit with these proposals.
     """
@@ -198,6 +212,9 @@ def check_content(
         return _invalid(Check.NOTHING_ELSE, "it changes the GroupContext, and nobody decided that")
     if settings is not None and content.staged.context_extensions != amended_context(state.charter, settings):
         return _invalid(Check.EXACT, "it makes other settings than was decided")
+    fault = check_refreshes(work, content.updates, content.committer, state.epoch, has_path=content.staged.has_path)
+    if fault:
+        return _invalid(Check.UPDATES, fault)
     if content.sync is not None and content.sync.succession != follow(content, tuple(item.proposal for item in work)):
         return _invalid(Check.FOLLOWS, "its sync states another succession than follows from it")
     return None
