@@ -19,11 +19,12 @@ from demls.protocol.events import Faulted, Rejected
 from demls.protocol.governance import Item
 from demls.protocol.policy import DAY_POLICY, POLICY_EXTENSION
 from demls.protocol.state import GroupState
+from demls.protocol.step import Step
 from demls.protocol.sync import build_sync
 from demls.protocol.updates import updates_of
 from demls.protocol.validation import amended
 from demls.wire.charters import Charter
-from demls.wire.ids import Instant, LeafKey, View
+from demls.wire.ids import Address, Instant, LeafKey, View
 from demls.wire.messages import (
     Binding,
     Candidate,
@@ -33,6 +34,7 @@ from demls.wire.messages import (
     Invite,
     JoinerSecrets,
     Payload,
+    Proposal,
     Remove,
     Settings,
     Succession,
@@ -107,6 +109,11 @@ class Scene:
         items = self.state_of(self.honest[0]).governance.items.values()
         return next(item for item in items if isinstance(item.change, kind) and item.ended_at is None)
 
+    def own_proposals(self) -> list[Proposal]:
+        """What the bad leader's node has proposed."""
+        items = self.state.governance.items.values()
+        return [item.proposal for item in items if item.proposal.owner == self.state.own]
+
     # --- What is offered ------------------------------------------------------------------------------------------
 
     def leaf(self, name: str) -> int:
@@ -134,6 +141,7 @@ class Scene:
         mls: MlsGroup | None = None,
         updates: Sequence[bytes] | None = None,
         shown: Sequence[bytes] | None = None,
+        force_path: bool | None = None,
         **fields: Any,
     ) -> Candidate:
         """The sound candidate for ``work`` in view 0, but for what the other arguments say.
@@ -172,7 +180,7 @@ class Scene:
             context_extensions=extensions,
             authenticated_data=encode_message(CommitContext(**said)) if context is None else context,
             group_info_extensions={JOINER_EXTENSION: secrets} if adds else None,
-            force_path=not adds,
+            force_path=not adds or own_wish_in(items, state.own) if force_path is None else force_path,
         )
         shown = updates if shown is None else shown
         return Candidate(built.commit, built.welcome or b"", joiner_key, stated, tuple(shown))
@@ -272,6 +280,10 @@ class Scene:
         return len({(view.epoch, view.authenticator) for view in views}) == 1 and is_done
 
 
+def own_wish_in(items: Iterable[Item], own: Address) -> bool:
+    return any(item.effect == ("refresh", bytes(own)) for item in items)
+
+
 def short_lived(world: World, lifetime: int) -> Device:
     """A device of zoe whose wallet binding ends soon."""
     person = world.person("zoe")
@@ -313,6 +325,26 @@ def with_a_leave(scene: Scene) -> None:
     scene.propose(Remove(scene.world.person(scene.victim).address))
     scene.world.do(scene.leaders[-2], lambda group: group.leave(scene.world.now))
     scene.approve()
+
+
+def wish(scene: Scene) -> None:
+    """The one before the last in the order of leaders has asked for new keys."""
+    scene.world.do(scene.leaders[-2], lambda group: group.refresh_keys(scene.world.now))
+    scene.world.deliver()
+
+
+def wish_of_the_removed(scene: Scene) -> None:
+    """The last in the order of leaders has asked for new keys, and its removal is approved."""
+    scene.world.do(scene.victim, lambda group: group.refresh_keys(scene.world.now))
+    removal(scene)
+
+
+def own_wish(scene: Scene) -> None:
+    """Zoe's admission is approved, and the bad leader has asked for new keys."""
+    invite(scene)
+    scene.world.do(scene.bad, lambda group: group.refresh_keys(scene.world.now))
+    for name in scene.honest:
+        scene.state_of(name).receive_proposal(scene.own_proposals()[-1], Step(scene.world.now, scene.state.channel))
 
 
 def with_a_twin(scene: Scene) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from demls.protocol.policy import DAY, DAY_POLICY
 from demls.protocol.views import MemberView
 from world import World
 

@@ -95,11 +95,15 @@ class Roster:
 
     def binding_of(self, address: bytes) -> Binding | None:
         """The wallet binding of a member's speaking leaf; None if it has none that can be read."""
-        leaf = self._speaking.get(Address(address))
         try:
-            return parse_binding(dict(leaf.extensions)) if leaf is not None else None
+            return parse_binding(self.extensions_of(address))
         except CredentialRefused:
             return None
+
+    def extensions_of(self, address: bytes) -> dict[int, bytes]:
+        """The extensions of a member's speaking leaf."""
+        leaf = self._speaking.get(Address(address))
+        return dict(leaf.extensions) if leaf is not None else {}
 
     def index(self, address: bytes) -> int:
         """Place in the roster's order, for bitmaps."""

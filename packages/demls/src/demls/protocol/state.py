@@ -277,11 +277,11 @@ class GroupState:
             PROFILES[self.charter.profile].leaders(stewards, roster, epoch, entered.head, succession.lost),
             succession.lost,
             succession.deeds,
-            succession.keys,
             self.charter,
             electorate_of(epoch, roster, stewards.rotated(epoch, roster), policy),
             len(settled_pool(roster.since(), epoch) & roster.counted),
             self.mls.export_secret(WAY_BACK_LABEL, entered.head, SECRET_BYTES),
+            succession.keys,
         )
         self.candidates = Candidates(
             state=self.state,

@@ -60,10 +60,10 @@ def follow(
     stewards: StewardList,
     lost: Iterable[LostTurn],
     deeds: tuple[Deed, ...],
-    keys: Iterable[KeyAge],
     leaders: tuple[Address, ...],
     policy: Policy,
     group_id: GroupId,
+    keys: Iterable[KeyAge] = (),
 ) -> Succession:
     """What holds after ``commit`` leaves ``epoch``, whose roster, list, turns lost, leaders and policy are given.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from demls.protocol import policy as bounds
 from demls.protocol.checks import Check, Verdict
-from demls.protocol.credential import CredentialRefused, check_leaf, parse_binding
+from demls.protocol.credential import BINDING_EXTENSION, CredentialRefused, check_leaf, parse_binding
 from demls.protocol.engine import EngineError, Member, MlsGroup, OwnMessage, StagedCommit
 from demls.protocol.events import Reason
 from demls.protocol.governance import Item
@@ -99,9 +99,12 @@ def fault_of_leaf(leaf: Member, roster: Roster) -> str:
         return "it renews a leaf that does not speak for its member"
     if leaf.signature_key != seat.leaf_key:
         return "an Update changes the signature key of its leaf"
+    extensions, before = dict(leaf.extensions), roster.extensions_of(seat.address)
+    if {**extensions, BINDING_EXTENSION: b""} != {**before, BINDING_EXTENSION: b""}:
+        return "an Update changes more of its leaf than the binding"
     try:
-        credential = check_leaf(leaf.credential, leaf.signature_key, dict(leaf.extensions), None)
-        binding, known = parse_binding(dict(leaf.extensions)), roster.binding_of(seat.address)
+        credential = check_leaf(leaf.credential, leaf.signature_key, extensions, None)
+        binding, known = parse_binding(extensions), roster.binding_of(seat.address)
     except CredentialRefused as problem:
         return f"an Update leaves its leaf without a sound binding: {problem}"
     if (credential.address, credential.device, credential.name) != (seat.address, seat.device, seat.name):

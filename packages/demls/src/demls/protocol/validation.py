@@ -18,7 +18,7 @@ from demls.protocol.engine import MlsGroup, StagedCommit
 from demls.protocol.governance import Item
 from demls.protocol.roster import Roster, Seat
 from demls.protocol.stewards import StewardList
-from demls.protocol.updates import OwnUpdate, check_refreshes, check_updates, stage
+from demls.protocol.updates import OwnUpdate, check_refreshes, check_updates, is_for, stage
 from demls.protocol.views import ProposalStatus
 from demls.wire.charters import Charter
 from demls.wire.codec import WireError
@@ -63,13 +63,14 @@ class State:
     leaders: tuple[Address, ...]
     lost: tuple[LostTurn, ...]
     deeds: tuple[Deed, ...]
-    keys: tuple[KeyAge, ...]
     charter: Charter
     electorate: Electorate
     settled: int
     """How many could become stewards now."""
     way_back: bytes
     """Secret of the channel on which members that stay behind in this state are answered."""
+    keys: tuple[KeyAge, ...] = ()
+    """How old each member's encryption key is, by address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +264,7 @@ def check_consent(
     carried = {items[ProposalId(entry.proposal_id)].effect for entry in content.entries}
     for item in approved:
         waited = now - (item.approved_since or now)
-        own = item.effect == ("remove", bytes(content.committer))
+        own = item.effect == ("remove", bytes(content.committer)) or not is_for(item, content.committer)
         if waited > patience and item.effect not in carried and not own and fits(item):
             return Finding(Verdict.NOT_YET, Check.PATIENCE, "it leaves out work that has been approved for long")
     return None
