@@ -215,6 +215,9 @@ REFRESH_SPREAD = Duration(REFRESH_AFTER // 4)
 REFRESH_ALONG_AFTER = Duration(REFRESH_AFTER // 2)
 """Keys older than this are renewed along with other work, where a commit is coming anyway."""
 
+REFRESH_RIDER_HEARD = Duration(4 * DAY)
+"""A leader waits its batch window for those whose keys could be renewed along only if they were heard this lately."""
+
 REFRESH_MEMBERS_MAX = 200
 """In larger groups members ask only when their people wish it: every Update makes later commits larger."""
 

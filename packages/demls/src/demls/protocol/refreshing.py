@@ -9,16 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from demls.protocol import policy as bounds
-from demls.protocol.credential import BINDING_EXTENSION
+from demls.protocol.credential import BINDING_EXTENSION, CredentialRefused, check_leaf
 from demls.protocol.errors import RequestRefused
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
 from demls.protocol.updates import OwnUpdate
-from demls.protocol.validation import State
 from demls.protocol.wishes import open_proposal
 from demls.wire.framing import digest
-from demls.wire.ids import Address, Instant
-from demls.wire.messages import Binding, KeyAge, Refresh, decode_message, encode_message
+from demls.wire.ids import Instant
+from demls.wire.messages import Binding, Refresh, decode_message, encode_message
 
 _WANTED = b"refresh/wanted"
 
@@ -38,7 +37,6 @@ class Refreshing:
         self._state = state
         self._wanted = state.ledger.find(_WANTED, Wanted)
         self._not_before = Instant(0)
-        self._placed: tuple[State, int, KeyAge | None] | None = None
 
     @property
     def is_asked(self) -> bool:
@@ -52,9 +50,21 @@ class Refreshing:
             raise RequestRefused("Your new keys are asked for already; you have them with the next commit.")
         if state.is_halted:
             raise RequestRefused("Governance rests in this group, so nothing is committed; found it anew with others.")
+        if binding is not None:
+            self._check(binding)
         self._wanted = Wanted(state.epoch, encode_message(binding) if binding is not None else b"")
         state.ledger.put(_WANTED, self._wanted)
         self.act(step)
+
+    def _check(self, binding: Binding) -> None:
+        """Would the others take it? Raises RequestRefused."""
+        device, known = self._state.device, self._state.roster.binding_of(self._state.own)
+        try:
+            check_leaf(device.credential(), device.leaf_key, {BINDING_EXTENSION: encode_message(binding)}, None)
+        except CredentialRefused as problem:
+            raise RequestRefused(f"The new wallet binding cannot be used: {problem}") from problem
+        if known is not None and binding.expires < known.expires:
+            raise RequestRefused("The new wallet binding ends before the present one; choose a later date.")
 
     def act(self, step: Step) -> None:
         """Ask if it is time. O(1) as long as it is not."""
@@ -72,7 +82,7 @@ class Refreshing:
 
     def _note_done(self) -> None:
         state, wanted = self._state, self._wanted
-        age = self._age() if wanted is not None else None
+        age = state.ages.of(state.own) if wanted is not None else None
         if wanted is None or age is None or age.epoch <= wanted.epoch:
             return
         if wanted.binding and state.roster.binding_of(state.own) != decode_message(wanted.binding, Binding):
@@ -85,8 +95,8 @@ class Refreshing:
         state = self._state
         if self._wanted is not None:
             return self._not_before
-        place, age = self._place(), self._age()
-        if age is None or not self._is_automatic():
+        place, age = state.ages.place(state.own), state.ages.of(state.own)
+        if age is None or place is None or not state.ages.is_automatic:
             return None
         lot = int.from_bytes(digest(b"demls refresh 1", state.group_id, state.own, age.epoch)[:8], "big")
         hard = age.time + bounds.REFRESH_AFTER - lot % bounds.REFRESH_SPREAD
@@ -95,31 +105,10 @@ class Refreshing:
 
     def _may_ride(self, now: Instant) -> bool:
         """Is a commit coming that could renew the own keys along with its work?"""
-        state, age = self._state, self._age()
-        if age is None or now < max(age.time + bounds.REFRESH_ALONG_AFTER, self._not_before):
+        state = self._state
+        if now < self._not_before or state.own not in state.ages.riders(now):
             return False
-        is_first = self._place() < bounds.REFRESHES_PER_COMMIT
-        return is_first and self._is_automatic() and state.has_work() and not state.round.candidates
-
-    def _is_automatic(self) -> bool:
-        state = self._state
-        return 1 < len(state.roster.seats) <= bounds.REFRESH_MEMBERS_MAX and state.own in state.roster.counted
-
-    def _age(self) -> KeyAge | None:
-        self._place()
-        assert self._placed is not None
-        return self._placed[2]
-
-    def _place(self) -> int:
-        """The own place among the counted members, oldest keys first; looked up once a state."""
-        state = self._state
-        if self._placed is None or self._placed[0] is not state.state:
-            ages = [age for age in state.state.keys if age.member_id in state.roster.counted]
-            ages.sort(key=lambda age: (age.time, digest(b"demls refresh 2", state.state.head, age.member_id)))
-            mine = next((age for age in state.state.keys if age.member_id == state.own), None)
-            order = [Address(age.member_id) for age in ages]
-            self._placed = state.state, order.index(state.own) if state.own in order else len(order), mine
-        return self._placed[1]
+        return state.has_work() and not state.round.candidates
 
     def _ask(self, step: Step) -> None:
         state, wanted = self._state, self._wanted

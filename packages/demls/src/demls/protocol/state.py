@@ -42,7 +42,7 @@ from demls.protocol.step import Step
 from demls.protocol.stewards import StewardList, settled_pool
 from demls.protocol.successors import Successors
 from demls.protocol.sync import Accepted, build_sync, seal_bundle
-from demls.protocol.updates import OwnUpdates, fault_of_refresh, is_for
+from demls.protocol.updates import KeyAges, OwnUpdates, fault_of_refresh, is_for, renewed_by
 from demls.protocol.validation import State
 from demls.protocol.views import GroupStatus
 from demls.protocol.welcomes import WELCOMERS_MAX, Welcomes
@@ -174,6 +174,7 @@ class GroupState:
         """When another member was last heard in the present state."""
         self.roster: Roster
         self.state: State
+        self.ages: KeyAges
         self.candidates: Candidates
         self.round: Round
 
@@ -283,6 +284,7 @@ class GroupState:
             self.mls.export_secret(WAY_BACK_LABEL, entered.head, SECRET_BYTES),
             succession.keys,
         )
+        self.ages = KeyAges(succession.keys, roster.counted, entered.head)
         self.candidates = Candidates(
             state=self.state,
             mls=self.mls,
@@ -411,7 +413,19 @@ class GroupState:
         return self.governance.has_work() and (self.emergencies.is_urgent() or not self.emergencies.is_frozen(self.now))
 
     def expects_more(self) -> bool:
-        return self.governance.is_deciding() and not self.emergencies.is_urgent()
+        if self.emergencies.is_urgent():
+            return False
+        return self.governance.is_deciding() or self._expects_refreshes()
+
+    def _expects_refreshes(self) -> bool:
+        """Could members have their keys renewed along with this, who were heard not long ago?"""
+        work = self.governance.approved()
+        asked = renewed_by(work)
+        if work and len(asked) == len(work):
+            return True  # others may wish the same in the same moment
+        waiting = [member for member in self.ages.riders(self.now) if member not in asked and member != self.own]
+        heard = (self.presence.heard_at(member) for member in waiting)
+        return any(at is not None and self.now - at <= bounds.REFRESH_RIDER_HEARD for at in heard)
 
     def is_alone_and_leaving(self) -> bool:
         """The last member wants to go, and nobody is left who could commit that."""

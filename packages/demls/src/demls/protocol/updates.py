@@ -6,7 +6,7 @@ a candidate is built or checked: the live group never knows of it, because a pen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from demls.protocol import policy as bounds
@@ -17,8 +17,9 @@ from demls.protocol.events import Reason
 from demls.protocol.governance import Item
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
-from demls.wire.ids import Address, Epoch
-from demls.wire.messages import Candidate, Proposal, Refresh
+from demls.wire.framing import digest
+from demls.wire.ids import Address, Epoch, Head, Instant
+from demls.wire.messages import Candidate, KeyAge, Proposal, Refresh
 
 _OWN = b"refresh/own"
 
@@ -54,6 +55,31 @@ class OwnUpdates:
         if self._own is not None:
             self._own = None
             self._ledger.delete(_OWN)
+
+
+class KeyAges:
+    """How old the encryption keys of one state's members are."""
+
+    def __init__(self, keys: Iterable[KeyAge], counted: frozenset[Address], head: Head) -> None:
+        self._known = {Address(age.member_id): age for age in keys}
+        ages = (age for age in self._known.values() if age.member_id in counted)
+        order = sorted(ages, key=lambda age: (age.time, digest(b"demls refresh 2", head, age.member_id)))
+        self._place = {Address(age.member_id): place for place, age in enumerate(order)}
+        self._oldest = tuple(order[: bounds.REFRESHES_PER_COMMIT])
+        self.is_automatic = 1 < len(self._known) <= bounds.REFRESH_MEMBERS_MAX
+        """Do nodes ask by themselves in a group of this size?"""
+
+    def of(self, member: bytes) -> KeyAge | None:
+        return self._known.get(Address(member))
+
+    def place(self, member: Address) -> int | None:
+        """Among the counted members, oldest keys first; None for a dormant one."""
+        return self._place.get(member)
+
+    def riders(self, now: Instant) -> tuple[Address, ...]:
+        """Whose keys are so old that they go along with whatever is committed next."""
+        due = now - bounds.REFRESH_ALONG_AFTER
+        return tuple(Address(age.member_id) for age in self._oldest if self.is_automatic and age.time <= due)
 
 
 def stage(candidate: Candidate, mls: MlsGroup, own: OwnUpdate | None) -> StagedCommit | Fault:
