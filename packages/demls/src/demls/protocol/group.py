@@ -372,6 +372,13 @@ class Group:
         self._duties.refreshing.wish(binding, step)
         return self._finish(step)
 
+    def to_bind(self, now: Instant) -> tuple[LeafKey, str] | None:
+        """The own leaf and its device's name, if the wallet should speak for them anew: its binding ends soon."""
+        state = self._live()
+        known = state.roster.binding_of(state.own)
+        is_due = known is None or known.expires <= now + bounds.BINDING_RENEWED_BEFORE
+        return (state.device.leaf_key, state.device.device) if is_due else None
+
     def leave(self, now: Instant) -> Effects:
         """Ask to be gone at the next commit, without a vote; the last member closes the group.
 
