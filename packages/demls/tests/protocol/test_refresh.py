@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from bad_leader import Scene
 from demls.protocol import policy as bounds
+from demls.protocol import succession
+from demls.protocol.admission import Meaning
 from demls.protocol.credential import binding_sentence
-from demls.protocol.engine import Engine
+from demls.protocol.engine import Engine, EngineError
 from demls.protocol.errors import RequestRefused
 from demls.protocol.events import Faulted, KeysRenewed, MessageReceived, Reason, Rejected, Settled
+from demls.protocol.governance import Item
 from demls.protocol.policy import DAY, DAY_POLICY, MINUTE, QUICK, REFRESH_AFTER
 from demls.protocol.state import GroupState
-from demls.protocol.updates import updates_of
+from demls.protocol.succession import Carried
+from demls.protocol.updates import OwnUpdate, check_refreshes, fitting, updates_of
 from demls.protocol.views import MemberView
 from demls.simulation.model_engine import ModelEngine
-from demls.wire.ids import Instant
-from demls.wire.messages import Binding, Refresh, Remove
-from demls_consensus import wallet_sign
+from demls.wire.ids import Address, Epoch, Instant, View
+from demls.wire.messages import Binding, ChangeRequest, KeyAge, Proposal, Refresh, Remove
+from demls_consensus import Silence, Tally, wallet_sign
 from demls_engine import Engine as RealEngine
+from hypothesis import given
+from hypothesis import strategies as st
 from insider import Insider
 from malformed import sound
 from world import World
@@ -520,3 +527,144 @@ def test_updates_stand_in_the_order_of_the_entries(world: World) -> None:
         assert list(updates) == [item.change.update for item in work if isinstance(item.change, Refresh)]
     world.run(MINUTE)
     epoch_of(world)
+
+
+# --- What it is for -------------------------------------------------------------------------------------------------
+
+
+class Thief:
+    """Has copied everything that a node has stored, at one moment, and reads what the group publishes from then on."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.engine = RealEngine(b"t" * 32)
+        records = world.person(name).records
+        self.mls = self.engine.load_group({key[4:]: value for key, value in records.items() if key.startswith(b"mls/")})
+        own = records.get(OWN)
+        self.own = msgspec.msgpack.decode(own, type=OwnUpdate) if own is not None else None
+
+    def follow(self, world: World) -> bool:
+        """The next commit, as somebody hands it to the thief; False if it cannot go along."""
+        settled = state_of(world, "alice").history.leaving(self.mls.epoch)
+        assert settled is not None
+        candidate = settled.candidate
+        is_mine = self.own is not None and self.own.update in candidate.updates
+        secrets = self.own.secrets if self.own is not None and is_mine else None
+        try:
+            self.mls.merge(self.mls.stage(candidate.commit, candidate.updates, secrets))
+        except EngineError:
+            return False
+        return self.mls.authenticator() == state_of(world, "alice").mls.authenticator()
+
+
+def stolen_group() -> World:
+    world = World()
+    world.group_of("alice", "bob", "carol", "dave")
+    world.run(MINUTE)
+    return world
+
+
+def victim_of(world: World) -> str:
+    return next(name for name in ordinary(world) if name != "alice")
+
+
+def test_a_thief_of_keys_follows_every_commit_until_their_owner_renews_them() -> None:
+    world = stolen_group()
+    name = victim_of(world)
+    thief = Thief(world, name)
+    other = next(one for one in ordinary(world) if one not in (name, "alice"))
+    ask(world, other)
+    world.run(MINUTE)
+    assert thief.follow(world), "new keys of another do not shut it out"
+    ask(world, name)
+    world.run(MINUTE)
+    assert not thief.follow(world)
+    world.do("alice", lambda group: group.send("in private", world.now))
+    world.run(1_000)
+    assert "in private" in world.person(name).heard()
+
+
+def test_a_thief_of_keys_is_shut_out_by_a_commit_of_their_owner() -> None:
+    world = stolen_group()
+    name = steward(world)
+    thief = Thief(world, name)
+    ask(world, name)
+    world.run(MINUTE)
+    assert keys_of(world, name) == epoch_of(world)
+    with pytest.raises(EngineError):
+        thief.mls.stage(state_of(world, name).history.leaving(thief.mls.epoch).candidate.commit)  # type: ignore[union-attr]
+
+
+def test_whoever_steals_while_the_wish_is_open_has_the_new_keys_too() -> None:
+    """The limit of it: the secrets of the Update are stored until the epoch is over."""
+    world = stolen_group()
+    name = victim_of(world)
+    world.do(name, lambda group: group.refresh_keys(world.now))
+    thief = Thief(world, name)
+    world.run(MINUTE)
+    assert keys_of(world, name) == epoch_of(world)
+    assert thief.follow(world)
+    ask(world, name)
+    world.run(MINUTE)
+    assert not thief.follow(world)
+
+
+# --- Rules ----------------------------------------------------------------------------------------------------------
+
+members_of_ten = st.integers(0, 9)
+
+
+def address(number: int) -> Address:
+    return Address(bytes([number]) * 20)
+
+
+@given(
+    st.frozensets(members_of_ten),
+    st.frozensets(members_of_ten),
+    st.dictionaries(members_of_ten, st.tuples(st.integers(0, 5), st.integers(0, 10**6))),
+)
+def test_the_age_of_keys_follows_from_the_commit(
+    renewed: frozenset[int], added: frozenset[int], before: dict[int, tuple[int, int]]
+) -> None:
+    """All who are in have one, in the order of addresses; new ones where the commit brings them, else the old."""
+    after = {address(number): Epoch(3) for number in {*before, *added}}
+    ages = tuple(KeyAge(address(number), *age) for number, age in before.items())
+    fresh, joined = frozenset(map(address, renewed)), frozenset(map(address, added))
+    none: frozenset[Address] = frozenset()
+    commit = Carried((), none, joined, address(0), View(0), none, none, none, Instant(77), fresh)
+    found = succession._keys(commit, Epoch(9), ages, after)
+    assert [age.member_id for age in found] == sorted(after)
+    for age in found:
+        number = age.member_id[0]
+        is_new = number in renewed or number in added
+        assert (age.epoch, age.time) == ((9, 77) if is_new else before[number])
+
+
+@given(st.lists(st.tuples(members_of_ten, st.sampled_from(["refresh", "bind", "remove"])), max_size=40), members_of_ten)
+def test_what_one_commit_carries_of_the_wishes(wishes: list[tuple[int, str]], committer: int) -> None:
+    work = [wish_of(number, kind, place) for place, (number, kind) in enumerate(dict(wishes).items())]
+    fits = fitting(work, address(committer))
+    removed = {item.subject for item in work if item.effect[0] == "remove"}
+    chosen = [item for item in fits if isinstance(item.change, Refresh)]
+    assert [item for item in work if item in fits] == fits, "in its order"
+    assert [item for item in fits if item not in chosen] == [i for i in work if not isinstance(i.change, Refresh)]
+    assert len(chosen) <= bounds.REFRESHES_PER_COMMIT
+    assert removed.isdisjoint(item.subject for item in chosen)
+    assert not any(item.change.renews_binding for item in chosen if item.subject == address(committer))  # type: ignore[union-attr]
+    updates = updates_of(fits, address(committer))
+    own = [item for item in chosen if item.subject == address(committer)]
+    assert len(updates) == len(chosen) - len(own)
+    check = check_refreshes(fits, updates, address(committer), Epoch(1), has_path=True)
+    assert check == ""
+    if updates:
+        assert check_refreshes(fits, updates[:-1], address(committer), Epoch(1), has_path=True)
+        assert check_refreshes(fits, updates, address(committer), Epoch(2), has_path=True)
+    if own:
+        assert check_refreshes(fits, updates, address(committer), Epoch(1), has_path=False)
+
+
+def wish_of(number: int, kind: str, place: int) -> Item:
+    owner = address(number)
+    change = Remove(owner) if kind == "remove" else Refresh(b"update %d" % place, renews_binding=kind == "bind")
+    proposal = Proposal(bytes(32), 1, owner, ChangeRequest(change), 0, 0, bytes(64))
+    meaning = Meaning(("remove" if kind == "remove" else "refresh", bytes(owner)), owner)
+    return Item(proposal, proposal.id, meaning, Instant(0), Instant(0), Tally(frozenset({b"v"}), Silence.COUNTS_AS_YES))
