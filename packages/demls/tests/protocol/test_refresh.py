@@ -387,6 +387,19 @@ def test_a_binding_is_renewed_with_the_keys(world: World, place: int) -> None:
     assert not [key for key in world.person(name).records if key.startswith(b"refresh/")]
 
 
+def test_alone_there_is_nobody_to_commit_a_new_binding() -> None:
+    """The keys are renewed all the same, once."""
+    world = World()
+    world.found("alice")
+    world.run(MINUTE)
+    before = member(world, "alice", "alice").binding_ends
+    binding = bind(world, "alice", world.now + 365 * DAY)
+    world.do("alice", lambda group: group.refresh_keys(world.now, binding))
+    world.run(MINUTE)
+    assert (epoch_of(world), keys_of(world, "alice")) == (1, 1)
+    assert member(world, "alice", "alice").binding_ends == before
+
+
 # --- Hostile --------------------------------------------------------------------------------------------------------
 
 

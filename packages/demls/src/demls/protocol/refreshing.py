@@ -112,6 +112,10 @@ class Refreshing:
 
     def _ask(self, step: Step) -> None:
         state, wanted = self._state, self._wanted
+        if wanted is not None and wanted.binding and state.roster.counted <= {state.own}:
+            # Nobody else is there who could commit a new binding, and a path cannot bring it.
+            self._wanted = wanted = Wanted(wanted.epoch, b"")
+            state.ledger.put(_WANTED, wanted)
         binding = wanted.binding if wanted is not None else b""
         if binding and state.roster.binding_of(state.own) == decode_message(binding, Binding):
             binding = b""
