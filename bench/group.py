@@ -1,4 +1,6 @@
-"""How much do adding, removing and talking cost a whole group? Every member is real, the network is in memory.
+"""How much do adding, removing, renewing keys and talking cost a whole group?
+
+Every member is real, the network is in memory.
 
     python bench/group.py --members 3 5 10 20 50 [--json FILE] [--runs R]
 
@@ -27,9 +29,10 @@ def filled(size: int) -> People:
 
 
 def measure(size: int, runs: int) -> Result:
-    """One more is added by vote, one message is said to all, and the one is removed by vote; ``runs`` times."""
+    """One more is added, one message is said to all, the one is removed, one renews its keys; ``runs`` times."""
     people = filled(size)
-    costs: dict[str, list[Cost]] = {"add": [], "remove": [], "chat": []}
+    costs: dict[str, list[Cost]] = {"add": [], "remove": [], "refresh": [], "chat": []}
+    commits: list[tuple[int, int]] = []
 
     def run(kind: str, act: Callable[[], None]) -> None:
         people.take_cost()
@@ -42,7 +45,11 @@ def measure(size: int, runs: int) -> Result:
         run("chat", lambda: people.chat("hello, everybody"))
         run("add", lambda newcomer=newcomer: people.add([newcomer]))
         run("remove", lambda newcomer=newcomer: people.remove(newcomer))
-    return {"members": size, **{kind: _smallest(found) for kind, found in costs.items()}}
+        run("refresh", people.refresh)
+        commits.append(people.newest_commit())
+    result: Result = {"members": size, **{kind: _smallest(found) for kind, found in costs.items()}}
+    commit, update = max(commits)
+    return result | {"refresh_commit_bytes": commit, "update_bytes": update}
 
 
 def _smallest(costs: list[Cost]) -> Result:
@@ -57,7 +64,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     results = [measure(size, arguments.runs) for size in arguments.members]
-    kinds = ("add", "remove", "chat")
+    kinds = ("add", "remove", "refresh", "chat")
     columns = [("members", lambda result: str(result["members"]))]
     for kind in kinds:
         columns += [
@@ -65,6 +72,10 @@ def main() -> None:
             ("\nsent", lambda result, kind=kind: f"{result[kind]['messages']:,}"),
             ("\nKiB", lambda result, kind=kind: f"{result[kind]['bytes'] / 1024:,.1f}"),
         ]
+    columns += [
+        ("commit\nbytes", lambda result: f"{result['refresh_commit_bytes']:,}"),
+        ("Update\nbytes", lambda result: f"{result['update_bytes']:,}"),
+    ]
     publish(results, columns=columns, file=arguments.json)
 
 

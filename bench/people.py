@@ -122,6 +122,32 @@ class People:
         self._decide(lambda group: group.propose(Remove(member.address), self.now), but=member)
         self._settle(lambda: member not in self.members())
 
+    def refresh(self) -> None:
+        """A member that does not lead asks for new keys; wait until everybody has merged the commit."""
+        first = self.members()[0].group
+        assert first is not None
+        leader = first.view(self.now).first_leader
+        member = next(member for member in reversed(self.members()) if member.address != leader)
+        group = member.group
+        assert group is not None
+
+        def keys() -> int:
+            return next(one.keys_epoch or 0 for one in group.members() if one.address == member.address)
+
+        before = keys()
+        self._act(member, lambda: group.refresh_keys(self.now))
+        self._settle(lambda: keys() > before)
+
+    def newest_commit(self) -> tuple[int, int]:
+        """(bytes of the newest settled commit, bytes of the Updates that came with it)."""
+        group = self.members()[0].group
+        assert group is not None
+        state = group._state
+        assert state is not None
+        settled = state.history.leaving(state.epoch - 1)
+        assert settled is not None
+        return len(settled.candidate.commit), sum(map(len, settled.candidate.updates))
+
     def chat(self, text: str) -> None:
         """The first member says something to all."""
         first = self.members()[0]

@@ -21,6 +21,7 @@ from demls.protocol.group import Group
 from demls.protocol.repair import PLACES_LABEL, QUESTION_LABEL, REPAIR_DATA
 from demls.protocol.requests import INVITE_LABEL
 from demls.protocol.successors import SUCCESSOR_LABEL
+from demls.protocol.updates import updates_of
 from demls.protocol.validation import amended_context
 from demls.wire.ids import Duration, Instant, Topic
 from demls.wire.messages import (
@@ -295,13 +296,14 @@ class Attack:
             )
         settings = next((item.change for item in going if isinstance(item.change, Settings)), None)
         context_extensions = None if settings is None else amended_context(state.charter, settings)
+        updates = updates_of(going, state.roster.owner_of(insider.own_leaf))
         try:
             built = insider.propose_commit(
-                removes=removes, context_extensions=context_extensions, authenticated_data=context
+                removes=removes, updates=updates, context_extensions=context_extensions, authenticated_data=context
             )
         except EngineError:
             return
-        candidate = Candidate(built.commit, b"", b"", b"")
+        candidate = Candidate(built.commit, b"", b"", b"", updates)
         settled = SettledCommit(state.epoch, state.state.head, candidate, 0, (), ())
         self.say(self.sign(Offer(state.epoch, state.state.head, 0, candidate, (), (), b"", bytes(64), ())))
         self.say(self.certified(settled))
@@ -333,11 +335,11 @@ class Attack:
         """What the victim's person does meanwhile."""
         group, now = self.group, self.now
         try:
-            match what % 8:
+            match what % 9:
                 case 0 | 1:
                     for proposal in group.view(now).proposals:
                         if proposal.may_vote and self.group.status.value == "member":
-                            self.take(group.vote(proposal.proposal_id, what % 8 == 0, now))
+                            self.take(group.vote(proposal.proposal_id, what % 9 == 0, now))
                 case 2:
                     self.take(group.send("text", now))
                 case 3:
@@ -349,6 +351,8 @@ class Attack:
                 case 7:
                     for request in group.view(now).requests:
                         self.take(group.sponsor(request.request_id, now))
+                case 8:
+                    self.take(group.refresh_keys(now))
                 case _:
                     self.take(group.invite(relay="", lifetime=Duration(bounds.HOUR), now=now)[1])
         except RequestRefused:

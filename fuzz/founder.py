@@ -30,6 +30,7 @@ from demls.wire.messages import (
     Frame,
     JoinerBundle,
     JoinerSecrets,
+    KeyAge,
     Leave,
     Proposal,
     Remove,
@@ -131,6 +132,11 @@ def _founder() -> tuple[Device, bytes, Joining, dict[bytes, bytes], bytes, Addre
     return device, b"g" * 32, joining, joining.snapshot(), joining.key_package, joiner.address
 
 
+def _both_members() -> list[bytes]:
+    device, *_, joiner = _founder()
+    return sorted((device.address, joiner))
+
+
 def attack_welcome(data: bytes) -> None:
     """A welcome that verifies, to a group whose founder made up all that is in it."""
     device, group_id, _, records, key_package, _ = _founder()
@@ -147,7 +153,14 @@ def attack_welcome(data: bytes) -> None:
         own = dataclasses.replace(proposal, group_id=group_id, owner=device.address)
         signature = engine.sign(device.leaf_private, PROPOSAL_LABEL, own.id)
         signed.append(dataclasses.replace(own, signature=signature))
-    sync = dataclasses.replace(sync, group_id=group_id, epoch=0, electorate=electorate, proposals=tuple(signed))
+    told = iter(sync.succession.keys)
+    ages = tuple(
+        dataclasses.replace(next(told, KeyAge(address, 0, START)), member_id=address) for address in _both_members()
+    )
+    follows = dataclasses.replace(sync.succession, keys=ages)
+    sync = dataclasses.replace(
+        sync, group_id=group_id, epoch=0, electorate=electorate, proposals=tuple(signed), succession=follows
+    )
     raw_sync = encode_message(sync)
     joiner_key = bytes(32)
     secrets = acts.get(FORGED_SECRETS) or encode_message(JoinerSecrets(joiner_key, hashlib.sha256(raw_sync).digest()))
@@ -215,7 +228,8 @@ def welcome_seeds() -> list[bytes]:
     charter = Charter(1, "demls", "friends", "", bytes(32), bounds.QUICK)
     listed = StewardListing((device.address,), 0, 0, 0, (), ())
     electorate = Electorate(0, (seat,), (device.address,), bounds.QUICK)
-    follows = Succession(listed, (), (), ())
+    ages = tuple(KeyAge(address, 0, START) for address in _both_members())
+    follows = Succession(listed, (), (), (), ages)
     plain = Sync(group_id, 0, first_head(group_id), electorate, follows, (), (), START, (), (), bytes(32))
     proposal = sample(Random(3), Proposal)
     busy = dataclasses.replace(
@@ -235,7 +249,7 @@ def welcome_seeds() -> list[bytes]:
     slow = dataclasses.replace(charter, policy=dataclasses.replace(charter.policy, remove=Rule(top, True)))
     late = dataclasses.replace(plain, time=top)
     odd = dataclasses.replace(
-        plain, succession=dataclasses.replace(sample(Random(6), Succession), stewards=listed, dormant=())
+        plain, succession=dataclasses.replace(sample(Random(6), Succession), stewards=listed, dormant=(), keys=ages)
     )
     doing = dataclasses.replace(
         plain, succession=dataclasses.replace(follows, deeds=(Deed(device.address, 0, 2**32 - 2),))

@@ -117,6 +117,13 @@ def _leave(net: Net) -> None:
     net.run(8_000)
 
 
+def _refresh(net: Net) -> None:
+    """Both insiders have new keys: the leader by committing, the other by an Update."""
+    for name in (INSIDER, LEADER):
+        net.do(name, lambda group: group.refresh_keys(net.now))
+        net.run(8_000)
+
+
 def _talk(net: Net) -> None:
     for text in ("hello", "who is there?", "again"):
         net.do(INSIDER, lambda group, text=text: group.send(text, net.now))
@@ -169,6 +176,7 @@ def scene() -> Scene:
             lambda net: _removal(net, VICTIM),
             lambda net: _removal(net, INSIDER),
             _leave,
+            _refresh,
             _talk,
             _stalled,
             _settings,

@@ -18,6 +18,7 @@ from demls.protocol.group import SUPPORTED_EXTENSIONS
 from demls.protocol.policy import JOINER_KEY_BYTES, POLICY_EXTENSION
 from demls.protocol.round_host import Mint
 from demls.protocol.step import Step
+from demls.protocol.updates import updates_of
 from demls.wire.ids import Address, Instant, LeafKey, View
 from demls.wire.messages import Candidate, CommitContext, JoinerSecrets, Offer, Settings, encode_message
 from demls.wire.statements import RoundStatement, StatementKind
@@ -54,20 +55,21 @@ class Turn:
         context = encode_message(CommitContext(head or own._state.head, self.view, time, entries))
         joiner_key, sync = b"", b""
         if all_adds:
-            proposals = tuple(item.proposal for item in work)
-            follows = own._follow(proposals, set(), set(), own._own_address, self.view, time)
+            follows = own.follow_own(work, self.view, time)
             assert follows is not None
             joiner_key, sync = own._engine.random(JOINER_KEY_BYTES), encode_message(own._make_sync(time, follows))
         secrets = encode_message(JoinerSecrets(joiner_key, hashlib.sha256(sync).digest()))
+        updates = updates_of(work, own._own_address)
         built = own._mls.propose_commit(
             adds=all_adds,
             removes=[*decided_removes, *removes],
+            updates=updates,
             context_extensions=settings or decided_settings,
             authenticated_data=context,
             group_info_extensions={JOINER_EXTENSION: secrets} if all_adds else None,
             force_path=not all_adds,
         )
-        made = Candidate(built.commit, built.welcome or b"", joiner_key, sync)
+        made = Candidate(built.commit, built.welcome or b"", joiner_key, sync, updates)
         self.keep(made, OwnCandidate(built.staged, context))
         return made
 

@@ -116,6 +116,9 @@ export function member(change: Partial<Member> = {}): Member {
     proofs: [],
     accusation: "",
     accusation_sentence: "",
+    keys_epoch: 7,
+    keys_at: 0,
+    keys_sentence: "Keys renewed 3 days ago.",
     ...change,
   };
 }

@@ -170,6 +170,8 @@ async def test_the_life_of_a_group_over_http(served: Served) -> None:
     assert [one["preset"] for one in (await http.get("/api/v1/presets")).json()] == ["quick", "day", "council"]
     assert (await http.get("/api/v1/contact")).json()["text"].startswith("demls:contact:")
     assert (await http.delete(here)).status_code == 409
+    assert (await http.get(f"{here}/members")).json()[0]["keys_sentence"].startswith("Your keys in this group were ")
+    assert "next commit" in (await http.post(f"{here}/refresh-keys")).json()["sentence"]
     assert (await http.post(f"{here}/leave")).status_code == 200
     assert (await http.delete(here)).status_code == 204
     assert (await http.get(here)).status_code == 404

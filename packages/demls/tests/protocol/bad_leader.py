@@ -6,7 +6,7 @@ path with another identity) is put into the mouth of the honest members' engines
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,10 +19,12 @@ from demls.protocol.events import Faulted, Rejected
 from demls.protocol.governance import Item
 from demls.protocol.policy import DAY_POLICY, POLICY_EXTENSION
 from demls.protocol.state import GroupState
+from demls.protocol.step import Step
 from demls.protocol.sync import build_sync
+from demls.protocol.updates import updates_of
 from demls.protocol.validation import added_by, amended, removed_by
 from demls.wire.charters import Charter
-from demls.wire.ids import Instant, LeafKey, View
+from demls.wire.ids import Address, Instant, LeafKey, View
 from demls.wire.messages import (
     Binding,
     Candidate,
@@ -32,6 +34,7 @@ from demls.wire.messages import (
     Invite,
     JoinerSecrets,
     Payload,
+    Proposal,
     Remove,
     Settings,
     Succession,
@@ -106,19 +109,19 @@ class Scene:
         items = self.state_of(self.honest[0]).governance.items.values()
         return next(item for item in items if isinstance(item.change, kind) and item.ended_at is None)
 
+    def own_proposals(self) -> list[Proposal]:
+        """What the bad leader's node has proposed."""
+        items = self.state.governance.items.values()
+        return [item.proposal for item in items if item.proposal.owner == self.state.own]
+
     # --- What is offered ------------------------------------------------------------------------------------------
 
     def leaf(self, name: str) -> int:
         return self.state.roster.leaves_of(self.world.person(name).address)[0]
 
-    def follows(self, items: Iterable[Item], view: int = 0, time: int = 0) -> Succession:
-        items = list(items)
-        removed = {item.subject for item in items if item.effect[0] == "remove"}
-        added = {item.subject for item in items if item.effect[0] == "add"}
-        proposals = tuple(item.proposal for item in items)
-        made = self.state.candidates._follow(
-            proposals, removed, added, self.insider.address, View(view), Instant(time or self.world.now)
-        )
+    def follows(self, items: Iterable[Item], view: int = 0, time: int | None = None) -> Succession:
+        at = Instant(max(self.world.now, self.state.state.time + 1) if time is None else time)
+        made = self.state.candidates.follow_own(list(items), View(view), at)
         assert made is not None
         return made
 
@@ -136,9 +139,15 @@ class Scene:
         sync: dict[str, Any] | None = None,
         succession: dict[str, Any] | None = None,
         mls: MlsGroup | None = None,
+        updates: Sequence[bytes] | None = None,
+        shown: Sequence[bytes] | None = None,
+        force_path: bool | None = None,
         **fields: Any,
     ) -> Candidate:
-        """The sound candidate for ``work`` in view 0, but for what the other arguments say."""
+        """The sound candidate for ``work`` in view 0, but for what the other arguments say.
+
+        ``updates``: which the commit refers to; ``shown``: which it comes with.
+        """
         state = self.state_of(by or self.bad)
         items = sorted(work, key=Item.order) if sort else list(work)
         entries = tuple(self.state.governance.entry(item) for item in items)
@@ -161,15 +170,18 @@ class Scene:
             stated = encode_message(replace(full, **(sync or {})))
             joiner_key = b"k" * 32
         secrets = encode_message(JoinerSecrets(joiner_key, bytes(32))) if adds else b""
+        updates = updates_of(items, state.own) if updates is None else updates
         built = (mls or state.mls).propose_commit(
             adds=adds,
             removes=list(removes),
+            updates=updates,
             context_extensions=extensions,
             authenticated_data=encode_message(CommitContext(**said)) if context is None else context,
             group_info_extensions={JOINER_EXTENSION: secrets} if adds else None,
-            force_path=not adds,
+            force_path=not adds or own_wish_in(items, state.own) if force_path is None else force_path,
         )
-        return Candidate(built.commit, built.welcome or b"", joiner_key, stated)
+        shown = updates if shown is None else shown
+        return Candidate(built.commit, built.welcome or b"", joiner_key, stated, tuple(shown))
 
     def amended(self) -> Charter:
         """After the settings that are being decided."""
@@ -210,8 +222,8 @@ class Scene:
             candidates = self.state_of(name).candidates
             real = candidates._mls
 
-            def stage(commit: bytes, real: Any = real) -> Any:
-                staged = real.stage(commit)
+            def stage(commit: bytes, updates: Any = (), own: Any = None, real: Any = real) -> Any:
+                staged = real.stage(commit, updates, own)
                 return Altered(staged, **answers) if commit == candidate.commit else staged
 
             candidates._mls = Altered(real, stage=stage)  # type: ignore[assignment]
@@ -266,6 +278,10 @@ class Scene:
         return len({(view.epoch, view.authenticator) for view in views}) == 1 and is_done
 
 
+def own_wish_in(items: Iterable[Item], own: Address) -> bool:
+    return any(item.effect == ("refresh", bytes(own)) for item in items)
+
+
 def short_lived(world: World, lifetime: int) -> Device:
     """A device of zoe whose wallet binding ends soon."""
     person = world.person("zoe")
@@ -307,6 +323,26 @@ def with_a_leave(scene: Scene) -> None:
     scene.propose(Remove(scene.world.person(scene.victim).address))
     scene.world.do(scene.leaders[-2], lambda group: group.leave(scene.world.now))
     scene.approve()
+
+
+def wish(scene: Scene) -> None:
+    """The one before the last in the order of leaders has asked for new keys."""
+    scene.world.do(scene.leaders[-2], lambda group: group.refresh_keys(scene.world.now))
+    scene.world.deliver()
+
+
+def wish_of_the_removed(scene: Scene) -> None:
+    """The last in the order of leaders has asked for new keys, and its removal is approved."""
+    scene.world.do(scene.victim, lambda group: group.refresh_keys(scene.world.now))
+    removal(scene)
+
+
+def own_wish(scene: Scene) -> None:
+    """Zoe's admission is approved, and the bad leader has asked for new keys."""
+    invite(scene)
+    scene.world.do(scene.bad, lambda group: group.refresh_keys(scene.world.now))
+    for name in scene.honest:
+        scene.state_of(name).receive_proposal(scene.own_proposals()[-1], Step(scene.world.now, scene.state.channel))
 
 
 def with_a_twin(scene: Scene) -> None:

@@ -76,7 +76,7 @@ class Insider:
         return [payload for payload in opened if payload is not None]
 
     def proposal(self, change: Change, **fields: Any) -> Proposal:
-        duration = 0 if type(change).__name__ == "Leave" else 30_000
+        duration = 0 if type(change).__name__ in ("Leave", "Refresh") else 30_000
         values: dict[str, Any] = {
             "group_id": self.group_id,
             "epoch": self.epoch,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bad_leader import (
+    Altered,
     Making,
     Scene,
     Setting,
@@ -16,21 +17,37 @@ from bad_leader import (
     expiring_invite,
     invite,
     open_invite,
+    own_wish,
     refused_invite,
     removal,
     settings,
+    wish,
+    wish_of_the_removed,
     with_a_leave,
     with_a_twin,
 )
 from comeback import request_of, say_at_the_rendezvous
 from demls.protocol.checks import RULES, Check, Verdict
-from demls.protocol.credential import BINDING_EXTENSION
+from demls.protocol.credential import BINDING_EXTENSION, binding_sentence
 from demls.protocol.governance import Item
 from demls.protocol.group import SUPPORTED_EXTENSIONS
 from demls.protocol.policy import DAY_POLICY, POLICY_EXTENSION
 from demls.protocol.sync import build_sync
+from demls.protocol.updates import updates_of
 from demls.wire.ids import Address, Instant
-from demls.wire.messages import Candidate, Entry, Invite, Leave, LostTurn, Remove, Resync, Settings, encode_message
+from demls.wire.messages import (
+    Binding,
+    Candidate,
+    Entry,
+    Invite,
+    Leave,
+    LostTurn,
+    Remove,
+    Resync,
+    Settings,
+    encode_message,
+)
+from demls_consensus import wallet_sign
 
 VERDICTS = {rule.check: rule.verdict for rule in RULES}
 
@@ -51,6 +68,8 @@ class Case:
     """Committed with the keys of the leader of view 1, who finds a commit in its own name (V01)."""
     wait: int = 0
     """So long the offer is under way."""
+    accomplice: int = 0
+    """Counted from the end of the order of leaders: who has made an Update that its node does not know."""
 
     @property
     def verdict(self) -> Verdict:
@@ -264,7 +283,6 @@ def _cases() -> Iterable[Case]:
     check = Check.NOTHING_ELSE
     yield Case(check, "a pre-shared key", removal, making(), lambda scene: {"other_proposals": ["PreSharedKey"]})
     yield Case(check, "an external init", removal, making(), lambda scene: {"other_proposals": ["ExternalInit"]})
-    yield Case(check, "an update", removal, making(), lambda scene: {"updates": [scene.leaf(scene.victim)]})
     yield Case(check, "another name for the group", removal, with_policy(name="mine"))
     yield Case(check, "another policy", removal, with_policy(policy=replace(DAY_POLICY, stewards_max=1)))
     yield Case(check, "a GroupContext without a charter", removal, making(extensions={}))
@@ -332,6 +350,26 @@ def _cases() -> Iterable[Case]:
     yield Case(check, "stewards that nobody elected", invite, lambda scene: sound(scene, succession=own_list(scene)))
     yield Case(check, "a turn that nobody lost", invite, lambda scene: sound(scene, succession=lost_turn(scene)))
     yield Case(check, "a dormant member that is awake", invite, making(succession={"dormant": (b"d" * 20,)}))
+    yield Case(check, "keys older than they are", invite, lambda scene: sound(scene, succession=old_keys(scene)))
+
+    check = Check.UPDATES
+    yield Case(check, "an Update that nobody asked for", wish, with_updates(asked, made_by(1)), accomplice=1)
+    yield Case(check, "an Update in the place of another", wish, with_updates(made_by(1)), accomplice=1)
+    yield Case(check, "another Update of who has asked", wish, with_updates(made_by(2)), accomplice=2)
+    yield Case(check, "no Update", wish, with_updates())
+    yield Case(check, "an Update beside a removal", removal, with_updates(made_by(2)), accomplice=2)
+    yield Case(check, "an Update twice", wish, lambda scene: sound(scene, shown=asked(scene) * 2))
+    yield Case(check, "an Update that is not used", wish, with_shown(asked, made_by(1)))
+    yield Case(check, "an Update of another epoch", wish, with_shown(asked, of_the_epoch_before))
+    yield Case(check, "what is no Update", wish, lambda scene: sound(scene, shown=(*asked(scene), b"update")))
+    yield Case(check, "another signature key", wish, with_updates(other_key), accomplice=1)
+    yield Case(check, "a leaf without a binding", wish, with_updates(unbound), accomplice=1)
+    yield Case(check, "a leaf with another's binding", wish, with_updates(bound_by_another), accomplice=1)
+    yield Case(check, "a leaf with an older binding", wish, with_updates(bound_before), accomplice=1)
+    yield Case(check, "more in a leaf than before", wish, with_updates(with_more), accomplice=1)
+    yield Case(check, "another credential", wish, making(), other_credential)
+    yield Case(check, "the wish of who is removed", wish_of_the_removed, making(updates=()))
+    yield Case(check, "the own wish without a path", own_wish, making(force_path=False))
 
     check = Check.RESYNC
     yield Case(check, "a new seat after its request has expired", seats_asked(1), after_it_expired)
@@ -369,6 +407,77 @@ def other_past(scene: Scene) -> dict[str, Any]:
     """The epoch before had members that it had not."""
     now = scene.state.state.electorate.message()
     return {"electorates": (replace(now, epoch=now.epoch - 1),)}
+
+
+def old_keys(scene: Scene) -> dict[str, Any]:
+    keys = scene.follows(scene.state_of(scene.honest[0]).governance.approved()).keys
+    return {"keys": (replace(keys[0], epoch=0, time=0), *keys[1:])}
+
+
+Updates = Callable[[Scene], tuple[bytes, ...]]
+
+
+def asked(scene: Scene) -> tuple[bytes, ...]:
+    """What the honest members have asked for."""
+    return updates_of(scene.state_of(scene.honest[0]).governance.approved(), scene.insider.address)
+
+
+def made_by(place: int, **how: Any) -> Updates:
+    """An Update that this member, from the end of the order of leaders, never asks for."""
+    return lambda scene: (scene.state_of(scene.leaders[-place]).mls.propose_update(**how)[0],)
+
+
+def with_updates(*updates: Updates) -> Making:
+    """The commit refers to these."""
+    return lambda scene: sound(scene, updates=[one for some in updates for one in some(scene)])
+
+
+def with_shown(*updates: Updates) -> Making:
+    """The sound commit comes with these."""
+    return lambda scene: sound(scene, shown=[one for some in updates for one in some(scene)])
+
+
+def of_the_epoch_before(scene: Scene) -> tuple[bytes, ...]:
+    """As good as one: the live group has gone on, and nobody knows of the epoch that it went to."""
+    mls = scene.own_mls()
+    mls.merge(mls.propose_commit(force_path=True).staged)
+    return (mls.propose_update()[0],)
+
+
+def other_key(scene: Scene) -> tuple[bytes, ...]:
+    engine = scene.insider.person.engine
+    return made_by(1, signature_private=engine.signature_key().private)(scene)
+
+
+def unbound(scene: Scene) -> tuple[bytes, ...]:
+    return made_by(1, extensions={})(scene)
+
+
+def bound_by_another(scene: Scene) -> tuple[bytes, ...]:
+    return made_by(1, extensions=scene.state.device.extensions())(scene)
+
+
+def bound_before(scene: Scene) -> tuple[bytes, ...]:
+    """By the wallet itself, for a shorter time than the leaf is bound for now."""
+    name = scene.leaders[-1]
+    device, wallet = scene.state_of(name).device, scene.world.person(name).wallet
+    issued, expires = device.binding.issued, Instant(device.binding.expires - 1)
+    sentence = binding_sentence(device.address, device.leaf_key, device.device, Instant(issued), expires)
+    binding = Binding(issued, expires, wallet_sign(wallet, sentence.encode()))
+    return made_by(1, extensions={BINDING_EXTENSION: encode_message(binding)})(scene)
+
+
+def with_more(scene: Scene) -> tuple[bytes, ...]:
+    extensions = scene.state_of(scene.leaders[-1]).device.extensions()
+    return made_by(1, extensions=extensions | {POLICY_EXTENSION: b"mine"})(scene)
+
+
+def other_credential(scene: Scene) -> dict[str, Any]:
+    """The leaf of the one who has asked gets the credential of another member."""
+    leaves = {member.leaf: member for member in scene.state.mls.members()}
+    mine, other = (scene.leaf(scene.leaders[place]) for place in (-2, -1))
+    leaf = Altered(leaves[mine], credential=leaves[other].credential)
+    return {"updated_leaves": [leaf]}
 
 
 def own_list(scene: Scene) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from demls.wire.messages import (
     JoinerBundle,
     JoinerSecrets,
     JoinRequest,
+    KeyAge,
     KeyPackageAnswer,
     KeyPackageRequest,
     Remove,
@@ -456,7 +457,9 @@ def led_away(seats: Callable[[World, Insider], tuple[Seat, ...]], signers: tuple
     records = {key[4:]: value for key, value in mallory.person.records.items() if key.startswith(b"mls/")}
     mls = engine.load_group(records)
     electorate = Electorate(mallory.epoch, seats(world, mallory), (mallory.address,), PRESETS["quick"])
-    follows = Succession(StewardListing((mallory.address,), 0, 0, 0, (), ()), (), (), ())
+    ages = tuple(KeyAge(person.address, 0, 0) for person in sorted(world.people.values(), key=lambda one: one.address))
+    ages = tuple(age for age in ages if age.member_id != world.person("eve").address)
+    follows = Succession(StewardListing((mallory.address,), 0, 0, 0, (), ()), (), (), (), ages)
     state = (mallory.group_id, mallory.epoch, mallory.head)
     sync = encode_message(Sync(*state, electorate, follows, (), (), world.now, (), (), bytes(32)))
     key = bytes(32)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import pytest
-from bad_leader import Scene, both, invite, removal, settings, with_a_leave
+from bad_leader import Scene, both, invite, own_wish, removal, settings, wish, with_a_leave
 from demls.protocol.checks import Check, Verdict
 from demls.protocol.events import Reason, Rejected
 from demls.wire.messages import Candidate
 from malformed import CASES, Case, sound
 
+T = TypeVar("T")
 FEW = list({case.check: case for case in reversed(CASES)}.values())
 """One for each check."""
 
@@ -32,14 +35,21 @@ def begin(case: Case, size: int = 4) -> tuple[Scene, Candidate]:
 def numbers(case: Case, scene: Scene) -> dict[str, str]:
     """Which check finds it, at each of the honest."""
     own = scene.leaders[1] if case.stolen else ""
-    return {name: Check.STAGES.value if name == own else case.check.value for name in scene.honest}
+    unsure = scene.leaders[-case.accomplice] if case.accomplice else ""
+    return {name: Check.STAGES.value if name == own else case.check.value for name in scene.honest if name != unsure}
+
+
+def of_all(scene: Scene, found: dict[str, list[T]]) -> dict[str, list[T]]:
+    """At the others, nothing."""
+    return {name: found.get(name, []) for name in scene.honest}
 
 
 def check_refused(case: Case, scene: Scene, candidate: Candidate, who: str) -> None:
     """By all the honest, by its number alone; ``who`` signed the offer."""
     if case.verdict is Verdict.INVALID:
-        assert scene.refused() == {name: [check] for name, check in numbers(case, scene).items()}
-        assert scene.named() == {name: [(who, check)] for name, check in numbers(case, scene).items()}
+        found = numbers(case, scene).items()
+        assert scene.refused() == of_all(scene, {name: [check] for name, check in found})
+        assert scene.named() == of_all(scene, {name: [(who, check)] for name, check in found})
     else:
         assert scene.findings(candidate) == {(case.check, Verdict.NOT_YET)}
         assert not any(scene.refused().values())
@@ -55,7 +65,8 @@ def check_goes_on(case: Case, scene: Scene, candidate: Candidate, who: str) -> N
     assert scene.world.members()[0].group.view(scene.world.now).epoch > epoch
     assert not scene.acked(candidate)
     is_fault = case.verdict is Verdict.INVALID
-    assert scene.named() == {name: [(who, check)] if is_fault else [] for name, check in numbers(case, scene).items()}
+    found = numbers(case, scene).items() if is_fault else ()
+    assert scene.named() == of_all(scene, {name: [(who, check)] for name, check in found})
 
 
 @named(CASES)
@@ -105,7 +116,7 @@ def test_a_sound_candidate_of_a_later_view_is_not_acknowledged_now() -> None:
 
 def test_a_sound_candidate_lands() -> None:
     """The builder's own: else nothing above would prove anything."""
-    for going_on in (removal, invite, both, settings, with_a_leave):
+    for going_on in (removal, invite, both, settings, with_a_leave, wish, own_wish):
         scene = Scene()
         going_on(scene)
         candidate = sound(scene)

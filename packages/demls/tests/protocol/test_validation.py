@@ -288,7 +288,9 @@ class Bench:
     def staged(self, candidate: Candidate, **answers: Any) -> Any:
         """A group whose engine reports this commit with some fields changed."""
         real = self.mls.stage(candidate.commit)
-        return Altered(self.mls, stage=lambda commit: cast("StagedCommit", Altered(real, **answers)))
+        return Altered(
+            self.mls, stage=lambda commit, updates=(), own=None: cast("StagedCommit", Altered(real, **answers))
+        )
 
     def content(self, candidate: Candidate) -> Content:
         content = read_content(candidate, self.state, self.mls, GroupId(GROUP), Electorates(Ledger()))
@@ -526,13 +528,13 @@ CASES: dict[Check, dict[str, tuple[Verdict, Callable[[Bench], Finding | None]]]]
             INVALID,
             lambda bench: bench.judged(bench.candidate(bench.removal, extensions={POLICY_EXTENSION: b"mine"})),
         ),
-        "an update": (INVALID, path_with(updates=[1])),
         "a pre-shared key": (INVALID, path_with(other_proposals=["psk"])),
         "a GroupContext without any charter": (
             INVALID,
             lambda bench: bench.judged(bench.candidate(bench.removal, extensions={})),
         ),
     },
+    Check.UPDATES: {"an update that it does not bring along": (INVALID, path_with(updates=[1], updated_leaves=[]))},
     Check.NOT_ITSELF: {"its committer's own removal": (INVALID, path_with(removes=[0, 2]))},
     Check.PATH: {
         "another signature key": (INVALID, path_with(has_path=True, path_signature_key=b"k" * 32)),

@@ -7,6 +7,7 @@
     forge L as M by carol           a link like L that names carol as its issuer
     ban alice -> bob                propose a removal (with the own yes)
     leave bob
+    refresh bob                     ask for new keys of bob's leaf
     describe alice as some words    propose another description of the group
     vote alice yes [on ban bob]     on everything open, or on one proposal
     both carol on ban dave          sign a yes and a no; the yes reaches the first half of the members only
@@ -31,7 +32,8 @@
     catch alice as X                keep alice's offer of a candidate (``anybody``: the newest) for ``throw X``
 
 and ``expect`` lines: ``members``, ``epoch``, ``heard``, ``status``, ``work``, ``waiting``, ``told``, ``refused``,
-``backup``, ``score``, ``frozen``, ``free``, ``held``, ``stewards``, ``listed``, ``turn``, ``late``, ``described``.
+``backup``, ``score``, ``frozen``, ``free``, ``held``, ``stewards``, ``listed``, ``turn``, ``late``, ``described``,
+``keys``.
 """
 
 from __future__ import annotations
@@ -153,6 +155,9 @@ class Story:
 
     def do_leave(self, name: str) -> None:
         self._ask(name, lambda group: group.leave(self.world.now))
+
+    def do_refresh(self, name: str) -> None:
+        self._ask(name, lambda group: group.refresh_keys(self.world.now))
 
     def do_describe(self, name: str, _: str, *words: str) -> None:
         self._ask(name, lambda group: group.change_settings(self.world.now, description=" ".join(words)))
@@ -343,6 +348,13 @@ class Story:
         for person in self._present():
             seen = [self.world.name_of(member.address) for member in person.group.members() if member.lost_turn]
             assert_same(sorted(names), sorted(seen), f"{person.name} knows as late")
+
+    def expect_keys(self, *pairs: str) -> None:
+        """Which epoch members' keys came with, as everybody that is there sees it: ``expect keys alice 3 bob 0``."""
+        for person in self._present():
+            seen = {self.world.name_of(member.address): member.keys_epoch for member in person.group.members()}
+            for name, epoch in zip(pairs[::2], pairs[1::2], strict=True):
+                assert_same(int(epoch), seen[name], f"{person.name} sees the keys of {name}")
 
     def expect_described(self, *words: str) -> None:
         """How the group is described, as every member that is there has it."""

@@ -112,6 +112,7 @@ export function createClient(fetch: Fetch) {
     dismiss: (id: string, request: string) =>
       ask<Done>("POST", `${group(id)}/requests/${encodeURIComponent(request)}/dismiss`),
     leave: (id: string) => ask<Done>("POST", `${group(id)}/leave`),
+    refreshKeys: (id: string) => ask<Done>("POST", `${group(id)}/refresh-keys`),
     forget: (id: string) => ask<undefined>("DELETE", group(id)),
   };
 }

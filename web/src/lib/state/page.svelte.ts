@@ -465,6 +465,10 @@ export class Page {
     });
   }
 
+  refreshKeys(group: string): Promise<boolean> {
+    return this.#do(() => this.client.refreshKeys(group));
+  }
+
   leave(group: string): Promise<boolean> {
     return this.#do(() => this.client.leave(group));
   }

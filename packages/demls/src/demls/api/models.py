@@ -344,6 +344,7 @@ class Member(Model):
     ``score``: what your node thinks of it, ``score_history`` why (newest last), ``score_sentence`` all of it in words.
     ``proofs``: what your node can prove against it, in words. ``accusation``: what an emergency that you open would
     ask for, empty if you cannot open one; ``accusation_sentence``: what comes of it, or why not; empty without proofs.
+    ``keys_epoch``, ``keys_at``: which epoch, at which time, its encryption key came with; ``keys_sentence``: in words.
     """
 
     address: str
@@ -361,6 +362,9 @@ class Member(Model):
     proofs: list[str]
     accusation: Literal["", "remove", "note"]
     accusation_sentence: str
+    keys_epoch: int | None
+    keys_at: int | None
+    keys_sentence: str
 
 
 class TimelineEntry(Model):

@@ -29,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
         ("join", join),
         ("members", members),
         ("list", list_groups),
+        ("refresh-keys", refresh_keys),
         ("delete", delete),
         ("rejoin", rejoin),
     ):
@@ -146,10 +147,22 @@ def members(group: GroupArgument, folder: FolderOption = None, as_json: JsonOpti
     if as_json:
         say_json(found)
     else:
-        rows = [(one.name or "–", one.address, one.device, one.role, str(one.score), _remark(one)) for one in found]
-        table(("Name", "Address", "Device", "Role", "Score", ""), rows)
+        rows = [
+            (one.name or "–", one.address, one.device, one.role, str(one.score), _keys(one), _remark(one))
+            for one in found
+        ]
+        table(("Name", "Address", "Device", "Role", "Score", "Keys renewed", ""), rows)
         if any(move.points < 0 for one in found for move in one.score_history):
             say("“demls group score” says why somebody has a score.")
+
+
+def refresh_keys(group: GroupArgument, folder: FolderOption = None) -> None:
+    """Renew your encryption keys in a group: who has stolen them reads no more. It needs no vote."""
+
+    async def question(node: Client) -> models.Done:
+        return await node.refresh_keys((await find_group(node, group)).id)
+
+    say(ask(folder, question).sentence)
 
 
 def list_groups(folder: FolderOption = None, as_json: JsonOption = False) -> None:
@@ -302,6 +315,11 @@ def rejoin(group: GroupArgument, folder: FolderOption = None) -> None:
         return await node.rejoin((await find_group(node, group)).id)
 
     say(ask(folder, question).sentence)
+
+
+def _keys(member: models.Member) -> str:
+    """As the sentence says it, without the rest of the sentence."""
+    return member.keys_sentence.rpartition("renewed ")[2].rstrip(".")
 
 
 def _remark(member: models.Member) -> str:

@@ -199,6 +199,9 @@ class Client(AbstractAsyncContextManager["Client"]):
     async def dismiss(self, group: str, request: str) -> models.Done:
         return await self._post(f"/groups/{group}/requests/{request}/dismiss", None, models.Done)
 
+    async def refresh_keys(self, group: str) -> models.Done:
+        return await self._post(f"/groups/{group}/refresh-keys", None, models.Done)
+
     async def leave(self, group: str) -> models.Done:
         return await self._post(f"/groups/{group}/leave", None, models.Done)
 

@@ -9,8 +9,8 @@ from demls.protocol.credential import Device
 from demls.protocol.effects import Effects
 from demls.protocol.views import GroupStatus, GroupView, MemberView
 from demls.wire.charters import Policy, Predecessor
-from demls.wire.ids import Address, Duration, Instant, ProposalId, Topic
-from demls.wire.messages import Contact, Emergency, InviteLink, ResyncReason
+from demls.wire.ids import Address, Duration, Instant, LeafKey, ProposalId, Topic
+from demls.wire.messages import Binding, Contact, Emergency, InviteLink, ResyncReason
 
 MakeDevice = Callable[[Instant], Device]
 """Binds a fresh leaf key to the wallet."""
@@ -33,6 +33,8 @@ class GroupMachine(Machine, Protocol):
     def send(self, text: str, now: Instant) -> Effects: ...
     def forget_messages(self, before: Instant, now: Instant) -> Effects: ...
     def leave(self, now: Instant) -> Effects: ...
+    def to_bind(self, now: Instant) -> tuple[LeafKey, str] | None: ...
+    def refresh_keys(self, now: Instant, binding: Binding | None = None) -> Effects: ...
     def invite(
         self, *, relay: str, lifetime: Duration, now: Instant, is_open: bool = False
     ) -> tuple[InviteLink, Effects]: ...

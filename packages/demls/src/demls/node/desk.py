@@ -121,7 +121,7 @@ class Desk:
             if not is_group(machine):
                 return [], None
             view = machine.view(at)
-            return present.members(choose(machine), backup, view.policy.scoring, view.proposals), None
+            return present.members(choose(machine), backup, view.policy.scoring, view.proposals, at), None
 
         return await self._scope(group).call(read)
 
@@ -205,6 +205,15 @@ class Desk:
                 "no-successor",
             )
         return await self.join_group(links[0])
+
+    async def refresh_keys(self, group: str) -> models.Done:
+        def renew(machine: GroupMachine, at: Instant) -> Effects:
+            wanted = machine.to_bind(at)
+            binding = self._node.me.bind_again(*wanted, at) if wanted is not None else None
+            return machine.refresh_keys(at, binding)
+
+        await self._do(group, renew)
+        return models.Done(sentence="Your keys in this group are renewed with the next commit; it needs no vote.")
 
     async def leave(self, group: str) -> models.Done:
         await self._do(group, lambda machine, at: machine.leave(at))

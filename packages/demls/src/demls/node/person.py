@@ -7,10 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol
 
+from demls.identity.device import bind_device
 from demls.identity.wallet import Wallet
 from demls.node.errors import Refused
 from demls.protocol.credential import Device
-from demls.wire.ids import Address, Instant
+from demls.wire.ids import Address, Instant, LeafKey
+from demls.wire.messages import Binding
 
 WALLET_SECONDS_MAX = 60.0
 
@@ -56,6 +58,11 @@ class Me:
         if wallet.address != self.address:
             raise Refused("The wallet's file does not hold the key of the address it names. Restore it.", "no-wallet")
         return wallet.sign_text(sentence)
+
+    def bind_again(self, leaf_key: LeafKey, device: str, now: Instant) -> Binding | None:
+        """The wallet speaks anew for a leaf; waits for it. None while it is offline. Raises IdentityError."""
+        opened = self._opened()
+        return None if opened is None else bind_device(opened.result(WALLET_SECONDS_MAX), leaf_key, device, now)
 
     def open_wallet(self, on_failure: Callable[[BaseException], None]) -> None:
         """Begin to open the wallet; ``on_failure`` is called, in whatever thread, if that fails."""

@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Literal
 
 from demls.api import models
-from demls.node import cards, policies
+from demls.node import cards, keys, policies
 from demls.node.cards import NOTHING_KNOWN, Known, NameOf, person
 from demls.node.proofs import case_against, proven_sentences
 from demls.node.recovery import recovery_sentence, waiting_words
@@ -279,14 +279,25 @@ def summary(shown: models.Group, last_entry: models.TimelineEntry | None, last_i
 
 
 def members(
-    views: Iterable[MemberView], backup_steward: str | None, scoring: Scoring, proposals: Sequence[ProposalView] = ()
+    views: Iterable[MemberView],
+    backup_steward: str | None,
+    scoring: Scoring,
+    proposals: Sequence[ProposalView] = (),
+    now: Instant | None = None,
 ) -> list[models.Member]:
-    """``proposals``: of the group, to know what is being decided about somebody already."""
-    return [_member(one, backup_steward, scoring, proposals) for one in views]
+    """``proposals``: of the group, to know what is being decided about somebody already.
+
+    ``now``: to say how old keys are.
+    """
+    return [_member(one, backup_steward, scoring, proposals, now) for one in views]
 
 
 def _member(
-    view: MemberView, backup_steward: str | None, scoring: Scoring, proposals: Sequence[ProposalView]
+    view: MemberView,
+    backup_steward: str | None,
+    scoring: Scoring,
+    proposals: Sequence[ProposalView],
+    now: Instant | None,
 ) -> models.Member:
     case = case_against(view, proposals, scoring)
     accusation: Literal["", "remove", "note"] = ""
@@ -302,7 +313,7 @@ def _member(
         removal_pending=view.removal_pending,
         dormant=view.is_dormant,
         lost_turn=view.lost_turn,
-        remarks=_remarks(view),
+        remarks=[*_remarks(view), *keys.remarks(view, now)],
         score=view.score,
         score_history=[
             models.ScoreMove(cause=move.cause, points=move.points, epoch=move.epoch, after=after)
@@ -312,6 +323,9 @@ def _member(
         proofs=proven_sentences(view),
         accusation=accusation,
         accusation_sentence=case.sentence if view.proven and not view.is_self else "",
+        keys_epoch=view.keys_epoch,
+        keys_at=view.keys_at,
+        keys_sentence=keys.sentence(view, now),
     )
 
 

@@ -45,6 +45,7 @@ FAULTS = MappingProxyType(
         Check.WELCOME: "does not bring newcomers what they need",
         Check.EXACT: "does something else than was decided",
         Check.FOLLOWS: "tells newcomers something false about the stewards",
+        Check.UPDATES: "renews other keys than was asked for",
     }
 )
 """What is wrong with a commit that breaks a numbered check; the others are nobody's fault."""

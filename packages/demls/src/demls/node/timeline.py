@@ -23,6 +23,7 @@ from demls.protocol.events import (
     Halted,
     Joined,
     JoinRefused,
+    KeysRenewed,
     MessageReceived,
     MessagesDiffer,
     MessagesMissing,
@@ -187,6 +188,9 @@ def _tell(event: Event, context: Context) -> list[Told]:
             return [Told("notice", Line(f"{who} asks to join{by}."))]
         case Settled():
             return _settled(event, context)
+        case KeysRenewed(epoch, members):
+            text = f"Your keys in this group were renewed (epoch {epoch})."
+            return [Told("quiet", Line(text, epoch=epoch))] if context.me in members else []
         case Joined(epoch):
             text = f"You joined (epoch {epoch})." if epoch else "You founded this group."
             return [Told("notice", Line(text, epoch=epoch))]

@@ -42,6 +42,14 @@ def duration_words(milliseconds: int) -> str:
     return counted(milliseconds, "millisecond")
 
 
+def ago(milliseconds: int) -> str:
+    """How long ago, in one unit."""
+    for unit, word in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
+        if milliseconds >= unit:
+            return f"{counted(milliseconds // unit, word)} ago"
+    return "just now"
+
+
 def counted(count: int, word: str) -> str:
     return f"{count} {word}" + ("s" if count != 1 else "")
 

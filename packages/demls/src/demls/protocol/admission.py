@@ -15,6 +15,7 @@ from demls.wire.messages import (
     Emergency,
     Invite,
     Leave,
+    Refresh,
     Remove,
     Resync,
     Settings,
@@ -50,6 +51,8 @@ def meaning_of(change: Change, owner: Address, engine: Engine) -> Meaning | None
             return Meaning(("remove", change.member_id), Address(change.member_id))
         case Leave():
             return Meaning(("remove", bytes(owner)), owner)
+        case Refresh():
+            return Meaning(("refresh", bytes(owner)), owner)
         case StewardElection():
             return Meaning(("elect", b""), owner)
         case Settings():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from demls_consensus import Certificate, Malformed, SignedVote, Silence, is_refusal
@@ -20,6 +20,7 @@ from demls.protocol.resync import barrier, is_due, limit_of
 from demls.protocol.round_host import Mint
 from demls.protocol.step import Step
 from demls.protocol.succession import Carried, follow
+from demls.protocol.updates import OwnUpdates, fitting, is_for, renewed_by, updates_of
 from demls.protocol.validation import (
     Content,
     Finding,
@@ -56,6 +57,9 @@ from demls.wire.statements import FaultyOffer, Proof, RoundStatement
 JOINER_EXTENSION = 0xF0D2
 """GroupInfo extension (private use) with the joiners' secrets."""
 
+_WITH_PATH = frozenset({"remove", "settings", "refresh", "resync"})
+"""What MLS commits only together with a path."""
+
 _CHOICE = {None: 0, True: 1, False: 2}
 
 
@@ -82,6 +86,7 @@ class Candidates:
         group_id: GroupId,
         base_time: Duration,
         make_sync: Callable[[Instant, Succession], Sync],
+        updates: OwnUpdates,
     ) -> None:
         self._state = state
         self._group_id = group_id
@@ -92,6 +97,7 @@ class Candidates:
         self._own_address = own
         self._patience = Duration(bounds.PATIENCE_VIEWS * base_time)
         self._make_sync = make_sync
+        self._updates = updates
         self._found: dict[CandidateId, Content | Finding] = {}
         self._told: set[CandidateId] = set()
         self._genuine: dict[bytes, bool] = {}
@@ -109,7 +115,7 @@ class Candidates:
         approved = self._governance.approved()
         own = ("remove", bytes(member)), ("resync", bytes(member))
         work = [item for item in approved if item.effect not in own and _is_in_date(item, now)]
-        return self._within_limit(work, now)[: bounds.CANDIDATE_ENTRIES_MAX]
+        return fitting(self._within_limit(work, now), member)[: bounds.CANDIDATE_ENTRIES_MAX]
 
     def _within_limit(self, work: list[Item], now: Instant) -> list[Item]:
         """Without the new seats that are not due, or too many for one commit, or of whom it removes."""
@@ -151,10 +157,18 @@ class Candidates:
 
     def _fits(self, work: list[Item]) -> bool:
         """Does MLS take all of this into one commit of this state? The own removal is for others to commit."""
+        if len(fitting(work, self._own_address)) < sum(is_for(item, self._own_address) for item in work):
+            return False
         adds, removes, context = self._proposals_of(work)
         others = [leaf for leaf in removes if leaf != self._mls.own_leaf]
         try:
-            self._mls.propose_commit(adds=adds, removes=others, context_extensions=context, force_path=True)
+            self._mls.propose_commit(
+                adds=adds,
+                removes=others,
+                updates=updates_of(work, self._own_address),
+                context_extensions=context,
+                force_path=True,
+            )
         except InvalidInput:
             return False
         return True
@@ -167,16 +181,14 @@ class Candidates:
 
     def _build(self, work: list[Item], view: View, step: Step) -> tuple[Candidate, OwnCandidate] | None:
         adds, removes, extensions = self._proposals_of(work)
+        updates, has_path = updates_of(work, self._own_address), self._has_path(work)
         time = Instant(max(step.now, self._state.time + 1))
         context = encode_message(
             CommitContext(self._state.head, view, time, tuple(self._governance.entry(item) for item in work))
         )
         joiner_key, sync = b"", b""
         if adds:
-            removed = {item.subject for item in work if item.effect[0] == "remove"}
-            added = {item.subject for item in work if item.effect[0] == "add"}
-            proposals = tuple(item.proposal for item in work)
-            follows = self._follow(proposals, removed, added, self._own_address, view, time)
+            follows = self.follow_own(work, view, time)
             if follows is None:
                 return None
             joiner_key, sync = (
@@ -188,15 +200,16 @@ class Candidates:
             built: BuiltCandidate = self._mls.propose_commit(
                 adds=adds,
                 removes=removes,
+                updates=updates,
                 context_extensions=extensions,
                 authenticated_data=context,
                 group_info_extensions={JOINER_EXTENSION: encode_message(secrets)} if secrets else None,
-                force_path=not adds,
+                force_path=has_path,
             )
         except InvalidInput as problem:
             step.refuse(Reason.INVALID, f"approved work that makes no commit: {problem}")
             return None
-        candidate = Candidate(built.commit, built.welcome or b"", joiner_key, sync)
+        candidate = Candidate(built.commit, built.welcome or b"", joiner_key, sync, updates)
         return candidate, OwnCandidate(built.staged, context)
 
     # --- What follows -------------------------------------------------------------------------------------------
@@ -218,22 +231,36 @@ class Candidates:
             return self._follow_content(content, tuple(carried))
         minted = self.minted(candidate.id)
         assert minted is not None
-        removed = {item.subject for item in self.items(candidate.id) if item.effect[0] == "remove"}
-        added = {address for address, _ in self.added(candidate)}
-        return self._follow(tuple(carried), removed, added, self._own_address, *minted)
+        return self.follow_own(self.items(candidate.id), *minted)
+
+    def follow_own(self, work: Sequence[Item], view: View, time: Instant) -> Succession | None:
+        """What follows from an own commit of this work."""
+        removed = {item.subject for item in work if item.effect[0] == "remove"}
+        added = {item.subject for item in work if item.effect[0] == "add"}
+        renewed = renewed_by(work) | (frozenset({self._own_address}) if self._has_path(work) else frozenset())
+        proposals = tuple(item.proposal for item in work)
+        return self._follow(proposals, removed, added, renewed, self._own_address, view, time)
+
+    def _has_path(self, work: Iterable[Item]) -> bool:
+        """Does the own commit of this renew the own leaf? Only additions need no path (RFC 9420 §12.4)."""
+        kinds = {item.effect[0] for item in work}
+        return "add" not in kinds or not kinds.isdisjoint(_WITH_PATH)
 
     def _follow_content(self, content: Content, proposals: tuple[Proposal, ...]) -> Succession | None:
         roster = self._state.roster
         owners = (roster.owner_of(leaf) for leaf in content.staged.removes)
         added = {address for address, _ in self._admitted(package.encoded for package in content.staged.adds)}
-        removed = {owner for owner in owners if owner is not None}
-        return self._follow(proposals, removed, added, content.committer, content.view, content.time)
+        updated = {roster.owner_of(leaf) for leaf in content.staged.updates}
+        updated |= {content.committer} if content.staged.has_path else set()
+        removed, renewed = ({o for o in found if o is not None} for found in (owners, updated))
+        return self._follow(proposals, removed, added, renewed, content.committer, content.view, content.time)
 
     def _follow(
         self,
         proposals: tuple[Proposal, ...],
         removed: set[Address],
         added: set[Address],
+        renewed: Iterable[Address],
         committer: Address,
         view: View,
         time: Instant,
@@ -261,6 +288,7 @@ class Candidates:
                 upheld,
                 reseated,
                 time,
+                frozenset(renewed),
             ),
             epoch=state.epoch,
             roster=state.roster,
@@ -268,6 +296,7 @@ class Candidates:
             lost=state.lost,
             deeds=state.deeds,
             reseated=state.reseated,
+            keys=state.keys,
             leaders=state.leaders,
             policy=state.charter.policy,
             group_id=self._group_id,
@@ -279,8 +308,9 @@ class Candidates:
         """What a foreign candidate does, or what is wrong with it by itself; judged once."""
         candidate_id = candidate.id
         if candidate_id not in self._found:
+            own_update = self._updates.of(self._state.epoch)
             self._found[candidate_id] = read_content(
-                candidate, self._state, self._mls, self._group_id, self._governance.electorates
+                candidate, self._state, self._mls, self._group_id, self._governance.electorates, own_update
             )
         return self._found[candidate_id]
 

@@ -18,7 +18,7 @@ class Verdict(Enum):
 
 
 class Check(StrEnum):
-    """The numbers are names: V15 and V16 run with V10, the others in their order."""
+    """The numbers are names: V15 to V17 run with V10, the others in their order."""
 
     STAGES = "V01"
     CONTEXT = "V02"
@@ -36,6 +36,7 @@ class Check(StrEnum):
     TIME = "V14"
     FOLLOWS = "V15"
     RESYNC = "V16"
+    UPDATES = "V17"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         Check.NOTHING_ELSE,
-        "It holds no MLS proposals but Add and Remove, and changes the GroupContext only if settings were decided.",
+        "It holds no MLS proposals but Add, Remove and Update; the GroupContext changes only if settings were decided.",
         "RFC 9420 §12.2; LIP-104 §Steward violation list, broken MLS proposal",
         _INVALID,
     ),
@@ -143,7 +144,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         Check.FOLLOWS,
-        "The sync states the steward list, turns lost, dormancy and new seats that follow from the commit.",
+        "The sync states the steward list, turns lost, dormancy, new seats and age of keys that follow from it.",
         "LIP-104 §Steward list creation",
         _INVALID,
     ),
@@ -152,6 +153,12 @@ RULES: tuple[Rule, ...] = (
         "Every new seat replaces the leaf that its request names, in time, once a member and hour of chain time, at "
         "most 1 + n/10 in a commit.",
         "decision 0036",
+        _INVALID,
+    ),
+    Rule(
+        Check.UPDATES,
+        "It renews exactly the leaves whose owners asked for it in this epoch, at most 16; key and credential stay.",
+        "RFC 9420 §12.1.2, §7.3",
         _INVALID,
     ),
 )

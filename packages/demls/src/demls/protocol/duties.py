@@ -14,6 +14,7 @@ from demls.protocol.asking import Asking
 from demls.protocol.errors import RequestRefused
 from demls.protocol.events import Reason
 from demls.protocol.governance import Item
+from demls.protocol.refreshing import Refreshing
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
 from demls.protocol.validation import State
@@ -35,6 +36,7 @@ class Duties:
 
     def __init__(self, state: GroupState, asking: Asking) -> None:
         self._state = state
+        self.refreshing = Refreshing(state)
         self._ask = asking.ask
         self._come_back = asking.come_back
         self._return_at: Instant | None = None
@@ -69,6 +71,7 @@ class Duties:
                 self._open_dormant(step)
             self._open_awake(step)
         self._say_here(step)
+        self.refreshing.act(step)
         self._notice_fresh(step)
         for proposal_id in sorted(self._unvoted):
             self._vote(proposal_id, step)
@@ -108,6 +111,7 @@ class Duties:
         after = state.charter.policy.dormant_after
         times = [state.requests.deadline(), self._election_at(), self._gossip_at, self._awake_at(), self._return_at]
         times += [state.presence.must_speak_at(state.own, after), self._emergency_at(), self._thawed_at(now)]
+        times.append(self.refreshing.deadline())
         for proposal_id in self._unvoted:
             item = state.governance.items.get(proposal_id)
             if item is not None and isinstance(item.change, Dormant | Emergency):

@@ -22,7 +22,7 @@ from demls.wire.charters import Scoring
 from demls.wire.fields import PROOFS_MAX
 from demls.wire.framing import digest
 from demls.wire.ids import Address, CandidateId, Epoch, Instant, ProposalId
-from demls.wire.messages import Emergency, Leave, Proposal, Resync, decode_message, encode_message
+from demls.wire.messages import Emergency, Leave, Proposal, Refresh, Resync, decode_message, encode_message
 from demls.wire.statements import FaultyOffer, Proof, RoundStatement, StatementKind
 from demls.wire.violations import Violation
 
@@ -283,7 +283,7 @@ class Emergencies:
         if isinstance(proposal.change.payload, Emergency):
             is_owed = self._owes_commit and not self._is_on and self._governance.has_ordinary_work()
             return is_owed and not self._governance.is_approved_early(proposal)
-        return self.is_frozen(now) and not isinstance(proposal.change.payload, Leave | Resync)
+        return self.is_frozen(now) and not isinstance(proposal.change.payload, Leave | Refresh | Resync)
 
     def hold(self, proposal: Proposal) -> bool:
         """Keep a proposal until it may be opened; False if there is no room for it."""

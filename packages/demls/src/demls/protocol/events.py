@@ -140,6 +140,14 @@ class Settled(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class KeysRenewed(Event):
+    """``members`` asked for new encryption keys, and have them since the commit that led to ``epoch``."""
+
+    epoch: Epoch
+    members: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StewardsChanged(Event):
     """A new steward list serves from ``epoch`` on. ``by_vote``: elected; else drawn anew because there is no choice."""
 

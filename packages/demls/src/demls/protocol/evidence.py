@@ -45,7 +45,7 @@ class Finding:
 _FALSE, _UNKNOWN = Finding(Standing.FALSE), Finding(Standing.UNKNOWN)
 
 _BROKEN_COMMIT = (Check.STAGES, Check.CONTEXT, Check.COMMITTER)
-_BROKEN_PROPOSAL = (Check.NOTHING_ELSE, Check.EXACT)
+_BROKEN_PROPOSAL = (Check.NOTHING_ELSE, Check.EXACT, Check.UPDATES)
 
 
 def violation_of(check: str) -> Violation:

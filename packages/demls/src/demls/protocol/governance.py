@@ -32,6 +32,7 @@ from demls.wire.messages import (
     Invite,
     Leave,
     Proposal,
+    Refresh,
     Remove,
     Resync,
     Settings,
@@ -47,12 +48,12 @@ _GOING = (ProposalStatus.OPEN, ProposalStatus.APPROVED)
 _EXPIRED = "The key package has expired; invite the person again."
 _TOO_LATE = "The request for a new seat has expired; its owner asks again."
 _TOO_FEW = "Too few are left who could have seen what it is about."
-_KIND_ORDER = {Emergency: 0, Leave: 1, StewardElection: 2, Settings: 3, Remove: 4, Dormant: 5, Awake: 6, Invite: 7}
-_KIND_ORDER |= {Resync: 8}
+_KINDS = (Emergency, Leave, StewardElection, Settings, Remove, Dormant, Awake, Invite, Resync, Refresh)
+_KIND_ORDER = {kind: place for place, kind in enumerate(_KINDS)}
 """Canonical order of kinds in a commit; within a kind by proposal id, of requests for a new seat the newest first."""
 
-_BY_SIGNATURE = (Leave, Resync)
-"""What a member may have without a vote: to go, and to come back with a new leaf."""
+_BY_SIGNATURE = (Leave, Resync, Refresh)
+"""What a member may have without a vote: to go, to come back with a new leaf, and to have its keys renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,8 @@ class Governance:
             return None
         self.items[proposal_id] = item
         self._fresh.add(proposal_id)
-        step.tell(ProposalOpened(proposal_id, Address(proposal.owner)))
+        if not isinstance(item.change, Refresh):  # of that people are told when it is done
+            step.tell(ProposalOpened(proposal_id, Address(proposal.owner)))
         for votes in self._early.values():
             for choice in Choice:
                 vote = votes.pop((proposal_id, choice), None)
@@ -466,7 +468,7 @@ class Governance:
         else:
             item.approved_since = None
             item.ended_at = step.now if refused else None
-        if approved or refused:
+        if (approved or refused) and not isinstance(item.change, Refresh):
             step.tell(ProposalDecided(item.proposal_id, approved, by_silence, reason))
         self._save(item)
 
@@ -498,7 +500,7 @@ class Governance:
     def has_ordinary_work(self) -> bool:
         """Is anything approved that no emergency is about?"""
         return any(
-            item.status is ProposalStatus.APPROVED and not isinstance(item.change, Emergency | Resync)
+            item.status is ProposalStatus.APPROVED and not isinstance(item.change, Emergency | Resync | Refresh)
             for item in self.items.values()
         )
 
@@ -542,6 +544,8 @@ class Governance:
         """A commit was merged: mark what it carried, withdraw what became impossible, count again."""
         self.locked = frozenset()
         self._lacking.clear()
+        for update in [item for item in self.items.values() if isinstance(item.change, Refresh)]:
+            self._drop(update)  # an Update belongs to one epoch, so a replay is refused too
         for proposal_id in carried:
             item = self.items.get(proposal_id)
             if item is not None:
@@ -674,12 +678,13 @@ class Governance:
             kept -= len(ended[epoch])
             self.electorates.forget(Epoch(epoch))
             for item in ended[epoch]:
-                del self.items[item.proposal_id]
-                self.elections.pop(item.proposal_id, None)
-                self.emergencies.pop(item.proposal_id, None)
-                self.resyncs.pop(item.proposal_id, None)
-                self._ledger.delete(b"proposal/" + item.proposal_id)
-                self._ledger.delete_all(b"vote/" + item.proposal_id)
+                self._drop(item)
+
+    def _drop(self, item: Item) -> None:
+        for known in (self.items, self._going, self.elections, self.emergencies, self.resyncs):
+            known.pop(item.proposal_id, None)
+        self._ledger.delete(b"proposal/" + item.proposal_id)
+        self._ledger.delete_all(b"vote/" + item.proposal_id)
 
     def _track(self, item: Item) -> None:
         """Keep the indexes in line with the item's status."""

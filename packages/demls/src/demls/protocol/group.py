@@ -428,6 +428,23 @@ class Group:
         state.chat.copies.forget_before(before)
         return self._finish(Step(now, state.channel))
 
+    def refresh_keys(self, now: Instant, binding: Binding | None = None) -> Effects:
+        """Ask for new encryption keys of the own leaf with the next commit, without a vote (RFC 9420 §12.1.2).
+
+        ``binding``: a new wallet binding to bring along. Raises RequestRefused.
+        """
+        state = self._live()
+        step = Step(now, state.channel)
+        self._duties.refreshing.wish(binding, step)
+        return self._finish(step)
+
+    def to_bind(self, now: Instant) -> tuple[LeafKey, str] | None:
+        """The own leaf and its device's name, if the wallet should speak for them anew: its binding ends soon."""
+        state = self._live()
+        known = state.roster.binding_of(state.own)
+        is_due = known is None or known.expires <= now + bounds.BINDING_RENEWED_BEFORE
+        return (state.device.leaf_key, state.device.device) if is_due else None
+
     def leave(self, now: Instant) -> Effects:
         """Ask to be gone at the next commit, without a vote; the last member closes the group.
 

@@ -39,6 +39,7 @@ from demls.wire.messages import (
     Invite,
     Leave,
     Proposal,
+    Refresh,
     Remove,
     Resync,
     Settings,
@@ -66,7 +67,7 @@ _RANK = {ProposalStatus.OPEN: 0, ProposalStatus.APPROVED: 1}
 def proposal_views(state: GroupState) -> tuple[ProposalView, ...]:
     """Open and approved first, then the newest that ended."""
     items = sorted(
-        state.governance.items.values(),
+        (item for item in state.governance.items.values() if not isinstance(item.change, Refresh)),
         key=lambda item: (_RANK.get(item.status, 2), -(item.ended_at or 0), item.order()),
     )
     return tuple(_proposal_view(state, item) for item in items)
@@ -268,7 +269,7 @@ def member_views(state: GroupState) -> tuple[MemberView, ...]:
     scoring = state.charter.policy.scoring
     stewards, lost = frozenset(turns), {turn.member_id for turn in state.state.lost}
     leaving = {item.subject for item in state.governance.approved() if item.effect[0] == "remove"}
-    proven = _proven(state)
+    proven, ages = _proven(state), {age.member_id: age for age in state.state.keys}
     return tuple(
         MemberView(
             seat.address,
@@ -288,9 +289,17 @@ def member_views(state: GroupState) -> tuple[MemberView, ...]:
             ),
             proven.get(seat.address, ()),
             state.emergencies.case_against(seat.address, state.epoch, scoring) if seat.address in proven else (),
+            Epoch(age.epoch) if (age := ages.get(seat.address)) is not None else None,
+            Instant(age.time) if age is not None else None,
+            _binding_ends(state, seat.address),
         )
         for seat in state.roster.seats
     )
+
+
+def _binding_ends(state: GroupState, member: Address) -> Instant | None:
+    binding = state.roster.binding_of(member)
+    return Instant(binding.expires) if binding is not None else None
 
 
 def _proven(state: GroupState) -> dict[Address, tuple[ProvenView, ...]]:

@@ -203,6 +203,30 @@ CANDIDATE_ENTRIES_MAX = 50
 CANDIDATES_KEPT_MAX = 16
 """Candidates of one round, the locked and the best never dropped."""
 
+REFRESHES_PER_COMMIT = 16
+"""Leaves renewed by Updates in one commit, the committer's own not counted as one of others: each blanks its path."""
+
+REFRESH_AFTER = Duration(7 * DAY)
+"""A member's node asks for new keys of its leaf at the latest after this, where it does so by itself."""
+
+REFRESH_SPREAD = Duration(REFRESH_AFTER // 4)
+"""So much earlier than that, by a lot of each member and key, so that not all ask in one epoch."""
+
+REFRESH_ALONG_AFTER = Duration(REFRESH_AFTER // 2)
+"""Keys older than this are renewed along with other work, where a commit is coming anyway."""
+
+REFRESH_RIDER_HEARD = Duration(4 * DAY)
+"""A leader waits its batch window for those whose keys could be renewed along only if they were heard this lately."""
+
+REFRESH_MEMBERS_MAX = 200
+"""In larger groups members ask only when their people wish it: every Update makes later commits larger."""
+
+REFRESH_TURN = Duration(10 * SECOND)
+"""If more keys are due than one commit takes, those with younger keys ask so much later."""
+
+BINDING_RENEWED_BEFORE = Duration(60 * DAY)
+"""A wish for new keys brings a new wallet binding too if the present one ends within this."""
+
 JOINER_KEY_BYTES = 32
 
 VIEWS_AHEAD_MAX = 16

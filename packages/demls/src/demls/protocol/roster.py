@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from demls_consensus import faults, quorum
 
-from demls.protocol.credential import CredentialRefused, parse_credential
+from demls.protocol.credential import CredentialRefused, parse_binding, parse_credential
 from demls.protocol.engine import Member
 from demls.wire.ids import Address, Epoch, LeafKey
+from demls.wire.messages import Binding
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Roster:
         seats: dict[Address, Seat] = {}
         self._leaves: dict[Address, tuple[int, ...]] = {}
         self._owner: dict[int, Address] = {}
+        self._speaking: dict[Address, Member] = {}
         for member in sorted(leaves, key=lambda member: member.leaf):
             try:
                 credential = parse_credential(member.credential)
@@ -54,6 +56,7 @@ class Roster:
                 address, member.leaf, key, credential.device, credential.name, joined, dormant=address in asleep
             )
             seats.setdefault(address, seat)
+            self._speaking.setdefault(address, member)
             self._leaves[address] = (*self._leaves.get(address, ()), member.leaf)
             self._owner[member.leaf] = address
         self.seats: tuple[Seat, ...] = tuple(seats.values())
@@ -89,6 +92,18 @@ class Roster:
 
     def seat(self, address: bytes) -> Seat | None:
         return self._by_address.get(Address(address))
+
+    def binding_of(self, address: bytes) -> Binding | None:
+        """The wallet binding of a member's speaking leaf; None if it has none that can be read."""
+        try:
+            return parse_binding(self.extensions_of(address))
+        except CredentialRefused:
+            return None
+
+    def extensions_of(self, address: bytes) -> dict[int, bytes]:
+        """The extensions of a member's speaking leaf."""
+        leaf = self._speaking.get(Address(address))
+        return dict(leaf.extensions) if leaf is not None else {}
 
     def index(self, address: bytes) -> int:
         """Place in the roster's order, for bitmaps."""

@@ -15,6 +15,7 @@ from demls.protocol.commit_round import ROUND_LABEL
 from demls.protocol.continuity import is_certified, next_head
 from demls.protocol.events import (
     Halted,
+    KeysRenewed,
     ProposalWithdrawn,
     Reason,
     Removed,
@@ -35,6 +36,7 @@ from demls.wire.messages import (
     Candidate,
     Invite,
     Leave,
+    Refresh,
     Resync,
     SettledCommit,
     StewardElection,
@@ -189,16 +191,24 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     state.emergencies.settled(entries)
     state.requests.settle(roster, state.epoch, step.now)
     anew = tuple(Address(given.member_id) for given in succession.reseated if given.epoch == state.epoch)
-    for member in (*left, *joined):
+    for member in (*left, *joined, *anew):
         state.remember_name(before, member)
     state.chat.retain(roster.addresses)
-    step.tell(Settled(state.epoch, candidate.id, committer, joined, left, tuple(entries), view, anew))
+    owners = {p.id: Address(p.owner) for p in settled.proposals if isinstance(p.change.payload, Refresh)}
+    decided = tuple(entry for entry in entries if entry not in owners)
+    step.tell(Settled(state.epoch, candidate.id, committer, joined, left, decided, view, anew))
+    _tell_renewed([owners[entry] for entry in entries if entry in owners], state.epoch, step)
     if state.state.stewards.since != stewards_before.since:
         by_vote = any(isinstance(change, StewardElection) for change in changes)
         step.tell(StewardsChanged(state.epoch, state.state.stewards.members, by_vote))
     if added:
         state.welcome(settled, added, committer, step)
     step.channel = state.channel
+
+
+def _tell_renewed(owners: list[Address], epoch: Epoch, step: Step) -> None:
+    if owners:
+        step.tell(KeysRenewed(epoch, tuple(sorted(owners))))
 
 
 def _reopen_requests(state: GroupState, step: Step) -> None:

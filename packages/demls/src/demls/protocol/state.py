@@ -45,6 +45,7 @@ from demls.protocol.step import Step
 from demls.protocol.stewards import StewardList, settled_pool
 from demls.protocol.successors import Successors
 from demls.protocol.sync import Accepted, build_sync, seal_bundle
+from demls.protocol.updates import KeyAges, OwnUpdates, fault_of_refresh, is_for, renewed_by
 from demls.protocol.validation import State
 from demls.protocol.views import GroupStatus
 from demls.protocol.welcomes import WELCOMERS_MAX, Welcomes
@@ -69,9 +70,11 @@ from demls.wire.messages import (
     Dormant,
     Emergency,
     Invite,
+    KeyAge,
     Leave,
     LostTurn,
     Proposal,
+    Refresh,
     Reseated,
     Resync,
     Settings,
@@ -120,6 +123,7 @@ class Standing:
     settled_at: int
     is_halted: bool = False
     reseated: tuple[Reseated, ...] = ()
+    keys: tuple[KeyAge, ...] = ()
 
 
 class GroupState:
@@ -154,6 +158,7 @@ class GroupState:
         self.now = Instant(0)
         """The time of the call that is going on."""
         self.presence = Presence(ledger)
+        self.updates = OwnUpdates(ledger)
         self.requests = Requests(ledger, engine, group_id)
         self.history = History(ledger)
         self.successors = Successors(ledger, group_id, engine.verify)
@@ -178,6 +183,7 @@ class GroupState:
         """When another member was last heard in the present state."""
         self.roster: Roster
         self.state: State
+        self.ages: KeyAges
         self.candidates: Candidates
         self.round: Round
 
@@ -198,6 +204,7 @@ class GroupState:
     def enter(self, entered: Entered, now: Instant) -> None:
         """Begin the state that MLS is in now. O(n log n)."""
         self.settled_at = now
+        self.updates.clear()
         self._assemble(entered)
         epoch = self.epoch
         self.channels[epoch] = self._open_channel(epoch)
@@ -220,7 +227,7 @@ class GroupState:
     def found(self, now: Instant) -> None:
         """Begin with the founding state, whose founder is the first steward (LIP-104 §Group creation)."""
         stewards = StewardList((self.own,), Epoch(0), Epoch(0))
-        succession = Succession(stewards.listing(), (), (), ())
+        succession = Succession(stewards.listing(), (), (), (), (), (KeyAge(self.own, 0, now),))
         self.enter(Entered(first_head(self.group_id), Instant(0), succession, {}), now)
         self.governance.enter(self.roster, self.state.electorate)
 
@@ -263,7 +270,12 @@ class GroupState:
         since = self.ledger.get(b"since", dict[bytes, int])
         known = {Address(address): Epoch(joined) for address, joined in since.items()}
         succession = Succession(
-            standing.stewards.listing(), standing.lost, standing.dormant, standing.deeds, standing.reseated
+            standing.stewards.listing(),
+            standing.lost,
+            standing.dormant,
+            standing.deeds,
+            standing.reseated,
+            standing.keys,
         )
         self._assemble(Entered(Head(standing.head), Instant(standing.time), succession, known))
         self.governance.load(self.roster, self.epoch)
@@ -290,7 +302,9 @@ class GroupState:
             len(settled_pool(roster.since(), epoch) & roster.counted),
             self.mls.export_secret(WAY_BACK_LABEL, entered.head, SECRET_BYTES),
             succession.reseated,
+            succession.keys,
         )
+        self.ages = KeyAges(succession.keys, roster.counted, entered.head)
         self.candidates = Candidates(
             state=self.state,
             mls=self.mls,
@@ -303,6 +317,7 @@ class GroupState:
             make_sync=lambda time, follows: build_sync(
                 self.state, self.governance, self.requests, self.group_id, time, follows
             ),
+            updates=self.updates,
         )
         self.round = Round(
             self,
@@ -325,6 +340,8 @@ class GroupState:
                 return self.emergencies.fault_of(proposal, emergency, self.state)
             case Resync() as resync:
                 return fault_of_resync(proposal, resync, self.roster, self.engine)
+            case Refresh() as refresh:
+                return fault_of_refresh(proposal, refresh, self.mls, self.roster, self.updates.of(self.epoch))
             case _:
                 return None
 
@@ -417,6 +434,7 @@ class GroupState:
                 self.settled_at,
                 self.is_halted,
                 self.state.reseated,
+                self.state.keys,
             ),
         )
 
@@ -436,7 +454,19 @@ class GroupState:
         return frozenset(ProposalId(e.proposal_id) for known in held for e in self.candidates.entries(known))
 
     def expects_more(self) -> bool:
-        return self.governance.is_deciding() and not self.emergencies.is_urgent()
+        if self.emergencies.is_urgent():
+            return False
+        return self.governance.is_deciding() or self._expects_refreshes()
+
+    def _expects_refreshes(self) -> bool:
+        """Could members have their keys renewed along with this, who were heard not long ago?"""
+        work = self.governance.approved()
+        asked = renewed_by(work)
+        if work and len(asked) == len(work):
+            return True  # others may wish the same in the same moment
+        waiting = [member for member in self.ages.riders(self.now) if member not in asked and member != self.own]
+        heard = (self.presence.heard_at(member) for member in waiting)
+        return any(at is not None and self.now - at <= bounds.REFRESH_RIDER_HEARD for at in heard)
 
     def is_alone_and_leaving(self) -> bool:
         """The last member wants to go, and nobody is left who could commit that."""
@@ -458,7 +488,7 @@ class GroupState:
     def is_all_about(self, member: Address) -> bool:
         work = [item for item in self.governance.approved() if self.resyncs.is_due(item, self.now)]
         own = ("remove", bytes(member)), ("resync", bytes(member))
-        return bool(work) and all(item.effect in own for item in work)
+        return bool(work) and all(item.effect in own or not is_for(item, member) for item in work)
 
     def mint(self, view: View, step: Step) -> Mint | None:
         return self.candidates.mint(view, step)

@@ -1,4 +1,4 @@
-"""What follows from a commit besides MLS: who are the stewards, who lost a turn, who is dormant?
+"""What follows from a commit besides MLS: stewards, turns lost, dormancy, the age of keys?
 
 A function of the chain alone: every member computes it from the state before and the commit, the sync that admits
 joiners states it, and check V15 compares the two.
@@ -22,6 +22,7 @@ from demls.wire.messages import (
     Deed,
     DeedKind,
     Dormant,
+    KeyAge,
     LostTurn,
     Reseated,
     Settings,
@@ -52,6 +53,8 @@ class Carried:
     reseated: frozenset[Address] = frozenset()
     time: Instant = _NO_TIME
     """Chain time of the commit."""
+    renewed: frozenset[Address] = frozenset()
+    """Whose leaf, besides those added, has a new encryption key: by an Update, or by the path of the commit."""
 
 
 def follow(
@@ -66,6 +69,7 @@ def follow(
     policy: Policy,
     group_id: GroupId,
     reseated: tuple[Reseated, ...] = (),
+    keys: Iterable[KeyAge] = (),
 ) -> Succession:
     """What holds after ``commit`` leaves ``epoch``, whose roster, list, turns lost, leaders and so on are given.
 
@@ -89,7 +93,21 @@ def follow(
     listed = _continued(listed, entered, after, dormant, policy, group_id)
     lost_now = _lost(commit, epoch, lost, leaders, after, dormant)
     new = _deeds(commit, epoch, leaders)
-    return Succession(listed.listing(), lost_now, tuple(sorted(dormant)), (*deeds, *new)[-DEEDS_MAX:], given)
+    asleep, aged = tuple(sorted(dormant)), _keys(commit, entered, keys, after)
+    return Succession(listed.listing(), lost_now, asleep, (*deeds, *new)[-DEEDS_MAX:], given, aged)
+
+
+def _keys(
+    commit: Carried, entered: Epoch, keys: Iterable[KeyAge], after: Mapping[Address, Epoch]
+) -> tuple[KeyAge, ...]:
+    """Since when each member has the encryption key that its leaf has now."""
+    fresh = commit.renewed | commit.added | commit.reseated
+    known = {Address(age.member_id): age for age in keys}
+    aged = (
+        KeyAge(member, entered, commit.time) if member in fresh else known.get(member, KeyAge(member, since, 0))
+        for member, since in after.items()
+    )
+    return tuple(sorted(aged, key=lambda age: age.member_id))
 
 
 def _dormant(changes: Iterable[Change], roster: Roster, after: Mapping[Address, Epoch]) -> frozenset[Address]:

@@ -33,6 +33,7 @@ from demls.wire.messages import (
     JoinerBundle,
     JoinerSecrets,
     Proposal,
+    Refresh,
     Resync,
     SettledCommit,
     Succession,
@@ -65,7 +66,8 @@ def build_sync(
     state: State, governance: Governance, requests: Requests, group_id: bytes, time: Instant, follows: Succession
 ) -> Sync:
     """The sync for those whom a candidate of this state admits. O(members + work in flight)."""
-    items = list(governance.alive())[:STATED_PROPOSALS_MAX]
+    lasting = [item for item in governance.alive() if not isinstance(item.change, Refresh)]
+    items = lasting[:STATED_PROPOSALS_MAX]
     open_in = {Epoch(item.proposal.epoch) for item in items if not isinstance(item.change, Resync)}
     epochs = sorted((open_in | governance.recent_epochs()) - {state.epoch})[-SYNCED_EPOCHS_MAX:]
     return Sync(
@@ -191,5 +193,9 @@ def _check_roster(mls: MlsGroup, sync: Sync) -> None:
         raise WelcomeRefused("The steward list of the sync is not the one that its own inputs give.")
     if not {bytes(member) for member in sync.succession.dormant} <= before.keys():
         raise WelcomeRefused("The sync calls somebody dormant who is no member.")
+    ages = [age.member_id for age in sync.succession.keys]
+    is_sane = all(age.epoch <= mls.epoch and age.time <= INSTANT_MAX for age in sync.succession.keys)
+    if ages != sorted(now.addresses) or not is_sane:
+        raise WelcomeRefused("The sync does not say how old each member's keys are.")
     if any(deed.epoch > sync.epoch or not is_known(deed) for deed in sync.succession.deeds):
         raise WelcomeRefused("The sync tells deeds that nobody can have done.")

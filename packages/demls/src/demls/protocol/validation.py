@@ -14,11 +14,12 @@ from demls.protocol import policy as bounds
 from demls.protocol.checks import Check, Verdict
 from demls.protocol.credential import CredentialRefused, check_leaf
 from demls.protocol.electorates import Electorate, Electorates
-from demls.protocol.engine import EngineError, MlsGroup, StagedCommit
+from demls.protocol.engine import MlsGroup, StagedCommit
 from demls.protocol.governance import Item
 from demls.protocol.resync import barrier, limit_of
 from demls.protocol.roster import Roster, Seat
 from demls.protocol.stewards import StewardList
+from demls.protocol.updates import OwnUpdate, check_refreshes, check_updates, is_for, stage
 from demls.protocol.views import ProposalStatus
 from demls.wire.charters import Charter
 from demls.wire.codec import WireError
@@ -29,6 +30,7 @@ from demls.wire.messages import (
     Deed,
     Entry,
     Invite,
+    KeyAge,
     LostTurn,
     Proposal,
     Reseated,
@@ -72,6 +74,8 @@ class State:
     """Secret of the channel on which members that stay behind in this state are answered."""
     reseated: tuple[Reseated, ...] = ()
     """Who was given a new leaf within the last hour of chain time."""
+    keys: tuple[KeyAge, ...] = ()
+    """How old each member's encryption key is, by address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +88,22 @@ class Content:
     entries: tuple[Entry, ...]
     staged: StagedCommit
     sync: Sync | None
+    updates: tuple[bytes, ...] = ()
+    """Those that came with it, all of which the commit refers to."""
 
 
 def read_content(
-    candidate: Candidate, state: State, mls: MlsGroup, group_id: GroupId, electorates: Electorates
+    candidate: Candidate,
+    state: State,
+    mls: MlsGroup,
+    group_id: GroupId,
+    electorates: Electorates,
+    own_update: OwnUpdate | None = None,
 ) -> Content | Finding:
-    """Checks V01 to V08, on a copy of the state: they need nothing but the candidate and the chain."""
-    try:
-        staged = mls.stage(candidate.commit)
-    except EngineError as problem:
-        return _invalid(Check.STAGES, f"the commit does not verify: {type(problem).__name__}")
+    """Checks V01 to V08 and half of V17, on a copy of the state: they need nothing but the candidate and the chain."""
+    staged = stage(candidate, mls, own_update)
+    if isinstance(staged, tuple):
+        return Finding(*staged)
     committer = state.roster.owner_of(staged.committer)
     if committer is None:
         return _invalid(Check.STAGES, "the committer has no leaf")
@@ -113,12 +123,15 @@ def read_content(
     ids = [entry.proposal_id for entry in context.entries]
     if len(set(ids)) != len(ids) or len(ids) > bounds.CANDIDATE_ENTRIES_MAX:
         return _invalid(Check.CANONICAL, "its entries repeat or are too many")
-    if staged.updates or staged.other_proposals:
+    if staged.other_proposals:
         return _invalid(Check.NOTHING_ELSE, "it contains MLS proposals that nobody decided")
     if staged.committer in staged.removes:
         return _invalid(Check.NOT_ITSELF, "the committer removes itself")
     if staged.has_path and not _keeps_identity(staged, seat):
         return _invalid(Check.PATH, "its path changes who the committer is")
+    fault = check_updates(candidate, staged, state.roster)
+    if fault is not None:
+        return Finding(*fault)
     return _read_welcome(candidate, state, staged, committer, context, group_id, electorates)
 
 
@@ -163,7 +176,9 @@ def _read_welcome(
             known = electorates.get(electorate.epoch)
             if known is not None and known.message() != electorate:
                 return _invalid(Check.WELCOME, "its sync states another past than was")
-    return Content(committer, View(context.view), Instant(context.time), context.entries, staged, sync)
+    return Content(
+        committer, View(context.view), Instant(context.time), context.entries, staged, sync, candidate.updates
+    )
 
 
 def check_content(
@@ -172,7 +187,7 @@ def check_content(
     state: State,
     follow: Callable[[Content, tuple[Proposal, ...]], Succession | None],
 ) -> Finding | None:
-    """Checks V09, V10, V15 and V16, and the order of V04: what the entries say is what the commit does.
+    """Checks V09, V10, V15 to V17, and the order of V04: what the entries say is what the commit does.
 
     ``follow``: what follows from the commit with these proposals.
     """
@@ -205,6 +220,9 @@ def check_content(
         return _invalid(Check.NOTHING_ELSE, "it changes the GroupContext, and nobody decided that")
     if settings is not None and content.staged.context_extensions != amended_context(state.charter, settings):
         return _invalid(Check.EXACT, "it makes other settings than was decided")
+    fault = check_refreshes(work, content.updates, content.committer, state.epoch, has_path=content.staged.has_path)
+    if fault:
+        return _invalid(Check.UPDATES, fault)
     if content.sync is not None and content.sync.succession != follow(content, tuple(item.proposal for item in work)):
         return _invalid(Check.FOLLOWS, "its sync states another succession than follows from it")
     return None
@@ -288,7 +306,8 @@ def check_consent(
     carried = {items[ProposalId(entry.proposal_id)].effect for entry in content.entries}
     for item in approved:
         waited = now - (item.approved_since or now)
-        own = item.effect in (("remove", bytes(content.committer)), ("resync", bytes(content.committer)))
+        is_own = item.effect in (("remove", bytes(content.committer)), ("resync", bytes(content.committer)))
+        own = is_own or not is_for(item, content.committer)
         if waited > patience and item.effect not in carried and not own and fits(item):
             return Finding(Verdict.NOT_YET, Check.PATIENCE, "it leaves out work that has been approved for long")
     return None

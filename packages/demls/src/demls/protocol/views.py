@@ -92,6 +92,12 @@ class MemberView:
     """What the own node can prove against it."""
     case: tuple[Proof, ...] = ()
     """Proofs that are enough to ask for its removal at once; empty if those kept are not, or have been decided on."""
+    keys_epoch: Epoch | None = None
+    """The epoch that its encryption key came with: it joined, asked for a new one, or committed."""
+    keys_at: Instant | None = None
+    """The chain time of that."""
+    binding_ends: Instant | None = None
+    """When the wallet's statement for this leaf ends."""
 
 
 @dataclass(frozen=True, slots=True)

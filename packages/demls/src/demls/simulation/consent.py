@@ -143,6 +143,7 @@ class Consent(Watcher):
         after, before = seen.get(event.epoch), seen.get(Epoch(event.epoch - 1))
         if after is not None and before is not None:
             self._check_what_follows(before, after, [case.change for case in cases])
+            self._check_keys(before, after, event)
 
     def _check_case(self, proposal_id: ProposalId, case: Case, epoch: Epoch) -> None:
         name = self.world.name_of(case.subject)
@@ -245,6 +246,19 @@ class Consent(Watcher):
             self._check_drawn(before, after)
         else:
             self._check_kept(before, after)
+
+    def _check_keys(self, before: Seen, after: Seen, event: Settled) -> None:
+        """Whoever has new keys has joined, made the commit, or wished for them; all others' are as old as before."""
+        known = {age.member_id: age for age in before.keys}
+        if [age.member_id for age in after.keys] != sorted(after.since):
+            raise Broken("P2", f"epoch {after.epoch} does not say how old each member's keys are")
+        for age in after.keys:
+            member = Address(age.member_id)
+            if known.get(member) == age or member in (event.committer, *event.joined):
+                continue
+            is_wished = member in self._truth.refreshed or self.world.node_of(member).is_adversary
+            if age.epoch != after.epoch or not is_wished:
+                raise Broken("P2", f"epoch {after.epoch} renews keys of {self.world.name_of(member)}, who never asked")
 
     @staticmethod
     def _check_charter(before: Seen, after: Seen, settings: Settings | None) -> None:

@@ -8,6 +8,7 @@ from demls.protocol.events import (
     Event,
     Frozen,
     Joined,
+    KeysRenewed,
     ProposalDecided,
     ProposalOpened,
     Removed,
@@ -39,6 +40,7 @@ NAMES = (
     "election",
     "re-election",
     "settings changed",
+    "keys renewed",
     "member dormant",
     "member awake",
     "open request admitted",
@@ -72,6 +74,7 @@ class Counters(Watcher):
         self._again: dict[tuple[bytes, int], bytes] = {}
         """Certified offers that nobody has acked yet: (head, view) to candidate."""
         self._settled: set[int] = set()
+        self._renewed: set[int] = set()
         self._emergencies: dict[str, set[bytes]] = {}
         """Those that were counted, by what became of them."""
         self._frozen: set[str] = set()
@@ -97,6 +100,9 @@ class Counters(Watcher):
         for event in effects.events:
             if isinstance(event, Settled):
                 self._note_settled(node, event, cause)
+            elif isinstance(event, KeysRenewed) and event.epoch not in self._renewed:
+                self._renewed.add(int(event.epoch))
+                self.count["keys renewed"] += len(event.members)
             elif isinstance(event, Joined):
                 self.count["joiner during a round"] += self._is_round_elsewhere(node)
                 self.count["open request admitted"] += node.is_open_guest

@@ -15,7 +15,7 @@ from demls.protocol.stewards import StewardList
 from demls.wire.charters import Charter
 from demls.wire.fields import PROOFS_MAX
 from demls.wire.ids import Address, Epoch, GroupId, Topic
-from demls.wire.messages import Change, LostTurn, Reseated
+from demls.wire.messages import Change, KeyAge, LostTurn, Reseated
 
 Machine = Group | Joining
 
@@ -49,6 +49,7 @@ class Seen:
     leaders: tuple[Address, ...]
     charter: Charter
     group_id: GroupId
+    keys: tuple[KeyAge, ...]
 
     @property
     def since(self) -> dict[Address, Epoch]:
@@ -74,6 +75,7 @@ def seen_by(state: GroupState) -> Seen:
         state.state.leaders,
         state.charter,
         state.group_id,
+        state.state.keys,
     )
 
 

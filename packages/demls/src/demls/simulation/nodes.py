@@ -135,8 +135,14 @@ class Node:
     def spare_device(self, now: Instant) -> Device:
         """A device with a key of its own, bound to the wallet."""
         key = self.engine.signature_key()
-        issued, expires = now, Instant(now + 365 * DAY)
         leaf_key = LeafKey(key.public)
+        return Device(self.address, self.name, "laptop", leaf_key, key.private, self._bind(leaf_key, now))
+
+    def new_binding(self, now: Instant) -> Binding | None:
+        """The wallet speaks once more for the leaf that it has now."""
+        return self._bind(self.state.device.leaf_key, now) if self.state is not None else None
+
+    def _bind(self, leaf_key: LeafKey, now: Instant) -> Binding:
+        issued, expires = now, Instant(now + 365 * DAY)
         sentence = binding_sentence(self.address, leaf_key, "laptop", issued, expires)
-        binding = Binding(issued, expires, wallet_sign(self.wallet, sentence.encode()))
-        return Device(self.address, self.name, "laptop", leaf_key, key.private, binding)
+        return Binding(issued, expires, wallet_sign(self.wallet, sentence.encode()))

@@ -1,5 +1,5 @@
-"""What do people do? They talk, invite, sponsor, ask to join, propose removals and other settings, leave, come back,
-and vote or stay silent.
+"""What do people do? They talk, invite, sponsor, ask to join, propose removals and other settings, wish for new keys,
+leave, come back, and vote or stay silent.
 
 ``ACTS`` is the list of acts: a new kind of request is one more line. What people did is kept as the truth that the
 promises are compared with.
@@ -48,6 +48,8 @@ class Truth:
     """In which epochs such wishes were fulfilled."""
     seats: dict[Address, set[ProposalId]] = field(default_factory=dict)
     """Who has asked for a new seat, by which requests."""
+    refreshed: set[Address] = field(default_factory=set)
+    """Who has ever wished for new keys of its leaf."""
     talks: int = 0
 
 
@@ -263,6 +265,14 @@ class People(Watcher):
         self._note(node, "wants to leave")
         return self.world.do(node, lambda group: group.leave(self.world.now_of(node))) is not None
 
+    def refresh_keys(self, node: Node) -> bool:
+        """Wish for new keys, sometimes with a new wallet binding."""
+        self.truth.refreshed.add(node.address)
+        self._note(node, "wants new keys")
+        now = self.world.clock.now
+        binding = node.new_binding(now) if self._dice.random() < 0.3 else None
+        return self.world.do(node, lambda group: group.refresh_keys(now, binding)) is not None
+
     def change_settings(self, node: Node) -> bool:
         """Another name, other bounds of the steward list, other durations."""
         state = node.state
@@ -316,5 +326,6 @@ ACTS: tuple[Act, ...] = (
     Act("invite", _needs_people, People.invite),
     Act("remove", _has_enough, People.remove),
     Act("leave", _may_shrink, People.leave),
+    Act("refresh keys", lambda inside, wanted: 0.4, People.refresh_keys),  # noqa: ARG005
     Act("change settings", lambda inside, wanted: 0.5, People.change_settings),  # noqa: ARG005
 )

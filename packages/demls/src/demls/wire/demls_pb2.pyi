@@ -409,6 +409,30 @@ class Emergency(_message.Message):
 Global___Emergency: _TypeAlias = Emergency  # noqa: Y015
 
 @_typing.final
+class Refresh(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPDATE_FIELD_NUMBER: _builtins.int
+    RENEWS_BINDING_FIELD_NUMBER: _builtins.int
+    update: _builtins.bytes
+    """MLSMessage with a PublicMessage: an Update of the owner's leaf"""
+    renews_binding: _builtins.bool
+    """the leaf gets another wallet binding too"""
+    def __init__(
+        self,
+        *,
+        update: _builtins.bytes = ...,
+        renews_binding: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["renews_binding", b"renews_binding", "update", b"update"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Refresh: _TypeAlias = Refresh  # noqa: Y015
+
+@_typing.final
 class ChangeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -421,6 +445,7 @@ class ChangeRequest(_message.Message):
     DORMANT_FIELD_NUMBER: _builtins.int
     AWAKE_FIELD_NUMBER: _builtins.int
     RESYNC_FIELD_NUMBER: _builtins.int
+    REFRESH_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def member_invite(self) -> Global___MemberInvite: ...
     @_builtins.property
@@ -441,6 +466,10 @@ class ChangeRequest(_message.Message):
     def awake(self) -> Global___Awake: ...
     @_builtins.property
     def resync(self) -> Global___Resync: ...
+    @_builtins.property
+    def refresh(self) -> Global___Refresh:
+        """of the proposal's owner, in the proposal's epoch"""
+
     def __init__(
         self,
         *,
@@ -453,12 +482,13 @@ class ChangeRequest(_message.Message):
         dormant: Global___Dormant | None = ...,
         awake: Global___Awake | None = ...,
         resync: Global___Resync | None = ...,
+        refresh: Global___Refresh | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["awake", b"awake", "dormant", b"dormant", "emergency", b"emergency", "leave", b"leave", "member_invite", b"member_invite", "payload", b"payload", "remove_member", b"remove_member", "resync", b"resync", "settings", b"settings", "steward_election", b"steward_election"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["awake", b"awake", "dormant", b"dormant", "emergency", b"emergency", "leave", b"leave", "member_invite", b"member_invite", "payload", b"payload", "refresh", b"refresh", "remove_member", b"remove_member", "resync", b"resync", "settings", b"settings", "steward_election", b"steward_election"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["awake", b"awake", "dormant", b"dormant", "emergency", b"emergency", "leave", b"leave", "member_invite", b"member_invite", "payload", b"payload", "remove_member", b"remove_member", "resync", b"resync", "settings", b"settings", "steward_election", b"steward_election"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["awake", b"awake", "dormant", b"dormant", "emergency", b"emergency", "leave", b"leave", "member_invite", b"member_invite", "payload", b"payload", "refresh", b"refresh", "remove_member", b"remove_member", "resync", b"resync", "settings", b"settings", "steward_election", b"steward_election"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["member_invite", "remove_member", "emergency", "steward_election", "leave", "settings", "dormant", "awake", "resync"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["member_invite", "remove_member", "emergency", "steward_election", "leave", "settings", "dormant", "awake", "resync", "refresh"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -591,6 +621,7 @@ class Candidate(_message.Message):
     WELCOME_FIELD_NUMBER: _builtins.int
     JOINER_KEY_FIELD_NUMBER: _builtins.int
     SYNC_FIELD_NUMBER: _builtins.int
+    UPDATES_FIELD_NUMBER: _builtins.int
     commit: _builtins.bytes
     """MLSMessage with a PublicMessage"""
     welcome: _builtins.bytes
@@ -599,6 +630,10 @@ class Candidate(_message.Message):
     """key of the joiners' bundle, also inside the welcome; or empty"""
     sync: _builtins.bytes
     """encoded Sync for the joiners, or empty"""
+    @_builtins.property
+    def updates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """the MLS Updates that the commit refers to, in the order of its entries"""
+
     def __init__(
         self,
         *,
@@ -606,10 +641,11 @@ class Candidate(_message.Message):
         welcome: _builtins.bytes = ...,
         joiner_key: _builtins.bytes = ...,
         sync: _builtins.bytes = ...,
+        updates: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "joiner_key", b"joiner_key", "sync", b"sync", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "joiner_key", b"joiner_key", "sync", b"sync", "updates", b"updates", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1025,9 +1061,36 @@ class Reseated(_message.Message):
 Global___Reseated: _TypeAlias = Reseated  # noqa: Y015
 
 @_typing.final
-class Succession(_message.Message):
+class KeyAge(_message.Message):
     """What follows from a commit besides MLS."""
 
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.bytes
+    epoch: _builtins.int
+    """which its encryption key came with"""
+    time: _builtins.int
+    """chain time of that epoch"""
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.bytes = ...,
+        epoch: _builtins.int = ...,
+        time: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "member_id", b"member_id", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyAge: _TypeAlias = KeyAge  # noqa: Y015
+
+@_typing.final
+class Succession(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     STEWARDS_FIELD_NUMBER: _builtins.int
@@ -1035,6 +1098,7 @@ class Succession(_message.Message):
     DORMANT_FIELD_NUMBER: _builtins.int
     DEEDS_FIELD_NUMBER: _builtins.int
     RESEATED_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def stewards(self) -> Global___StewardListing: ...
     @_builtins.property
@@ -1049,6 +1113,10 @@ class Succession(_message.Message):
     def reseated(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reseated]:
         """within the last hour of chain time"""
 
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyAge]:
+        """of every member, by address"""
+
     def __init__(
         self,
         *,
@@ -1057,10 +1125,11 @@ class Succession(_message.Message):
         dormant: _abc.Iterable[_builtins.bytes] | None = ...,
         deeds: _abc.Iterable[Global___Deed] | None = ...,
         reseated: _abc.Iterable[Global___Reseated] | None = ...,
+        keys: _abc.Iterable[Global___KeyAge] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["stewards", b"stewards"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deeds", b"deeds", "dormant", b"dormant", "lost", b"lost", "reseated", b"reseated", "stewards", b"stewards"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deeds", b"deeds", "dormant", b"dormant", "keys", b"keys", "lost", b"lost", "reseated", b"reseated", "stewards", b"stewards"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -11,6 +11,7 @@ AddressBytes: TypeAlias = Annotated[bytes, Size(20)]
 MaybeAddress: TypeAlias = Annotated[bytes, Size(0, 20)]
 Signature: TypeAlias = Annotated[bytes, Size(64)]
 Name: TypeAlias = Annotated[str, Size(0, 64)]
+UpdateBytes: TypeAlias = Annotated[bytes, Size(1, 8_192)]
 KeyPackageBytes: TypeAlias = Annotated[bytes, Size(1, 16_384)]
 Bitmap: TypeAlias = Annotated[bytes, Size(0, 1_250)]
 

@@ -32,6 +32,7 @@ from demls.wire.fields import (
     MaybeAddress,
     Name,
     Signature,
+    UpdateBytes,
 )
 from demls.wire.framing import digest, framed
 from demls.wire.ids import CandidateId, ProposalId
@@ -125,6 +126,14 @@ class Resync:
 
 
 @dataclass(frozen=True, slots=True)
+class Refresh:
+    """The proposal's owner gets new encryption keys: an MLS Update of its leaf, made in the proposal's epoch."""
+
+    update: UpdateBytes
+    renews_binding: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Emergency:
     """An emergency criteria proposal: the owner accuses ``target_member_id``, with proofs that everybody can check."""
 
@@ -134,7 +143,9 @@ class Emergency:
     stuck: Annotated[tuple[RoundStatement, ...], Size(0, ROSTER_MAX)]
 
 
-Change: TypeAlias = Invite | Remove | Leave | Emergency | StewardElection | Settings | Dormant | Awake | Resync
+Change: TypeAlias = (
+    Invite | Remove | Leave | Emergency | StewardElection | Settings | Dormant | Awake | Resync | Refresh
+)
 
 _CHANGES: dict[str, type] = {
     "member_invite": Invite,
@@ -146,6 +157,7 @@ _CHANGES: dict[str, type] = {
     "dormant": Dormant,
     "awake": Awake,
     "resync": Resync,
+    "refresh": Refresh,
 }
 
 
@@ -221,11 +233,14 @@ class Candidate:
     welcome: Annotated[bytes, Size(0, WELCOME_BYTES_MAX)]
     joiner_key: Annotated[bytes, Size(0, 32)]
     sync: Annotated[bytes, Size(0, SYNC_BYTES_MAX)]
+    updates: Annotated[tuple[UpdateBytes, ...], Size(0, ENTRIES_MAX)] = ()
+    """The Updates that the commit refers to, in the order of its entries."""
     id: CandidateId = field(init=False, repr=False, compare=False)
     """32-byte SHA-256 over every byte of it; not on the wire."""
 
     def __post_init__(self) -> None:
-        candidate_id = digest(b"demls candidate 1", self.commit, self.welcome, self.joiner_key, self.sync)
+        parts = self.commit, self.welcome, self.joiner_key, self.sync, *self.updates
+        candidate_id = digest(b"demls candidate 1", *parts)
         object.__setattr__(self, "id", CandidateId(candidate_id))
 
 
@@ -371,8 +386,17 @@ class Reseated:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyAge:
+    """Which epoch, at which chain time, a member's encryption key came with."""
+
+    member_id: AddressBytes
+    epoch: int
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
 class Succession:
-    """What follows from a commit besides MLS: the next steward list, turns that were lost, who is dormant.
+    """What follows from a commit besides MLS: the next stewards, turns that were lost, who is dormant, age of keys.
 
     ``reseated``: who was given a new leaf within the last hour of chain time.
     """
@@ -382,6 +406,7 @@ class Succession:
     dormant: Annotated[tuple[AddressBytes, ...], Size(0, ROSTER_MAX)]
     deeds: Annotated[tuple[Deed, ...], Size(0, DEEDS_MAX)]
     reseated: Annotated[tuple[Reseated, ...], Size(0, ROSTER_MAX)] = ()
+    keys: Annotated[tuple[KeyAge, ...], Size(0, ROSTER_MAX)] = ()
 
 
 @dataclass(frozen=True, slots=True)

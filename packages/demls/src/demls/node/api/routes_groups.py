@@ -146,6 +146,12 @@ async def dismiss_request(group_id: str, request_id: str, service: NeedsService)
     return await service.dismiss(group_id, request_id)
 
 
+@router.post("/{group_id}/refresh-keys")
+async def refresh_keys(group_id: str, service: NeedsService) -> Done:
+    """Ask for new encryption keys of your leaf with the next commit; it needs no vote."""
+    return await service.refresh_keys(group_id)
+
+
 @router.post("/{group_id}/leave")
 async def leave_group(group_id: str, service: NeedsService) -> Done:
     """Leave; you are out with the next commit."""

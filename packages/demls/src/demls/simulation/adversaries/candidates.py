@@ -17,6 +17,7 @@ from demls.protocol.governance import Item
 from demls.protocol.group import SUPPORTED_EXTENSIONS
 from demls.protocol.policy import JOINER_KEY_BYTES, POLICY_EXTENSION
 from demls.protocol.sync import build_sync
+from demls.protocol.updates import updates_of
 from demls.protocol.validation import amended_context
 from demls.simulation.adversaries.mind import Mind, Parcel
 from demls.wire.ids import Address, Instant, View
@@ -68,10 +69,7 @@ class Workshop:
         adds = decided_adds if adds is None else adds
         joiner_key, stated = b"", b""
         if adds:
-            removed = {item.subject for item in items if item.effect[0] == "remove"}
-            added = {item.subject for item in items if item.effect[0] == "add"}
-            proposals = tuple(item.proposal for item in items)
-            follows = state.candidates._follow(proposals, removed, added, self.mind.node.address, View(self.view), time)
+            follows = state.candidates.follow_own(items, View(self.view), Instant(said["time"]))
             if follows is None:
                 return None
             full = build_sync(
@@ -85,10 +83,12 @@ class Workshop:
             stated = encode_message(replace(full, **(sync or {})))
             joiner_key = self.mind.dice.randbytes(JOINER_KEY_BYTES)
         secrets = encode_message(JoinerSecrets(joiner_key, hashlib.sha256(stated).digest()))
+        updates = updates_of(items, self.mind.node.address)
         try:
             built = (mls or state.mls).propose_commit(
                 adds=adds,
                 removes=decided_removes if removes is None else removes,
+                updates=updates,
                 context_extensions=decided_settings if extensions is None else extensions,
                 authenticated_data=encode_message(CommitContext(**said)) if context is None else context,
                 group_info_extensions={JOINER_EXTENSION: secrets} if adds else None,
@@ -96,7 +96,7 @@ class Workshop:
             )
         except EngineError:
             return None
-        return Candidate(built.commit, built.welcome or b"", joiner_key, stated)
+        return Candidate(built.commit, built.welcome or b"", joiner_key, stated, updates)
 
     def changed(self, **fields: Any) -> Candidate:
         """The sound one with other bytes in one place."""
