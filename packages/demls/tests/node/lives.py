@@ -147,3 +147,13 @@ async def reused_keys(witness: Path, person: Person, group: str, relay: str) -> 
                     found.append("two certificates for one state")
     assert len(heard) > 20
     return found
+
+
+async def texts_of(client: Client, group: str) -> list[str]:
+    """All chat messages that a node shows of a group, the oldest first."""
+    texts: list[str] = []
+    before = None
+    while page := await client.timeline(group, before=before, limit=500):
+        texts = [entry.text for entry in page if entry.kind == "message"] + texts
+        before = page[0].id
+    return texts
