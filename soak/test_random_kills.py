@@ -23,7 +23,7 @@ from demls.cli.proof import copy_state
 from demls.client import Client, RefusedByNode
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "packages/demls/tests/node"))
-from lives import Mortal, living, reused_keys
+from lives import Mortal, living, reused_keys, texts_of
 
 pytestmark = pytest.mark.processes
 
@@ -92,15 +92,6 @@ async def live(mortal: Mortal, group: str, story: Story, end: float) -> None:
                 story.proposed += 1
         await mortal.do(lambda client: vote_on_everything(client, group))
         await asyncio.sleep(dice.expovariate(1.0))
-
-
-async def texts_of(client: Client, group: str) -> list[str]:
-    texts: list[str] = []
-    before = None
-    while page := await client.timeline(group, before=before, limit=200):
-        texts = [entry.text for entry in page if entry.kind == "message"] + texts
-        before = page[0].id
-    return texts
 
 
 async def test_nodes_that_are_killed_at_random_lose_and_repeat_nothing(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 from demls.api.models import Group, GroupNews
 from demls.cli.processes import Person
 from demls.cli.proof import history, read_records
@@ -19,6 +20,7 @@ from demls.client import Client, RefusedByNode
 from demls.client.errors import ClientError
 from demls.protocol.events import Halted, Misbehaved, Rejected
 from demls.protocol.machines import load_machine
+from demls.protocol.state import GroupRecord
 from demls.wire.ids import Instant, Topic
 from demls_engine import Engine
 
@@ -121,10 +123,12 @@ async def until_shown(client: Client, group: str, claim: Callable[[Group], bool]
 async def reused_keys(witness: Path, person: Person, group: str, relay: str) -> list[str]:
     """What a witness, an early copy of a member's state, holds against the members when it hears all that was said.
 
-    Different envelopes whose message key was used before, and whoever signed two different things.
+    Different envelopes whose message key was used before, and whoever signed two different things. The witness itself
+    is left out: with the clock of long after it says other things than the member whose copy it is.
     """
     records = read_records(witness, person.storage_key, group)
     machine, _ = load_machine(records, engine=Engine(), now=Instant(0))
+    own = msgspec.msgpack.decode(records[b"group"], type=GroupRecord).address
     heard: set[bytes] = set()
     found: list[str] = []
     topics: frozenset[Topic] = frozenset()
@@ -137,7 +141,19 @@ async def reused_keys(witness: Path, person: Person, group: str, relay: str) -> 
             for event in machine.receive(delivery.topic, delivery.payload, _LONG_AFTER).events:
                 if isinstance(event, Rejected) and "AlreadyUsed" in event.detail:
                     found.append(event.detail)
-                elif isinstance(event, Misbehaved | Halted):
-                    found.append(type(event).__name__)
+                elif isinstance(event, Misbehaved) and event.member != own:
+                    found.append(f"{event.member.hex()} signed two different things")
+                elif isinstance(event, Halted):
+                    found.append("two certificates for one state")
     assert len(heard) > 20
     return found
+
+
+async def texts_of(client: Client, group: str) -> list[str]:
+    """All chat messages that a node shows of a group, the oldest first."""
+    texts: list[str] = []
+    before = None
+    while page := await client.timeline(group, before=before, limit=500):
+        texts = [entry.text for entry in page if entry.kind == "message"] + texts
+        before = page[0].id
+    return texts

@@ -19,6 +19,7 @@ from demls.api.models import TimelineNews
 from demls.cli.processes import Person, make_person
 from demls.cli.watch import Watch, following
 from demls.client import Client, RefusedByNode
+from lives import texts_of
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -94,15 +95,6 @@ async def admit(alice: Watch, bob: Watch, group: str) -> None:
     await bob.until_group(group, lambda one: one.state == "member", "Bob's admission")
 
 
-async def messages(client: Client, group: str) -> list[str]:
-    found: list[str] = []
-    before = None
-    while lines := await client.timeline(group, before=before, limit=500):
-        found = [one.text for one in lines if one.kind == "message"] + found
-        before = lines[0].id
-    return found
-
-
 async def test_a_killed_node_goes_on_without_losing_or_repeating_a_message(tmp_path: Path) -> None:
     async with relay_at(tmp_path) as relay:
         alice_, bob_ = (make_person(name, tmp_path, relay) for name in ("Alice", "Bob"))
@@ -130,7 +122,7 @@ async def test_a_killed_node_goes_on_without_losing_or_repeating_a_message(tmp_p
                     for watch in (alice, bob):
                         for text in confirmed:
                             await watch.until_said(text)
-                        seen = await messages(watch.client, group)
+                        seen = await texts_of(watch.client, group)
                         assert len(seen) == len(set(seen))
                     shown = [await one.client.group(group) for one in (alice, bob)]
                     assert shown[0].authenticator == shown[1].authenticator

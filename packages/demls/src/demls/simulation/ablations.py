@@ -201,11 +201,11 @@ def _majority(n: int) -> int:
     return n // 2 + 1
 
 
-def _believe(self: GroupState, settled: SettledCommit, step: Step) -> bool:
+def _believe(state: GroupState, settled: SettledCommit, step: Step) -> bool:
     """Every commit of this state that holds known work."""
     for proposal in settled.proposals:
-        self.governance.receive_proposal(proposal, step, solicited=True)
-    return self.candidates.prepare(settled.candidate)
+        state.governance.receive_proposal(proposal, step, solicited=True)
+    return state.candidates.prepare(settled.candidate)
 
 
 def _one(*_: object) -> int:

@@ -130,10 +130,18 @@ class Progress(Watcher):
         return node.returning is not None
 
     def is_ghost(self, node: Node) -> bool:
-        """Admitted with the leaf of an earlier device, which the person has thrown away to ask anew."""
+        """Was it admitted with the leaf of an earlier device, which the person has thrown away to ask anew?
+
+        Or has everybody gone who could have had its welcome, before it asked for that again?
+        """
         newest = self.world.newest()
         seat = newest.state.roster.seat(node.address) if newest is not None and newest.state is not None else None
-        return seat is not None and not node.is_member and node.is_up and seat.leaf_key != node.leaf_key
+        if seat is None or node.is_member or not node.is_up:
+            return False
+        there = (other.state for other in self.world.members() if not other.is_adversary)
+        seats = (state.roster.seat(state.own) for state in there if state is not None)
+        is_held = any(other is not None and other.since <= seat.since for other in seats)
+        return seat.leaf_key != node.leaf_key or not is_held
 
     def _owed(self, newest: Seen) -> list[Node]:
         """Counted members who are honest and can be expected to take part."""

@@ -48,4 +48,5 @@ NAMED: tuple[NamedSeed, ...] = (
     ),
     NamedSeed("a yes before a no", 1435, "The checker forgot the yes of a bad member that said no, too.", 7),
     NamedSeed("a leave that one straggler tells of", 1747, "The checker forgot the wish of who had come back.", 7),
+    NamedSeed("a welcome that nobody has any more", 1376, "All who had it left before its joiner asked again.", 5),
 )
