@@ -13,7 +13,8 @@ from demls_consensus import Choice
 
 from demls.protocol import policy as bounds
 from demls.protocol.commit_round import Round
-from demls.protocol.governance import Governance, Item
+from demls.protocol.governance import Governance
+from demls.protocol.items import Item
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.wire.fields import STATED_PROPOSALS_MAX

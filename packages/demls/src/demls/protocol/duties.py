@@ -13,7 +13,7 @@ from demls.protocol import policy as bounds
 from demls.protocol.asking import Asking
 from demls.protocol.errors import RequestRefused
 from demls.protocol.events import Reason
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.protocol.refreshing import Refreshing
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step

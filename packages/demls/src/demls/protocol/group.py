@@ -28,7 +28,6 @@ from demls.protocol.errors import (
 from demls.protocol.events import (
     Event,
     Joined,
-    ProposalDecided,
     ProposalHeld,
     Reason,
     Rejected,
@@ -36,18 +35,17 @@ from demls.protocol.events import (
     Returned,
     Waiting,
 )
-from demls.protocol.inbound import Inbound, answer_request
+from demls.protocol.inbound import Inbound, answer_rejected
 from demls.protocol.overview import group_view, member_views, returning_view
 from demls.protocol.profile import DEMLS
 from demls.protocol.records import SCHEMA, Ledger
-from demls.protocol.requests import INVITE_LABEL, TOKEN_BYTES
 from demls.protocol.returning import Returning, Sign
 from demls.protocol.state import GroupRecord, GroupState
 from demls.protocol.step import Step
 from demls.protocol.stranding import Stranding
 from demls.protocol.sync import Accepted
-from demls.protocol.views import GroupStatus, GroupView, MemberView, ProposalStatus
-from demls.protocol.wishes import cast_vote, check_change, check_names, open_proposal
+from demls.protocol.views import GroupStatus, GroupView, MemberView
+from demls.protocol.wishes import cast_vote, check_change, check_names, check_vote, new_link, open_proposal
 from demls.wire.charters import Charter, Policy, Predecessor
 from demls.wire.ids import (
     Address,
@@ -59,7 +57,6 @@ from demls.wire.ids import (
     ProposalId,
     Topic,
 )
-from demls.wire.links import new_invite
 from demls.wire.messages import (
     Binding,
     Change,
@@ -73,7 +70,6 @@ from demls.wire.messages import (
     Settings,
     decode_message,
     encode_message,
-    invite_content,
 )
 
 __all__ = ["SUPPORTED_EXTENSIONS", "Group", "Invite", "Remove"]
@@ -360,24 +356,7 @@ class Group:
     def vote(self, proposal_id: ProposalId, yes: bool, now: Instant) -> Effects:
         """Vote on an open proposal; a vote is final. Raises RequestRefused."""
         state = self._live()
-        item = state.governance.items.get(proposal_id)
-        if item is None:
-            raise UnknownProposal("There is no such proposal in this group; list the proposals again.")
-        if item.status is not ProposalStatus.OPEN:
-            raise UnknownProposal(f"This proposal is {item.status.value} already, so votes no longer count.")
-        if state.own not in item.tally.voters:
-            electorate = state.governance.electorates.get(item.proposal.epoch)
-            is_old = electorate is None or state.own not in electorate.seats
-            raise RequestRefused(
-                "You joined after this proposal was opened, so others decide it."
-                if is_old
-                else "The stewards decide this kind of proposal."
-            )
-        if not state.may_sign(item):
-            raise RequestRefused("You came back with a new key since this was opened, so the others decide it.")
-        known = state.governance.vote_of(item, state.own)
-        if known is not None:
-            raise RequestRefused(f"You voted {'yes' if known else 'no'} already, and a vote is final.")
+        item = check_vote(proposal_id, state)
         step = Step(now, state.channel)
         cast_vote(item, yes, state, step)
         return self._finish(step)
@@ -466,20 +445,7 @@ class Group:
         ``is_open``: good for anybody, but each request then waits for a sponsor before there is a vote.
         """
         state = self._live()
-        if not 0 < lifetime <= bounds.INVITE_LIFETIME_MAX:
-            raise RequestRefused("An invite link is valid for at most 90 days.")
-        token, expires = b"" if is_open else state.engine.random(TOKEN_BYTES), now + lifetime
-        content = invite_content(state.group_id, token, expires, state.own)
-        link = new_invite(
-            group_id=state.group_id,
-            group_name=state.charter.name,
-            rendezvous=state.charter.rendezvous,
-            relay=relay,
-            token=token,
-            expires=expires,
-            issuer=state.own,
-            signature=state.sign(INVITE_LABEL, content),
-        )
+        link = new_link(state, relay=relay, lifetime=lifetime, now=now, is_open=is_open)
         return link, self._finish(Step(now, state.channel))
 
     def sponsor(self, request_id: bytes, now: Instant) -> Effects:
@@ -673,7 +639,7 @@ class Group:
             if not self._learn(step):
                 break
             self._duties.act(step)
-        self._answer_rejected(state, step)
+        answer_rejected(state, step)
         self._note_waiting(state, step)
         if step.said:
             state.presence.note(state.own, state.roster, step.now, state.charter.policy.dormant_after)
@@ -685,18 +651,6 @@ class Group:
         state, known = self._live(), step.learned
         state.emergencies.learn(step, state.epoch, state.charter.policy.scoring)
         return step.learned > known
-
-    def _answer_rejected(self, state: GroupState, step: Step) -> None:
-        """Who asked to join and was refused is told so, by the first in the order of leaders."""
-        if state.state.leaders[0] != state.own:
-            return
-        for event in step.events:
-            if isinstance(event, ProposalDecided) and not event.approved:
-                item = state.governance.items[event.proposal_id]
-                if isinstance(item.change, Invite):
-                    answer_request(
-                        state, item.change.key_package_bytes, "The group has voted and does not admit you.", step
-                    )
 
     def _note_waiting(self, state: GroupState, step: Step) -> None:
         """Say in time that a round waits, and for whom."""

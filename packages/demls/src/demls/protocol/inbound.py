@@ -15,7 +15,7 @@ from demls.protocol.channel import Channel, joiner_channel, unseal
 from demls.protocol.commit_round import ROUND_LABEL
 from demls.protocol.continuity import DIGEST_LABEL, answer_digest, lacks
 from demls.protocol.engine import EngineError, OwnMessage
-from demls.protocol.events import Reason
+from demls.protocol.events import ProposalDecided, Reason
 from demls.protocol.settling import receive_settled
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
@@ -25,6 +25,7 @@ from demls.wire.fields import STATED_PROPOSALS_MAX
 from demls.wire.ids import Address, Duration, Epoch, Instant, ProposalId, Topic
 from demls.wire.messages import (
     Digest,
+    Invite,
     JoinAnswer,
     JoinRequest,
     NothingKept,
@@ -323,3 +324,14 @@ def answer_request(state: GroupState, key_package: bytes, sentence: str, step: S
     content = sentence.encode() + key_package
     answer = JoinAnswer(sentence, state.own, state.sign(ANSWER_LABEL, content))
     step.say(answer, joiner_channel(key_package))
+
+
+def answer_rejected(state: GroupState, step: Step) -> None:
+    """Who asked to join and was refused is told so, by the first in the order of leaders."""
+    if state.state.leaders[0] != state.own:
+        return
+    for event in step.events:
+        if isinstance(event, ProposalDecided) and not event.approved:
+            change = state.governance.items[event.proposal_id].change
+            if isinstance(change, Invite):
+                answer_request(state, change.key_package_bytes, "The group has voted and does not admit you.", step)

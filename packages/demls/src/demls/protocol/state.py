@@ -29,7 +29,8 @@ from demls.protocol.events import (
     Unproven,
 )
 from demls.protocol.evidence import Court
-from demls.protocol.governance import PROPOSAL_LABEL, Governance, Item
+from demls.protocol.governance import PROPOSAL_LABEL, Governance
+from demls.protocol.items import Item
 from demls.protocol.presence import Presence
 from demls.protocol.profile import PROFILES
 from demls.protocol.records import Ledger

@@ -8,12 +8,15 @@ from __future__ import annotations
 from demls.protocol import policy as bounds
 from demls.protocol.credential import CredentialRefused, check_leaf
 from demls.protocol.engine import EngineError
-from demls.protocol.errors import BadInvite, RequestRefused, UnknownMember
-from demls.protocol.governance import Item
+from demls.protocol.errors import BadInvite, RequestRefused, UnknownMember, UnknownProposal
+from demls.protocol.items import Item
+from demls.protocol.requests import INVITE_LABEL, TOKEN_BYTES
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
-from demls.wire.ids import Address, Instant, address_text
-from demls.wire.messages import Change, Invite, Leave, Remove, Settings, Vote
+from demls.protocol.views import ProposalStatus
+from demls.wire.ids import Address, Duration, Instant, ProposalId, address_text
+from demls.wire.links import new_invite
+from demls.wire.messages import Change, Invite, InviteLink, Leave, Remove, Settings, Vote, invite_content
 
 
 def check_change(change: Change, state: GroupState, now: Instant) -> None:
@@ -107,3 +110,43 @@ def cast_vote(item: Item, yes: bool, state: GroupState, step: Step) -> None:
     message = Vote(vote.encode())
     state.governance.receive_vote(message, step)
     step.say(message)
+
+
+def check_vote(proposal_id: ProposalId, state: GroupState) -> Item:
+    """The open proposal on which the own member may vote still. Raises RequestRefused."""
+    item = state.governance.items.get(proposal_id)
+    if item is None:
+        raise UnknownProposal("There is no such proposal in this group; list the proposals again.")
+    if item.status is not ProposalStatus.OPEN:
+        raise UnknownProposal(f"This proposal is {item.status.value} already, so votes no longer count.")
+    if state.own not in item.tally.voters:
+        electorate = state.governance.electorates.get(item.proposal.epoch)
+        is_old = electorate is None or state.own not in electorate.seats
+        raise RequestRefused(
+            "You joined after this proposal was opened, so others decide it."
+            if is_old
+            else "The stewards decide this kind of proposal."
+        )
+    if not state.may_sign(item):
+        raise RequestRefused("You came back with a new key since this was opened, so the others decide it.")
+    known = state.governance.vote_of(item, state.own)
+    if known is not None:
+        raise RequestRefused(f"You voted {'yes' if known else 'no'} already, and a vote is final.")
+    return item
+
+
+def new_link(state: GroupState, *, relay: str, lifetime: Duration, now: Instant, is_open: bool) -> InviteLink:
+    """A signed invite; ``is_open``: good for anybody, without a token. Raises RequestRefused."""
+    if not 0 < lifetime <= bounds.INVITE_LIFETIME_MAX:
+        raise RequestRefused("An invite link is valid for at most 90 days.")
+    token, expires = b"" if is_open else state.engine.random(TOKEN_BYTES), now + lifetime
+    return new_invite(
+        group_id=state.group_id,
+        group_name=state.charter.name,
+        rendezvous=state.charter.rendezvous,
+        relay=relay,
+        token=token,
+        expires=expires,
+        issuer=state.own,
+        signature=state.sign(INVITE_LABEL, invite_content(state.group_id, token, expires, state.own)),
+    )

@@ -17,7 +17,7 @@ from demls.protocol.candidates import Candidates
 from demls.protocol.checks import Verdict
 from demls.protocol.commit_round import _FROM, NIL, Phase, Round
 from demls.protocol.duties import Duties
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.protocol.profile import DEMLS, PROFILES
 from demls.protocol.roster import Roster
 from demls.protocol.state import GroupState
