@@ -643,7 +643,7 @@ def test_the_age_of_keys_follows_from_the_commit(
     ages = tuple(KeyAge(address(number), *age) for number, age in before.items())
     fresh, joined = frozenset(map(address, renewed)), frozenset(map(address, added))
     none: frozenset[Address] = frozenset()
-    commit = Carried((), none, joined, address(0), View(0), none, none, none, Instant(77), fresh)
+    commit = Carried((), none, joined, address(0), View(0), none, none, time=Instant(77), renewed=fresh)
     found = succession._keys(commit, Epoch(9), ages, after)
     assert [age.member_id for age in found] == sorted(after)
     for age in found:

@@ -345,7 +345,7 @@ def test_a_sender_says_that_it_keeps_a_message_no_longer(world: World) -> None:
     lose_nothing(world)
     say(world, "alice", "3")
     forget(world, "alice", "carol", "mallory")
-    world.run(2 * MINUTE)
+    world.run(3 * MINUTE)
     assert gaps(world.person("bob")) == [(2, 2)]
 
 

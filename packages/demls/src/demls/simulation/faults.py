@@ -9,7 +9,7 @@ from demls.protocol.commit_round import Phase
 from demls.protocol.effects import Effects
 from demls.simulation.network import Envelope
 from demls.simulation.nodes import Node
-from demls.simulation.world import Backup, CrashPoint, World, never
+from demls.simulation.world import CrashPoint, World, never
 
 _POINTS = (CrashPoint.BEFORE, CrashPoint.BEFORE, CrashPoint.AFTER, CrashPoint.DURING)
 _FLAP = 3_000
@@ -26,7 +26,6 @@ class Faults:
         self.is_over = False
         self.cuts = 0
         self.strikes = 0
-        self.restored = 0
         self._struck: set[tuple[str, bytes, int]] = set()
         self._dice: Random = world.dice("faults")
         size = world.scenario.members
@@ -49,8 +48,6 @@ class Faults:
             world.clock.after(self._pause(), self._muffle)
         if scenario.hides:
             world.clock.after(self._pause(), self._hide)
-        if scenario.restores:
-            world.clock.after(self._pause(), self._back_up)
 
     def stop(self) -> None:
         """Nothing goes wrong any more; who is down comes back by itself."""
@@ -162,32 +159,6 @@ class Faults:
         network.hides.append(is_hidden)
         self.world.clock.after(length, end)
         self.world.clock.after(length + 2 * self._pause(), self._hide)
-
-    def _back_up(self) -> None:
-        """Somebody makes a backup; some time later the disk is lost, and the backup stands in its place."""
-        newest = self.world.newest()
-        state = newest.state if newest is not None else None
-        if self.is_over or state is None:
-            return
-        members = [self.world.node_of(address) for address in sorted(state.roster.addresses)]
-        node = self._dice.choice(members)
-        if node.is_up and node.is_member and not node.is_adversary:
-            backup, life = self.world.back_up(node), node.life
-            self.world.clock.after(2 * self._pause(), lambda: self._restore(node, life, backup))
-        self.world.clock.after(4 * self._pause(), self._back_up)
-
-    def _restore(self, node: Node, life: int, backup: Backup) -> None:
-        """If the others can do without it."""
-        newest = self.world.newest()
-        state = newest.state if newest is not None else None
-        if self.is_over or state is None or node.life != life or not node.is_up or not node.is_member:
-            return
-        members = [self.world.node_of(address) for address in state.roster.addresses]
-        away = sum(1 for other in members if not other.is_up or other.machine is None or other.is_adversary)
-        if away < state.roster.n - state.roster.q:
-            self.restored += 1
-            self._note(f"{node.name} loses its disk and is restored from a backup")
-            self.world.rest_on(node, backup)
 
     # --- Cuts ---------------------------------------------------------------------------------------------------
 

@@ -89,7 +89,6 @@ class Progress(Watcher):
     def is_excused(self, node: Node) -> bool:
         """Is there nobody to be waited for in this member's place?"""
         is_away = self.is_ghost(node) or self.is_lost(node) or self.has_gone(node) or self.is_returning(node)
-        is_away = is_away or self.is_restored(node)
         return node.name in self.vanished or is_away
 
     def is_given_up(self, node: Node) -> bool:
@@ -107,10 +106,6 @@ class Progress(Watcher):
         is_in = newest is not None and any(address == node.address for address, _, _ in newest.roster)
         is_away = self.is_lost(node) or self.is_returning(node)
         return is_in and is_away and not node.is_adversary and not self.is_given_up(node)
-
-    def is_restored(self, node: Node) -> bool:
-        """Does it rest, because its disk was restored from a backup? Nothing may be sent from such a state."""
-        return node.is_up and node.machine is None
 
     def has_gone(self, node: Node) -> bool:
         """Is it out by a commit that nobody honest has seen who is still in?"""

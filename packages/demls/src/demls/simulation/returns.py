@@ -1,7 +1,7 @@
 """How do people come back who restore a backup, lose their state, or were too far behind?
 
-They keep copies of what their nodes have stored and begin again with one, as a person does after a broken disk; or only
-wallet and leaf key are left. Whoever is told that nobody can help asks for a new seat. What they really asked for is
+They make backups of what their nodes have stored and begin again with one, as after a broken disk; or only wallet and
+leaf key are left. Whoever is told that nobody can help asks for a new seat. What they really asked for is
 kept as the truth that consent is compared with.
 """
 
@@ -17,7 +17,7 @@ from demls.simulation.network import Envelope
 from demls.simulation.nodes import Node
 from demls.simulation.people import Truth
 from demls.simulation.promises import Agreement
-from demls.simulation.world import Watcher, World
+from demls.simulation.world import Backup, Watcher, World
 from demls.wire.ids import Address, Instant, ProposalId
 from demls.wire.messages import Proposal, ResyncReason, decode_message
 
@@ -37,12 +37,13 @@ class Returns(Watcher):
         self._truth = truth
         self._agreement = agreement
         self._dice = world.dice("returns")
-        self._copies: dict[str, tuple[int, dict[bytes, bytes]]] = {}
-        """(life, records): who has made a backup, of which device."""
+        self._backups: dict[str, Backup] = {}
         self._came_back: dict[Address, Instant] = {}
 
     def live(self) -> None:
-        """Something goes wrong now and then."""
+        """Something goes wrong now and then, where the scenario has it so."""
+        if not self.world.scenario.restores:
+            return
 
         def act() -> None:
             if self.is_resting:
@@ -56,20 +57,20 @@ class Returns(Watcher):
         honest = [node for node in self.world.honest() if node.is_up and node.is_member]
         for node in honest:
             if self._dice.random() < 0.4:
-                self._copies[node.name] = node.life, dict(node.records)
+                self._backups[node.name] = self.world.back_up(node)
         if not honest:
             return
         node = self._dice.choice(honest)
-        life, copy = self._copies.get(node.name, (-1, {}))
+        backup = self._backups.get(node.name)
         if not self._may_lose(node):
             return
         if self._dice.random() < 0.2:
             self._note(node, "has lost all but its keys")
-            self._restore(node, {b"group": node.records[b"group"]}, ResyncReason.LOST_STATE)
-        elif life == node.life:
+            self._restore(node, Backup(node.life, {b"group": node.records[b"group"]}), ResyncReason.LOST_STATE)
+        elif backup is not None and backup.life == node.life:
             self._note(node, "restores a backup")
             self.restored += 1
-            self._restore(node, copy, ResyncReason.RESTORED_BACKUP)
+            self._restore(node, backup, ResyncReason.RESTORED_BACKUP)
 
     def _may_lose(self, node: Node) -> bool:
         """Lost disks and bad members together leave a quorum; of two, the other helps. Not twice within an hour."""
@@ -84,9 +85,9 @@ class Returns(Watcher):
         away = [one for one in nodes if one.is_adversary or one.state is None]
         return not away if n == 2 else n > 2 and len(away) + 1 <= n - quorum(n)
 
-    def _restore(self, node: Node, records: dict[bytes, bytes], reason: ResyncReason) -> None:
-        self._copies.pop(node.name, None)
-        self.world.restore(node, records, reason)
+    def _restore(self, node: Node, backup: Backup, reason: ResyncReason) -> None:
+        self._backups.pop(node.name, None)
+        self.world.restore(node, backup, reason)
 
     def stepped(self, node: Node, effects: Effects, cause: Envelope | None) -> None:  # noqa: ARG002 - one form
         returning = node.returning
@@ -103,7 +104,7 @@ class Returns(Watcher):
 
     def _rejoin(self, node: Node) -> None:
         """Nobody can help any more, so its person, or its node, asks for a new seat."""
-        group, now = node.group, self.world.clock.now
+        group, now = node.group, self.world.now_of(node)
         if node.is_up and group is not None and group.is_stranded and not node.is_adversary:
             self._note(node, "asks for a new seat, being too far behind")
             node.life += 1

@@ -198,7 +198,7 @@ class Life:
         counts["stranded"] = self.returns.stranded
         counts["partitions"] = self.faults.cuts
         counts["crash inside a merge"] = self.world.crashed_merges
-        counts["restored backup"] = self.faults.restored + self.returns.restored
+        counts["restored backup"] = self.returns.restored
         counts["ghost members"] = sum(1 for node in self.world.nodes.values() if self.progress.is_ghost(node))
         counts["halted groups"] = int(self.world.newest() is not None and not self.progress.can_progress())
         counts["chat messages"] = self.reading.messages

@@ -41,7 +41,7 @@ _MUFFLING = 0.15
 _DELIVERIES, _DELIVERIES_OF_EACH = 2_000, 800
 _HEAVY_LOSS = 0.2
 _HIDING = 0.15
-_RESTORING = 0.2
+_RESTORING = 0.5
 REAL_DISK_EVERY = 20
 _REAL_DISK_BELOW = 6
 _EPOCHS_OF_LARGE = 6
@@ -189,7 +189,7 @@ def _full(plain: Scenario, dice: Random) -> Scenario:
         slow_disks=dice.choice((0, 0, 0, 50, 400, 2_000)),
         forgets=dice.choice((0.0, 0.0, 0.05, 0.3)) if plain.has_history else 0.0,
         hides=plain.members > 3 and dice.random() < _HIDING,
-        restores=plain.members > 3 and not plain.dozes and dice.random() < _RESTORING,
+        restores=not plain.dozes and dice.random() < _RESTORING,
         real_disk=plain.members < _REAL_DISK_BELOW and plain.seed % REAL_DISK_EVERY == 0,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from random import Random
@@ -126,7 +127,16 @@ class Watcher:
 _SLOW_SHARE = 0.5
 _FOREVER = 1 << 40
 
-Backup = Path | None
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A copy of what a node had stored; ``file``: of its real disk, if it has one."""
+
+    life: int
+    records: dict[bytes, bytes]
+    file: Path | None = None
+
+
 """On a real disk the file; in the model nothing is needed, since nothing of it is used."""
 
 _MOVES = frozenset((Settled, Joined, Removed, SeatAsked, Returned))
@@ -260,12 +270,25 @@ class World:
         self.network.subscribe(node.name, machine.topics())
         self._finish(node, effects, None, may_crash=False)
 
-    def restore(self, node: Node, records: dict[bytes, bytes], reason: ResyncReason) -> None:
-        """Begin again with records of some time, or what is left of them, and ask for a new seat."""
-        group, effects = Group.restored(records, sign=node.sign, reason=reason, engine=node.engine, now=self.clock.now)
+    def restore(self, node: Node, backup: Backup, reason: ResyncReason) -> None:
+        """Its disk is lost. Begin again with a backup, or what is left of one, and ask for a new seat.
+
+        The new records take the place of all that was there, in one write; nothing is sent from the old seat.
+        """
+        node.unwritten = node.cause = None
+        if node.disk is not None and backup.file is not None:
+            if not node.disk.restore(backup.file):
+                raise Broken("P5", f"{node.name} cannot tell that its disk was restored from a backup")
+            if node.disk.kept().records != backup.records:
+                raise Broken("P5", f"{node.name}'s backup holds something else than was written")
+        if node.disk is not None:
+            node.disk.published(len(node.disk.kept().outbox))
+        group, effects = Group.restored(
+            backup.records, sign=node.sign, reason=reason, engine=node.engine, now=self.now_of(node)
+        )
         node.machine, node.wakes_at = group, None
         node.life += 1
-        node.records = {}
+        node.begin_anew()
         node.outbox.clear()
         self._finish(node, effects, None, may_crash=False)
 
@@ -462,21 +485,7 @@ class World:
     def back_up(self, node: Node) -> Backup:
         """A copy of its disk, marked as a backup."""
         self._write_out(node)
-        return node.disk.back_up() if node.disk is not None else None
-
-    def rest_on(self, node: Node, backup: Backup) -> None:
-        """Its disk is lost; the node starts on a backup, knows that from its mark, and lets the group rest.
-
-        Nothing is sent from there: the group may have gone on, and the node may have said what it no longer knows.
-        """
-        self.kill(node, None, _FOREVER)
-        node.life += 1
-        node.is_up = True
-        node.begin_anew()
-        node.outbox.clear()
-        if node.disk is not None and backup is not None and not node.disk.restore(backup):
-            raise Broken("P5", f"{node.name} cannot tell that its disk was restored from a backup")
-        self.network.subscribe(node.name, frozenset())
+        return Backup(node.life, dict(node.records), node.disk.back_up() if node.disk is not None else None)
 
     def restart(self, node: Node, life: int) -> None:
         """Go on from what was durable: first the outbox, then the machine's own."""
@@ -492,7 +501,7 @@ class World:
         assert isinstance(machine, Machine)
         node.machine = machine
         if isinstance(machine, Group) and node.returning is not None:
-            more = machine.use_wallet(node.sign, self.clock.now)
+            more = machine.use_wallet(node.sign, self.now_of(node))
             effects = Effects(
                 effects.changes + more.changes, more.outbound, effects.events + more.events, more.deadline
             )
