@@ -31,6 +31,8 @@ CLOCK_LEAP_MAX = Duration(2 * bounds.MINUTE)
 BASES_KEPT = 256
 _HEARD = b"chat/of/"
 _CLOCK = b"chat/clock"
+CHAT_ANEW = b"chat/anew"
+"""The epoch in which a member came back that has lost its state."""
 
 Place = tuple[Address, bytes]
 """A member and the name of its device's messages."""
@@ -65,6 +67,7 @@ class Chat:
         self.returned_at: Instant | None = None
         self.sent = ledger.find(b"chat/sent", int) or 0
         self.sent_epoch = ledger.find(b"chat/sent-epoch", int) or 0
+        self._anew = ledger.find(CHAT_ANEW, int) or 0
         self._seen: list[bytes] = ledger.find(b"chat/seen", list[bytes]) or []
         self._bases: dict[int, int] = ledger.find(b"chat/bases", dict[int, int]) or {}
         """The own counter when an epoch began in which somebody joined."""
@@ -84,9 +87,9 @@ class Chat:
             self._ledger.put(b"chat/seen", self._seen)
 
     def since(self) -> int:
-        """The epoch in which the own member joined."""
+        """The epoch in which the own member joined, or has come back with nothing."""
         seat = self._state.roster.seat(self._state.own)
-        return seat.since if seat is not None else self._state.epoch
+        return max(seat.since, self._anew) if seat is not None else self._state.epoch
 
     def yours_from(self, member_since: int) -> int:
         """The first own message that a member may have that joined in this epoch."""
@@ -316,7 +319,7 @@ class Chat:
         if heard is None or not heard.highest:
             heard = heard or self._new(place, key)
             if not self._came_later(place[0]):
-                is_known = is_mine and said.yours_from > 0
+                is_known = is_mine and said.yours_from > 0 and not self._anew
                 heard.highest = min(said.yours_from - 1, said.counter) if is_known else said.counter
                 if not is_known:
                     first = max(1, heard.highest - bounds.CLAIMED_MISSING_MAX + 1)
@@ -326,7 +329,7 @@ class Chat:
             heard.highest, heard.epoch = said.counter, max(said.epoch, heard.epoch)
             self._tell([(place, gap) for gap in heard.shrink()], step)
         heard.claim = None
-        if is_mine:
+        if is_mine and not self._anew:
             heard.clip(said.yours_from)
             for gap in heard.gaps:
                 if gap.last < said.kept_from:

@@ -14,6 +14,7 @@ from demls_consensus import faults
 
 from demls.protocol import policy as bounds
 from demls.protocol.channel import channel_of, joiner_channel, seal, unseal
+from demls.protocol.chat import CHAT_ANEW
 from demls.protocol.credential import BINDING_EXTENSION, Device, binding_sentence
 from demls.protocol.effects import Effects, Outbound
 from demls.protocol.electorates import Electorate
@@ -21,7 +22,7 @@ from demls.protocol.engine import Engine
 from demls.protocol.errors import NotAMember, RequestRefused, TooMuch
 from demls.protocol.events import Event, JoinRefused, Reason, Rejected, SeatAsked
 from demls.protocol.governance import PROPOSAL_LABEL
-from demls.protocol.records import SCHEMA, Ledger
+from demls.protocol.records import SCHEMA, Ledger, encoded
 from demls.protocol.resync import renew_at, resync_sentence
 from demls.protocol.state import GroupRecord, Standing
 from demls.protocol.sync import Accepted, WelcomeRefused, open_welcome
@@ -51,7 +52,7 @@ UNVOUCHED_WAIT = Duration(2 * bounds.MINUTE)
 """So long a welcome by people unknown here waits for one that known members have certified."""
 
 NEEDS_WALLET = "The wallet is needed to ask for a new seat; put its file back into the keystore and start the node."
-_KEPT = (b"chat/heard/", b"chat/seen", b"former", b"former-keys", b"unsent/")
+_KEPT = (b"chat/of/", b"chat/seen", b"chat/clock", CHAT_ANEW, b"copy/", b"former", b"former-keys", b"unsent/")
 """What the member goes on with when it is back."""
 
 
@@ -391,16 +392,11 @@ class Returning:
         return self.record.name if address == self.record.address else names.get(bytes(address), "")
 
     def goes_on_with(self, accepted: Accepted) -> dict[bytes, bytes]:
-        """The records of which the group goes on; of senders with another leaf the count begins anew."""
-        now = {seat.address: seat.leaf_key for seat in accepted.sync.roster}
-        roster, prefix = self.record.roster, b"chat/heard/"
-        kept = kept_of(self._ledger)
-        heard = [name for name in kept if name.startswith(prefix)]
-        for name in heard:
-            member = name[len(prefix) :]
-            if member not in roster or roster[member] != now.get(member):
-                del kept[name]
-        return {name: value for name, value in kept.items() if not name.startswith(b"unsent/")}
+        """The records of which the group goes on. Whoever has lost its state cannot know what it misses of before."""
+        kept = {name: value for name, value in kept_of(self._ledger).items() if not name.startswith(b"unsent/")}
+        if not self.record.epoch:
+            kept[CHAT_ANEW] = encoded(accepted.mls.epoch)
+        return kept
 
     def refuse(self) -> NotAMember:
         """What is answered to everything else that people ask for."""

@@ -306,7 +306,7 @@ class Reading(Watcher):
                 continue
             reader = node.name, node.life
             for sender, said in self._epochs.items():
-                if self.world.nodes[sender[0]].is_adversary or sender == reader:
+                if self.world.nodes[sender[0]].is_adversary or sender[0] == node.name:
                     continue
                 read = self._read.get(reader, {}).get(sender, set())
                 owed = set(range(min(read) + 1, max(read))) if read else set()
