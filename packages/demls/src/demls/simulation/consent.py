@@ -71,6 +71,8 @@ class Consent(Watcher):
         self._checked: set[Epoch] = set()
         self._rosters: dict[Epoch, dict[Address, int]] = {}
         """Of every epoch, also of those that were passed in the middle of a step: who was in, since when."""
+        self._reseated: dict[Epoch, frozenset[Address]] = {}
+        """Who was given a new seat, with which its place as steward ends."""
         self._cast: dict[ProposalId, dict[Address, bool]] = {}
         """What nodes have voted by themselves, or for their people."""
         self._heard: dict[tuple[Address, Address], Instant] = {}
@@ -94,6 +96,7 @@ class Consent(Watcher):
                 before = self._rosters.get(Epoch(event.epoch - 1), {})
                 stayed = {address: since for address, since in before.items() if address not in event.left}
                 self._rosters[event.epoch] = stayed | dict.fromkeys(event.joined, int(event.epoch))
+                self._reseated[event.epoch] = frozenset(event.reseated)
                 self._check(event)
             elif isinstance(event, Joined) and event.epoch not in self._rosters and node.state is not None:
                 self._rosters[event.epoch] = {seat.address: int(seat.since) for seat in node.state.roster.seats}
@@ -237,6 +240,7 @@ class Consent(Watcher):
             member in after.since
             and is_settled(after.since[Address(member)], Epoch(elected.election_epoch))
             and member not in after.dormant
+            and member not in self._anew(Epoch(elected.election_epoch))
             for member in elected.proposed_stewards
         ):
             self._check_elected(after, elected)
@@ -306,7 +310,7 @@ class Consent(Watcher):
         """Without a vote only if there was no choice: the list is used up, and all who are settled in fit into it."""
         listed, policy = after.stewards, after.charter.policy
         pool = settled_pool(after.since, listed.election_epoch) - after.dormant
-        if before is not None and _left(before.stewards, after):
+        if before is not None and self._left(before.stewards, after):
             has_choice = len(pool) > policy.stewards_max
             if has_choice or not before.stewards.is_exhausted(after.epoch):
                 raise Broken("P2", f"epoch {after.epoch} has new stewards without an election")
@@ -318,19 +322,23 @@ class Consent(Watcher):
         if (old.members, old.since, old.election_epoch) != (new.members, new.since, new.election_epoch):
             raise Broken("P2", f"epoch {after.epoch} has other stewards than the epoch before, without an election")
         pool = settled_pool(after.since, after.epoch) - after.dormant
-        if not _left(old, after) or (old.is_exhausted(after.epoch) and pool and len(pool) <= policy.stewards_max):
+        if not self._left(old, after) or (old.is_exhausted(after.epoch) and pool and len(pool) <= policy.stewards_max):
             raise Broken("P2", f"epoch {after.epoch} keeps stewards whose time is over")
+
+    def _left(self, listed: StewardList, after: Seen) -> list[Address]:
+        """Who of a list can still lead."""
+        gone = after.dormant | self._anew(min(listed.since, listed.election_epoch))
+        return [member for member in listed.active(after.since) if member not in gone]
+
+    def _anew(self, since: Epoch) -> frozenset[Address]:
+        """Who was given a new seat after an epoch."""
+        return frozenset().union(*(who for epoch, who in self._reseated.items() if epoch > since))
 
 
 def _shown_in(change: Change) -> list[Epoch]:
     """Of an emergency: the epochs of faulty candidates, which nobody can judge who came later."""
     acts = [proof.payload for proof in change.proofs] if isinstance(change, Emergency) else []
     return [Epoch(act.epoch) for act in acts if isinstance(act, FaultyOffer)]
-
-
-def _left(listed: StewardList, after: Seen) -> list[Address]:
-    """Who of a list can still lead."""
-    return [member for member in listed.active(after.since) if member not in after.dormant]
 
 
 def _list_of(
