@@ -11,7 +11,7 @@ from demls.simulation.network import Envelope
 from demls.simulation.nodes import Node
 from demls.simulation.world import Broken, Watcher, World
 from demls.wire.ids import Instant, ProposalId
-from demls.wire.messages import Emergency
+from demls.wire.messages import Emergency, Refresh, Resync
 
 _LOOK_EVERY = 10_000
 
@@ -27,7 +27,7 @@ class Limits(Watcher):
         self._frozen: dict[_Person, Instant] = {}
         """Since when nodes are frozen."""
         self._owed: dict[_Person, set[ProposalId]] = {}
-        """What was approved when a freeze ended, until something is committed."""
+        """What was approved by vote when a freeze ended, until something is committed."""
         self._looked: dict[_Person, int] = {}
 
     def stepped(self, node: Node, effects: Effects, cause: Envelope | None) -> None:  # noqa: ARG002 - one form
@@ -60,7 +60,9 @@ class Limits(Watcher):
         if not event.is_on:
             self._frozen.pop(person, None)
             work = state.governance.approved() if state is not None else []
-            self._owed[person] = {item.proposal_id for item in work if not isinstance(item.change, Emergency)}
+            self._owed[person] = {
+                item.proposal_id for item in work if not isinstance(item.change, Emergency | Resync | Refresh)
+            }
             return
         self._frozen[person] = now
         if event.until > now + bounds.FREEZE_MAX:
