@@ -220,8 +220,8 @@ class Chat:
             return heard
         if message.base_epoch == own_since:
             heard.highest = min(message.base, counter - 1)
-        elif message.base_epoch > own_since and counter > 1:
-            certain = min(message.base, counter - 1)
+        elif counter > 1 and (self._anew or message.base_epoch > own_since):
+            certain = min(message.base, counter - 1) if message.base_epoch > own_since else counter - 1
             heard.highest = certain
             if certain:
                 self._add_gap(heard, max(1, certain - bounds.CLAIMED_MISSING_MAX + 1), certain, 0, now, claimed=True)
@@ -416,7 +416,7 @@ class Chat:
     def _is_vain(wanted: Wanted, now: Instant) -> bool:
         return wanted.asked >= bounds.CLAIM_ASKS_MAX and now >= wanted.ask_at
 
-    def times(self) -> list[int]:
+    def times(self, now: Instant) -> list[int]:
         """When something has to be asked for, or may be given up."""
         times = [wanted.ask_at for wanted in self.wanted.values()]
         for place in self.open:
@@ -426,10 +426,10 @@ class Chat:
                     if gap.is_exhausted or heard.claim is gap:
                         continue
                     times.append(gap.ask_at)
-                elif gap.is_exhausted:
+                elif gap.is_over(now):
                     times += [gap.ask_at, gap.ask_at + bounds.LOST_TOLD_AFTER]
                 else:
-                    times.append(gap.ask_at)
+                    times += [gap.ask_at, gap.noticed_at + bounds.DAY]
         return times
 
     @staticmethod

@@ -53,8 +53,11 @@ class Gap:
 
     def has_failed(self, now: Instant) -> bool:
         """Did the last question remain without an answer, too?"""
-        is_old = now >= self.noticed_at + bounds.DAY
-        return (self.is_exhausted or is_old) and now >= self.ask_at
+        return self.is_over(now) and now >= self.ask_at
+
+    def is_over(self, now: Instant) -> bool:
+        """Is it not asked for any more: often enough, or for a day?"""
+        return self.is_exhausted or (not self.is_told and now >= self.noticed_at + bounds.DAY)
 
 
 @dataclass(slots=True)

@@ -76,6 +76,8 @@ class Repair:
     def __init__(self, state: GroupState) -> None:
         self._state = state
         self._asked_at = Instant(0)
+        self._answered_at = Instant(0)
+        """When somebody last said a message again that cannot be read here."""
         self._hour = Instant(0)
         self._questions = 0
         self._number = 0
@@ -126,7 +128,7 @@ class Repair:
     def _next(self, now: Instant) -> Instant | None:
         may_ask_at = self._may_ask_at()
         times = [held.due for held in self._helps.values()]
-        times += [max(time, may_ask_at) for time in self._chat.times()]
+        times += [max(time, may_ask_at) for time in self._chat.times(now)]
         if self._places_at is not None:
             times.append(self._places_at)
         return Instant(min((time for time in times if time > now), default=0)) or None
@@ -168,7 +170,7 @@ class Repair:
         ids = [message_id for message_id, wanted in chat.wanted.items() if now >= wanted.ask_at]
         if not due and not ids:
             return
-        has_heard = state.heard_at >= self._asked_at
+        has_heard = max(state.heard_at, self._answered_at) >= self._asked_at
         lacking: list[Lacking] = []
         tries = 0
         for place, wanted_gaps in list(due.items())[:LACKING_MAX]:
@@ -197,7 +199,7 @@ class Repair:
         for place in sorted(self._chat.open):
             heard = self._chat.heard[place]
             gaps = [*heard.gaps, *([heard.claim] if heard.claim is not None else [])]
-            wanted = [gap for gap in gaps if not gap.is_exhausted and now >= gap.ask_at]
+            wanted = [gap for gap in gaps if not gap.is_over(now) and now >= gap.ask_at]
             if wanted:
                 due[place] = wanted
         return due
@@ -343,7 +345,8 @@ class Repair:
         """Somebody hands on a message: worth exactly its sender's signature."""
         key = self._state.repair_key(Epoch(again.epoch))
         if key is None:
-            return  # said before this member came, or too long ago
+            self._answered_at = step.now  # said before this member came or came back, or too long ago
+            return
         plain = self._state.engine.unseal(key, again.sealed, REPAIR_DATA)
         try:
             spoken = decode_message(plain, SpokenMessage) if plain is not None else None

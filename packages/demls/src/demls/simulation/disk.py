@@ -133,7 +133,8 @@ class StoreDisk:
 
 def torn(before: bytes, after: bytes, share: float) -> bytes:
     """Of the bytes that a write has changed in the log, the first part is there, the rest is as it was."""
-    first = next((place for place, (old, new) in enumerate(zip(before, after, strict=False)) if old != new), None)
-    start = min(len(before), len(after)) if first is None else first
-    end = start + int((len(after) - start) * share)
+    changed = [place for place, (old, new) in enumerate(zip(before, after, strict=False)) if old != new]
+    start = changed[0] if changed else min(len(before), len(after))
+    whole = len(after) if len(after) > len(before) or not changed else changed[-1] + 1
+    end = start + int((whole - start) * share)
     return after[:end] + before[end:]

@@ -6,11 +6,13 @@ its sender had, who is gone, is missed by nobody.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from demls_consensus import quorum
 
 from demls.protocol import policy as bounds
 from demls.protocol.effects import Effects
-from demls.protocol.events import MessageReceived, MessagesMissing, ProposalDecided, ProposalWithdrawn
+from demls.protocol.events import MessageReceived, MessagesMissing, ProposalDecided, ProposalWithdrawn, Returned
 from demls.protocol.joining import ASK_AGAIN_MOST, Joining
 from demls.protocol.views import ProposalStatus
 from demls.simulation.inside import Seen
@@ -160,6 +162,20 @@ class Progress(Watcher):
 
     # --- Watching -----------------------------------------------------------------------------------------------
 
+    def _waiting(self, here: list[Node], needed: int) -> dict[ProposalId, Node]:
+        """Work that can be committed, and a member that knows of it.
+
+        What is approved by silence is so for two thirds: who joined after it was opened waits its time anew.
+        """
+        waiting: dict[ProposalId, Node] = {}
+        silent: Counter[ProposalId] = Counter()
+        for node in here:
+            assert node.state is not None
+            for item in node.state.work(self.world.now_of(node)):
+                waiting.setdefault(item.proposal_id, node)
+                silent[item.proposal_id] += item.by_silence
+        return {known: node for known, node in waiting.items() if silent[known] == 0 or silent[known] >= needed}
+
     def watch(self) -> None:
         """Look at the approved work of all honest members; to be called now and then."""
         newest, now = self._agreement.newest, self.world.clock.now
@@ -178,11 +194,7 @@ class Progress(Watcher):
             self.together_in = now - self.healed_at
         self._apart_since = None
         self._whole_since = self._whole_since or now
-        waiting: dict[ProposalId, Node] = {}
-        for node in here:
-            assert node.state is not None
-            for item in node.state.work(now):
-                waiting.setdefault(item.proposal_id, node)
+        waiting = self._waiting(here, quorum(len(newest.counted)))
         self._first = {proposal_id: at for proposal_id, at in self._first.items() if proposal_id in waiting}
         self._frozen = {proposal_id: held for proposal_id, held in self._frozen.items() if proposal_id in waiting}
         passed, is_frozen = now - self._looked_at, self._is_frozen(here)
@@ -273,12 +285,16 @@ class Reading(Watcher):
         self._sent: dict[_Person, dict[int, bytes]] = {}
         self._read: dict[_Person, dict[_Person, set[int]]] = {}
         self._missed: dict[tuple[_Person, Address], list[tuple[int, int]]] = {}
+        self._came: dict[_Person, int] = {}
+        """In which epoch somebody came back with a new seat."""
 
     def stepped(self, node: Node, effects: Effects, cause: Envelope | None) -> None:  # noqa: ARG002 - one form
         reader = node.name, node.life
         for event in effects.events:
             if isinstance(event, MessageReceived):
                 self._note(node, reader, event)
+            elif isinstance(event, Returned):
+                self._came[reader] = event.epoch
             elif isinstance(event, MessagesMissing):
                 self._missed.setdefault((reader, event.sender), []).append((event.first, event.last))
 
@@ -297,6 +313,10 @@ class Reading(Watcher):
         read.add(event.counter)
         self.recovered += event.is_recovered
 
+    def is_fetching(self) -> bool:
+        """Does anybody still ask for messages that people may hope for?"""
+        return any(node.state.chat.fetching() for node in self.world.honest() if node.state is not None)
+
     def check(self, progress: Progress) -> None:
         """Of those who are in and of those who have left; of all messages that somebody who is there could say."""
         here = [node for node in self.world.honest() if self._is_here(node, progress)]
@@ -312,8 +332,21 @@ class Reading(Watcher):
                 owed = set(range(min(read) + 1, max(read))) if read else set()
                 if reader in readers:
                     owed |= self._owed(node, sender, said, readers)
-                if self._gaps(reader, sender, read, owed):
-                    raise Broken("P4", f"{node.name} does not know that it misses a message of {sender[0]}")
+                known = read.union(
+                    *(self._read.get((node.name, life), {}).get(sender, ()) for life in range(node.life))
+                )
+                if not progress.can_progress():
+                    known |= self._fetched(node, sender)
+                for counter in self._gaps(reader, sender, known, owed):
+                    name = f"number {counter} of {sender[0]}, said in epoch {said.get(counter)}"
+                    raise Broken("P4", f"{node.name} does not know that it misses a message, {name}")
+
+    def _fetched(self, node: Node, sender: _Person) -> set[int]:
+        """What a node asks for still; of a group that has come to a halt the end is not waited for."""
+        assert node.state is not None
+        heard = node.state.chat.heard.items()
+        gaps = (gap for (member, _), one in heard for gap in one.gaps if self.world.name_of(member) == sender[0])
+        return {counter for gap in gaps for counter in range(gap.first, gap.last + 1)}
 
     def _is_here(self, node: Node, progress: Progress) -> bool:
         newest = self.world.newest()
@@ -322,17 +355,19 @@ class Reading(Watcher):
         return node.state.epoch == newest.state.epoch and not progress.is_excused(node)
 
     def _owed(self, node: Node, sender: _Person, said: dict[int, int], readers: dict[_Person, Node]) -> set[int]:
-        """What was said for this member, and somebody who is there has."""
+        """What was said for this member, and somebody who is there has.
+
+        Of senders who are gone, whoever came back with a new seat can be given what was said after that.
+        """
         assert node.state is not None
         since = node.state.chat.since()
-        is_there = sender in readers
+        if sender in readers:
+            return {counter for counter, epoch in said.items() if epoch >= since}
+        since = max(since, self._came.get((node.name, node.life), 0))
         heard = (self._read.get(reader, {}).get(sender, set()) for reader in readers)
-        known = said.keys() if is_there else set().union(*heard)
-        return {counter for counter in known if said[counter] >= since}
+        return {counter for counter in set().union(*heard) if said[counter] >= since}
 
-    def _gaps(self, reader: _Person, sender: _Person, read: set[int], owed: set[int]) -> int:
-        """How many of these messages are neither read nor named."""
+    def _gaps(self, reader: _Person, sender: _Person, read: set[int], owed: set[int]) -> list[int]:
+        """Which of these messages are neither read nor named."""
         named = self._missed.get((reader, self.world.nodes[sender[0]].address), [])
-        return sum(
-            1 for counter in owed if counter not in read and not any(first <= counter <= last for first, last in named)
-        )
+        return [one for one in sorted(owed - read) if not any(first <= one <= last for first, last in named)]

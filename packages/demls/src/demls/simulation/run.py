@@ -36,7 +36,10 @@ _HEALED_MOST = 15 * MINUTE
 _HEALED_LEAST = MINUTE
 _LOOK_EVERY = 2 * SECOND
 _REPAIR_MOST = 40 * MINUTE
-"""So long at most missing messages are asked for, and then told."""
+"""So long missing messages are asked for, and then told, where others are heard meanwhile."""
+
+_GIVEN_UP_AFTER = DAY + HOUR
+"""So long in a group where nobody says anything."""
 
 _FOR_GOOD = 1 << 40
 """Longer than any seed lasts."""
@@ -350,6 +353,8 @@ class Life:
         self.progress.ended()
         if self.progress.can_progress():
             self._look(_REPAIR_MOST)
+            if self.reading.is_fetching():
+                self._look(_GIVEN_UP_AFTER)
         self.reading.check(self.progress)
 
     def _is_busy(self) -> bool:
