@@ -18,7 +18,6 @@ from demls.protocol.errors import BadInvite, BadSnapshot
 from demls.protocol.events import Event, JoinRefused, Reason, Rejected
 from demls.protocol.group import SUPPORTED_EXTENSIONS, Group
 from demls.protocol.records import SCHEMA, Ledger
-from demls.protocol.requests import INVITE_LABEL
 from demls.protocol.sync import Accepted, WelcomeRefused, open_welcome
 from demls.wire.framing import digest
 from demls.wire.ids import Address, Duration, Instant, LeafKey, Topic
@@ -30,7 +29,6 @@ from demls.wire.messages import (
     WelcomeBundle,
     decode_message,
     encode_message,
-    invite_content,
 )
 
 MACHINE = "joining"
@@ -212,15 +210,11 @@ class Joining:
         return effects
 
     def _knows_issuer(self, link: InviteLink, accepted: Accepted) -> bool:
-        """Was the member whose link was used there before?
+        """Was the member whose link was used there before, with that key or with a new seat?
 
-        Who knows an old key package of its can still put it there; so its person is told until the member is heard.
+        Who knows a key package of its can still put it there; so its person is told until the member is heard.
         """
-        content = invite_content(link.group_id, link.token, link.expires, link.issuer)
-        return any(
-            seat.address == link.issuer and self._engine.verify(seat.leaf_key, INVITE_LABEL, content, link.signature)
-            for seat in accepted.sync.roster
-        )
+        return any(seat.address == link.issuer for seat in accepted.sync.roster)
 
     def tick(self, now: Instant) -> Effects:
         """Ask again, ever more rarely; even after a refusal, since anybody who reads along could have sent that."""

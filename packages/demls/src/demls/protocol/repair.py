@@ -424,7 +424,7 @@ class Repair:
                 own = self._own_place(speaker)
                 told = [own if place.member == state.own else place for place in more[:PLACES_MAX]]
                 self._say_signed(told, speaker, step, is_answer=True)
-        elif not more and self._places_at is not None and self._stage is not None:
+        elif not more and self._places_at is not None and self._stage is not None and not self._more_than(said, 0):
             self._schedule(step.now)
 
     def _more_than(self, said: ChatPlaces, since: int) -> list[ChatPlace]:

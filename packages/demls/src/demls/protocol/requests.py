@@ -135,7 +135,7 @@ class Requests:
             return Reason.STALE, "Who made this invite link is no longer in the group; ask another member for one."
         content = invite_content(self._group_id, request.token, request.expires, request.issuer)
         if not self._engine.verify(seat.leaf_key, INVITE_LABEL, content, request.signature):
-            return Reason.FORGED, "an invite token that its issuer did not sign"
+            return Reason.STALE, "This invite link does not bear the present key of its maker; ask for a new one."
         if request.expires <= now or request.expires > now + bounds.INVITE_LIFETIME_MAX:
             return Reason.STALE, "This invite link has expired; ask for a new one."
         if not request.token:
