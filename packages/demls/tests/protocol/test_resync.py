@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from comeback import rejoin, request_of, restore, say_at_the_rendezvous, wallet_of
 from demls.protocol import policy as bounds
+from demls.protocol.channel import joiner_channel, seal
 from demls.protocol.errors import NotAMember, RequestRefused
-from demls.protocol.events import Rejected, Removed, Returned, ScoreChanged, Settled
+from demls.protocol.events import JoinRefused, Rejected, Removed, Returned, ScoreChanged, Settled
 from demls.protocol.governance import PROPOSAL_LABEL
 from demls.protocol.group import Group, Remove
 from demls.protocol.policy import DAY_POLICY, HOUR, MINUTE
@@ -17,7 +18,7 @@ from demls.protocol.resync import barrier, is_due, limit_of, next_seat_at, resea
 from demls.protocol.roster import Seat
 from demls.protocol.views import GroupStatus, ProposalKind
 from demls.wire.ids import Address, Epoch, Instant
-from demls.wire.messages import ChangeRequest, Proposal, Reseated, Resync
+from demls.wire.messages import ChangeRequest, JoinAnswer, Proposal, Reseated, Resync
 from demls_consensus import wallet_sign
 from hypothesis import given
 from hypothesis import strategies as st
@@ -293,6 +294,26 @@ def test_a_flood_of_requests_costs_nobody_but_its_sender() -> None:
     world.deliver()
     assert "undisturbed" in world.person("ben").heard()
     assert not any(event.after < event.before for name in FRIENDS for event in world.person(name).told(ScoreChanged))
+
+
+def test_whoever_reads_along_cannot_fill_the_history_of_somebody_who_waits() -> None:
+    """Anybody who knows the rendezvous knows where the answer is heard."""
+    world = friends()
+    world.split(("ann", "ben", "cem"), ("dia",))
+    rejoin(world, "dia")
+    dia = world.person("dia")
+    (topic,) = dia.group.topics()
+    channel = joiner_channel(dia.group._returning.record.key_package)  # type: ignore[union-attr]
+    assert channel.topic == topic
+    for number in range(120):
+        said = seal(channel, JoinAnswer(f"Give me your wallet, {number}.", bytes(20), bytes(64)), dia.engine)
+        world.apply(dia, dia.group.receive(topic, said, world.now))
+        world.run(MINUTE)
+    assert 1 <= len(dia.told(JoinRefused)) <= 20
+    world.do("dia", lambda group: group.use_wallet(wallet_of(dia), world.now))
+    world.heal()
+    world.run(MINUTE)
+    assert dia.group.status is GroupStatus.MEMBER
 
 
 def test_two_at_once_come_back_one_after_the_other() -> None:

@@ -105,6 +105,8 @@ class Returning:
         self._engine = engine
         self._charter = decode_message(record.charter, Charter)
         self._channel = joiner_channel(record.key_package)
+        self._answered = 0
+        """When the question was asked to which there was an answer."""
 
     @classmethod
     def begin(
@@ -242,13 +244,18 @@ class Returning:
         match unseal(self._channel, payload, self._engine):
             case WelcomeBundle() as welcome:
                 return self._receive_welcome(welcome, now)
-            case JoinAnswer() as answer if answer.reason != self.record.refused:
-                self._update(refused=answer.reason)
-                return self._effects([], JoinRefused(answer.reason))
-            case JoinAnswer():
-                return self._effects([])
+            case JoinAnswer() as answer:
+                return self._receive_answer(answer)
             case _:
                 return self._effects([], Rejected(Reason.UNREADABLE, "an envelope that is no welcome"))
+
+    def _receive_answer(self, answer: JoinAnswer) -> Effects:
+        """Why there is no seat yet. Anybody can say so who reads along, so each question gets one answer."""
+        if answer.reason == self.record.refused or self._answered == self.record.asked_at:
+            return self._effects([])
+        self._answered = self.record.asked_at
+        self._update(refused=answer.reason)
+        return self._effects([], JoinRefused(answer.reason))
 
     def _receive_welcome(self, welcome: WelcomeBundle, now: Instant) -> Effects | Accepted:
         try:
