@@ -10,10 +10,19 @@ from comeback import rejoin, request_of, restore, say_at_the_rendezvous, wallet_
 from demls.protocol import policy as bounds
 from demls.protocol.channel import joiner_channel, seal
 from demls.protocol.errors import NotAMember, RequestRefused
-from demls.protocol.events import JoinRefused, Rejected, Removed, Returned, ScoreChanged, Settled
+from demls.protocol.events import (
+    JoinRefused,
+    MessageReceived,
+    MessagesMissing,
+    Rejected,
+    Removed,
+    Returned,
+    ScoreChanged,
+    Settled,
+)
 from demls.protocol.governance import PROPOSAL_LABEL
 from demls.protocol.group import Group, Remove
-from demls.protocol.policy import DAY_POLICY, HOUR, MINUTE
+from demls.protocol.policy import DAY_POLICY, HOUR, MINUTE, SECOND
 from demls.protocol.resync import barrier, is_due, limit_of, next_seat_at, reseated_after, resync_sentence
 from demls.protocol.roster import Seat
 from demls.protocol.views import GroupStatus, ProposalKind
@@ -79,6 +88,57 @@ def test_a_member_comes_back_with_a_new_leaf_and_without_a_vote() -> None:
     assert "here again" in world.person("ben").heard()
     assert "hello" in world.person("dia").heard()
     assert not any(event.after < event.before for name in FRIENDS for event in world.person(name).told(ScoreChanged))
+
+
+@pytest.mark.parametrize("away", [0, 3])
+def test_what_was_said_before_a_member_is_back_is_neither_fetched_nor_told_as_lost(away: int) -> None:
+    """It has read the first part, and cannot read what was said while it was away; neither is missing."""
+    world = friends()
+    backup = dict(world.person("dia").records)
+    for name in ("ann", "ben", "ann"):
+        world.do(name, lambda group: group.send("before", world.now))
+        world.run(SECOND)
+    if away:
+        world.person("dia").online = False
+        for _ in range(away):
+            world.do("ann", lambda group: group.send("meanwhile", world.now))
+        world.run(MINUTE)
+        world.person("dia").online = True
+        restore(world, "dia", backup)
+    else:
+        rejoin(world, "dia")
+    world.run(20_000)
+    dia = world.person("dia")
+    assert dia.is_member
+    begun = len(dia.events)
+    world.do("ann", lambda group: group.send("after", world.now))
+    world.run(2 * HOUR)
+    world.restart("dia")
+    world.run(2 * HOUR)
+    world.do("ben", lambda group: group.send("long after", world.now))
+    world.run(30 * MINUTE)
+    assert [event.text for event in dia.events[begun:] if isinstance(event, MessageReceived)] == ["after", "long after"]
+    assert not dia.told(MessagesMissing)
+    assert dia.group.view(world.now).fetching == 0
+    questions = [event for name in FRIENDS for event in world.person(name).told(Rejected)]
+    assert not any("more messages than anybody can have missed" in event.detail for event in questions)
+
+
+def test_what_is_missed_after_a_return_is_fetched() -> None:
+    world = friends()
+    world.do("ann", lambda group: group.send("before", world.now))
+    world.deliver()
+    rejoin(world, "dia")
+    world.run(20_000)
+    world.lose = lambda person, envelope: person.name == "dia"
+    world.do("ann", lambda group: group.send("missed", world.now))
+    world.run(SECOND)
+    world.lose = lambda person, envelope: False
+    world.do("ann", lambda group: group.send("heard", world.now))
+    world.run(30 * MINUTE)
+    assert sorted(world.person("dia").heard()[-2:]) == ["heard", "missed"]
+    assert "before" in world.person("dia").heard()
+    assert world.person("dia").group.view(world.now).fetching == 0
 
 
 def test_whoever_waits_survives_a_restart_and_needs_the_wallet_after_an_hour_only() -> None:

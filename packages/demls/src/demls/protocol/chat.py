@@ -7,6 +7,7 @@ that nobody takes silence for nothing said.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from demls.protocol.gaps import Gap, Heard
 from demls.protocol.roster import Roster
 from demls.protocol.step import Step
 from demls.wire.ids import Address, Duration, Epoch, Instant, LeafKey
-from demls.wire.messages import encode_message
+from demls.wire.messages import Reseated, encode_message
 from demls.wire.talk import SEEN_MAX, STREAM_BYTES, ChatPlace, ConversationMessage, stream_of
 
 if TYPE_CHECKING:
@@ -67,15 +68,22 @@ class Chat:
         self.sent_epoch = ledger.find(b"chat/sent-epoch", int) or 0
         self._seen: list[bytes] = ledger.find(b"chat/seen", list[bytes]) or []
         self._bases: dict[int, int] = ledger.find(b"chat/bases", dict[int, int]) or {}
-        """The own counter when an epoch began in which somebody joined."""
+        """The own counter when an epoch began in which somebody joined or came back."""
+        self._anew: dict[bytes, int] = ledger.find(b"chat/anew", dict[bytes, int]) or {}
+        """In which epoch members came back with a new leaf: what was said before is not readable for them."""
         self._clock: list[int] = ledger.find(_CLOCK, list[int]) or [0, 0]
         """The newest dates of messages: of the own ones, and of others'."""
 
     # --- Epochs -------------------------------------------------------------------------------------------------
 
-    def enter(self, roster: Roster, epoch: Epoch) -> None:
-        """A new state: whoever joined misses nothing that was said before, so later messages name none of it."""
-        if any(since == epoch for since in roster.since().values()):
+    def enter(self, roster: Roster, epoch: Epoch, reseated: Iterable[Reseated]) -> None:
+        """A new state: whoever came misses nothing that was said before, so later messages name none of it."""
+        since = roster.since()
+        anew = {given.member_id: epoch for given in reseated if given.epoch == epoch}
+        if anew:
+            self._anew = {member: at for member, at in (self._anew | anew).items() if Address(member) in since}
+            self._ledger.put(b"chat/anew", self._anew)
+        if anew or epoch in since.values():
             self._bases[epoch] = self.sent
             while len(self._bases) > BASES_KEPT:
                 del self._bases[min(self._bases)]
@@ -84,12 +92,16 @@ class Chat:
             self._ledger.put(b"chat/seen", self._seen)
 
     def since(self) -> int:
-        """The epoch in which the own member joined."""
-        seat = self._state.roster.seat(self._state.own)
-        return seat.since if seat is not None else self._state.epoch
+        """The epoch from which on messages are for the own member."""
+        return self.since_of(self._state.own)
+
+    def since_of(self, member: Address) -> int:
+        """The epoch in which a member joined, or came back with a new leaf."""
+        seat = self._state.roster.seat(member)
+        return max(seat.since, self._anew.get(member, 0)) if seat is not None else self._state.epoch
 
     def yours_from(self, member_since: int) -> int:
-        """The first own message that a member may have that joined in this epoch."""
+        """The first own message that a member may have that came in this epoch."""
         return self._bases.get(member_since, 0) + 1
 
     # --- Own messages -------------------------------------------------------------------------------------------

@@ -51,8 +51,8 @@ UNVOUCHED_WAIT = Duration(2 * bounds.MINUTE)
 """So long a welcome by people unknown here waits for one that known members have certified."""
 
 NEEDS_WALLET = "The wallet is needed to ask for a new seat; put its file back into the keystore and start the node."
-_KEPT = (b"chat/heard/", b"chat/seen", b"former", b"former-keys", b"unsent/")
-"""What the member goes on with when it is back."""
+_KEPT = (b"former", b"former-keys", b"unsent/")
+"""What the member goes on with when it is back. Messages are counted anew: those of before are not said again to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,17 +397,9 @@ class Returning:
         names = self._ledger.find(b"former", dict[bytes, str]) or {}
         return self.record.name if address == self.record.address else names.get(bytes(address), "")
 
-    def goes_on_with(self, accepted: Accepted) -> dict[bytes, bytes]:
-        """The records of which the group goes on; of senders with another leaf the count begins anew."""
-        now = {seat.address: seat.leaf_key for seat in accepted.sync.roster}
-        roster, prefix = self.record.roster, b"chat/heard/"
-        kept = kept_of(self._ledger)
-        heard = [name for name in kept if name.startswith(prefix)]
-        for name in heard:
-            member = name[len(prefix) :]
-            if member not in roster or roster[member] != now.get(member):
-                del kept[name]
-        return {name: value for name, value in kept.items() if not name.startswith(b"unsent/")}
+    def goes_on_with(self) -> dict[bytes, bytes]:
+        """The records of which the group goes on."""
+        return {name: value for name, value in kept_of(self._ledger).items() if not name.startswith(b"unsent/")}
 
     def refuse(self) -> NotAMember:
         """What is answered to everything else that people ask for."""
