@@ -8,10 +8,12 @@ from collections import Counter
 from random import Random
 
 from demls.protocol import policy as bounds
+from demls.protocol.candidates import JOINER_EXTENSION
 from demls.protocol.channel import Channel, seal
 from demls.protocol.chat import MESSAGE_LABEL
 from demls.protocol.commit_round import OFFER_LABEL, ROUND_LABEL
 from demls.protocol.continuity import DIGEST_LABEL
+from demls.protocol.credential import BINDING_EXTENSION, CredentialRefused
 from demls.protocol.effects import Effects
 from demls.protocol.electorates import VOTE_LABEL
 from demls.protocol.engine import EngineError
@@ -20,24 +22,35 @@ from demls.protocol.governance import PROPOSAL_LABEL
 from demls.protocol.group import Group
 from demls.protocol.repair import PLACES_LABEL, QUESTION_LABEL, REPAIR_DATA
 from demls.protocol.requests import INVITE_LABEL
+from demls.protocol.resync import resync_sentence
+from demls.protocol.stranding import NOTHING_KEPT_LABEL
 from demls.protocol.successors import SUCCESSOR_LABEL
-from demls.protocol.updates import updates_of
-from demls.protocol.validation import amended_context
+from demls.protocol.sync import build_sync
+from demls.protocol.validation import added_by, amended_context
+from demls.protocol.views import GroupStatus
 from demls.wire.ids import Duration, Instant, Topic
 from demls.wire.messages import (
+    Binding,
     Candidate,
+    ChangeRequest,
     CommitContext,
     Digest,
     Entry,
     Frame,
+    JoinerSecrets,
     JoinRequest,
+    NothingKept,
     Offer,
     Payload,
     PrivateMessage,
     Proposal,
+    Refresh,
     Remove,
+    Resync,
+    ResyncReason,
     Settings,
     SettledCommit,
+    Succession,
     SuccessorNotice,
     Vote,
     encode_message,
@@ -45,12 +58,25 @@ from demls.wire.messages import (
 )
 from demls.wire.statements import RoundStatement, StatementKind
 from demls.wire.talk import ChatPlaces, ChatQuestion, ConversationMessage, SaidAgain, SpokenMessage
-from demls_consensus import Malformed, SignedVote
+from demls_consensus import Malformed, SignedVote, wallet_sign
 from demls_engine import Engine as RealEngine
 from judge import Broken
 from mutation import mutate_bytes, mutate_message, sample
 from network import decoded, state_of
-from scene import CHAT, COMMIT, FLOOD, RENDEZVOUS, SEALED, SEALED_OLD, SIGNED, scene
+from scene import (
+    CHAT,
+    COMMIT,
+    FLOOD,
+    KINDS,
+    RENDEZVOUS,
+    SEALED,
+    SEALED_OLD,
+    SIGNED,
+    SIGNED_RENDEZVOUS,
+    UPDATE,
+    returning_channel,
+    scene,
+)
 from script import Act, mutate_script, read
 
 RECORDS_MAX = {
@@ -74,6 +100,9 @@ RECORDS_MAX = {
     b"repair": bounds.SETTLED_KEPT + 1,
     b"heard": 64,
     b"successor": bounds.SUCCESSORS_MAX,
+    b"returning": 1,
+    b"unsent": bounds.UNSENT_MAX,
+    b"refresh": 2,
     b"mls": 256,
 }
 """How many records of each kind a group of a few members may keep, whatever it receives in one script."""
@@ -98,10 +127,12 @@ class Attack:
 
     def run(self, acts: list[Act]) -> None:
         for act in acts:
-            if self.group.status.value != "member":
+            if self.group.status is GroupStatus.RETURNING:
+                self.step_of_returning(act.kind % KINDS, act.data)
+            elif self.group.status is not GroupStatus.MEMBER:
                 break
-            if act.kind % 13 != FLOOD or not self.is_flooded:
-                self.step(act.kind % 13, act.data)
+            elif act.kind % KINDS != FLOOD or not self.is_flooded:
+                self.step(act.kind % KINDS, act.data)
         check_records(self.records)
         self.restart()
 
@@ -139,9 +170,7 @@ class Attack:
             case 5:
                 self.receive(self.scene.rendezvous.topic, data)
             case 6:
-                wait = min(int.from_bytes(data[:5], "big"), _WAIT_MAX_MS)
-                self.now = Instant(self.now + wait)
-                self.take(self.group.tick(self.now))
+                self.wait(data)
             case 7:
                 self.own(data[0] if data else 0)
             case 8:
@@ -152,8 +181,33 @@ class Attack:
                 self.chat(data)
             case 11:
                 self.restart()
+            case 13:
+                self.signed(data, self.scene.rendezvous)
+            case 14:
+                self.update(data)
             case _:
                 self.receive(state.channel.topic, self.engine.seal(state.channel.key, data, state.channel.topic))
+
+    def step_of_returning(self, kind: int, data: bytes) -> None:
+        """The victim waits for a new seat: all that reaches it is what lands where it is answered."""
+        (topic,) = self.group.topics()
+        match kind:
+            case 4 | 5:
+                self.receive(topic, data)
+            case 6:
+                self.wait(data)
+            case 7:
+                self.own(data[0] if data else 0)
+            case 11:
+                self.restart()
+            case _:
+                message = decoded(data, Frame)
+                if message is not None:
+                    self.receive(topic, seal(returning_channel(self.records), message.payload, self.engine))
+
+    def wait(self, data: bytes) -> None:
+        self.now = Instant(self.now + min(int.from_bytes(data[:5], "big"), _WAIT_MAX_MS))
+        self.take(self.group.tick(self.now))
 
     def receive(self, topic: Topic, payload: bytes) -> None:
         self.take(self.group.receive(topic, payload, self.now))
@@ -168,10 +222,10 @@ class Attack:
             channel = channel or state_of(self.group).channel
             self.receive(channel.topic, seal(channel, message, self.engine))
 
-    def signed(self, frame: bytes) -> None:
+    def signed(self, frame: bytes, channel: Channel | None = None) -> None:
         message = decoded(frame, Frame)
         if message is not None:
-            self.say(self.sign(message.payload))
+            self.say(self.sign(message.payload), channel)
 
     def sign(self, message: Payload) -> Payload:
         """The same message with a good signature of the insider that it names."""
@@ -180,6 +234,8 @@ class Attack:
             case Proposal():
                 device = self.scene.signer(message.owner)
                 message = dataclasses.replace(message, group_id=group_id, owner=device.address)
+                if isinstance(message.change.payload, Resync):
+                    message = self.sign_by_wallet(message, message.change.payload)
                 return dataclasses.replace(message, signature=sign(device.leaf_private, PROPOSAL_LABEL, message.id))
             case Vote():
                 return self.sign_vote(message)
@@ -216,6 +272,11 @@ class Attack:
                 message = dataclasses.replace(message, member=device.address)
                 signature = sign(device.leaf_private, SUCCESSOR_LABEL, message.content(group_id))
                 return dataclasses.replace(message, signature=signature)
+            case NothingKept():
+                device = self.scene.signer(message.member)
+                message = dataclasses.replace(message, member=device.address)
+                signature = sign(device.leaf_private, NOTHING_KEPT_LABEL, message.content(group_id))
+                return dataclasses.replace(message, signature=signature)
             case ChatQuestion() | ChatPlaces():
                 device = self.scene.signer(message.member)
                 message = dataclasses.replace(message, member=device.address)
@@ -225,6 +286,17 @@ class Attack:
             case SaidAgain():
                 return self.sealed_again(message)
         return message
+
+    def sign_by_wallet(self, proposal: Proposal, change: Resync) -> Proposal:
+        """The request for a new seat with a good signature of its owner's wallet."""
+        try:
+            sentence = resync_sentence(proposal.group_id, proposal.owner, change)
+        except CredentialRefused:
+            return proposal  # a date that no sentence can name
+        signature = wallet_sign(self.scene.wallets[proposal.owner], sentence.encode())
+        return dataclasses.replace(
+            proposal, change=ChangeRequest(dataclasses.replace(change, wallet_signature=signature))
+        )
 
     def sealed_again(self, message: SaidAgain) -> SaidAgain:
         """What is not sealed yet is signed and sealed."""
@@ -277,12 +349,16 @@ class Attack:
         if insider.epoch != state.epoch:
             return
         going = list(state.governance.in_flight())
-        removes = [
-            leaf
+        own = state.roster.owner_of(insider.own_leaf)
+        removed = {item.subject for item in going if item.effect[0] == "remove"} - {own}
+        reseated = {
+            item.subject: item
             for item in going
-            for leaf in state.roster.leaves_of(item.subject)
-            if item.effect[0] == "remove" and leaf != insider.own_leaf
-        ]
+            if isinstance(item.change, Resync) and item.subject not in (own, *removed)
+        }
+        removes = [leaf for member in removed for leaf in state.roster.leaves_of(member)]
+        removes += [state.roster.seat(member).leaf for member in reseated]
+        adds = added_by(reseated.values())
         read_context = decoded(context, CommitContext)
         if read_context is not None:
             entries = tuple(Entry(item.proposal_id, b"") for item in going[:50]) or read_context.entries
@@ -296,24 +372,58 @@ class Attack:
             )
         settings = next((item.change for item in going if isinstance(item.change, Settings)), None)
         context_extensions = None if settings is None else amended_context(state.charter, settings)
-        updates = updates_of(going, state.roster.owner_of(insider.own_leaf))
+        updates = tuple(
+            item.change.update
+            for item in going
+            if isinstance(item.change, Refresh) and item.subject not in (own, *removed, *reseated)
+        )
+        joiner_key = sync = b""
+        if adds and read_context is not None:
+            joiner_key, sync = bytes(32), self.sync(Instant(read_context.time))
+        secrets = JoinerSecrets(joiner_key, hashlib.sha256(sync).digest()) if sync else None
         try:
             built = insider.propose_commit(
-                removes=removes, updates=updates, context_extensions=context_extensions, authenticated_data=context
+                adds=adds,
+                removes=removes,
+                updates=updates,
+                context_extensions=context_extensions,
+                authenticated_data=context,
+                group_info_extensions={JOINER_EXTENSION: encode_message(secrets)} if secrets else None,
             )
         except EngineError:
             return
-        candidate = Candidate(built.commit, b"", b"", b"", updates)
+        candidate = Candidate(built.commit, built.welcome or b"", joiner_key, sync, updates)
         settled = SettledCommit(state.epoch, state.state.head, candidate, 0, (), ())
         self.say(self.sign(Offer(state.epoch, state.state.head, 0, candidate, (), (), b"", bytes(64), ())))
         self.say(self.certified(settled))
 
+    def sync(self, time: Instant) -> bytes:
+        """What those are told who come in by a commit of this time."""
+        state = state_of(self.group)
+        follows = Succession(
+            state.state.stewards.listing(), state.state.lost, (), state.state.deeds, state.state.reseated
+        )
+        return encode_message(build_sync(state.state, state.governance, state.requests, state.group_id, time, follows))
+
+    def update(self, binding: bytes) -> None:
+        """A real Update of the leader's leaf, with this wallet binding if there is one, asked for in its name."""
+        state = state_of(self.group)
+        leader = self.loaded(self.scene.leader_records)
+        if leader.epoch != state.epoch:
+            return
+        owner = state.roster.owner_of(leader.own_leaf)
+        update, _ = leader.propose_update(extensions={BINDING_EXTENSION: binding} if binding else None)
+        refresh = ChangeRequest(Refresh(update, bool(binding)))
+        self.say(self.sign(Proposal(state.group_id, state.epoch, owner, refresh, self.now, 0, bytes(64))))
+
+    def loaded(self, records: dict[bytes, bytes]):
+        return self.engine.load_group(
+            {key.removeprefix(b"mls/"): value for key, value in records.items() if key.startswith(b"mls/")}
+        )
+
     def mls(self):
         if self.insider is None:
-            records = self.scene.insider_records
-            self.insider = self.engine.load_group(
-                {key.removeprefix(b"mls/"): value for key, value in records.items() if key.startswith(b"mls/")}
-            )
+            self.insider = self.loaded(self.scene.insider_records)
         return self.insider
 
     def chat(self, plaintext: bytes) -> None:
@@ -328,18 +438,18 @@ class Attack:
         for number in range(_FLOOD_MAX):
             self.say(
                 self.sign(varied(message.payload, number)),
-                self.scene.rendezvous if isinstance(message.payload, JoinRequest) else None,
+                self.scene.rendezvous if belongs_on_rendezvous(message.payload) else None,
             )
 
     def own(self, what: int) -> None:
         """What the victim's person does meanwhile."""
         group, now = self.group, self.now
         try:
-            match what % 9:
+            match what % 11:
                 case 0 | 1:
                     for proposal in group.view(now).proposals:
                         if proposal.may_vote and self.group.status.value == "member":
-                            self.take(group.vote(proposal.proposal_id, what % 9 == 0, now))
+                            self.take(group.vote(proposal.proposal_id, what % 11 == 0, now))
                 case 2:
                     self.take(group.send("text", now))
                 case 3:
@@ -353,16 +463,36 @@ class Attack:
                         self.take(group.sponsor(request.request_id, now))
                 case 8:
                     self.take(group.refresh_keys(now))
+                case 9 if group.status is GroupStatus.RETURNING:
+                    self.take(group.use_wallet(self.sign_as_victim, now))
+                case 9:
+                    self.take(group.forget_messages(now, now))
+                case 10:
+                    self.take(group.rejoin(self.sign_as_victim, ResyncReason.WISH, now))
                 case _:
                     self.take(group.invite(relay="", lifetime=Duration(bounds.HOUR), now=now)[1])
         except RequestRefused:
             pass
+
+    def sign_as_victim(self, sentence: str) -> bytes:
+        return wallet_sign(self.scene.victim_wallet, sentence.encode())
+
+
+def belongs_on_rendezvous(message: Payload) -> bool:
+    is_request = isinstance(message, Proposal) and isinstance(message.change.payload, Resync)
+    return is_request or isinstance(message, JoinRequest | NothingKept)
 
 
 def varied(message: Payload, number: int) -> Payload:
     """A message of its own for each number."""
     unique = hashlib.sha256(number.to_bytes(4, "big")).digest()
     match message:
+        case Proposal(change=ChangeRequest(Resync() as change)):
+            change = dataclasses.replace(change, nonce=unique[:16], expires=change.expires + number * bounds.MINUTE)
+            created = message.created_at + number * bounds.MINUTE
+            return dataclasses.replace(message, created_at=created, change=ChangeRequest(change))
+        case NothingKept():
+            return dataclasses.replace(message, oldest=message.oldest + number, member=unique[:20])
         case Proposal():
             return dataclasses.replace(message, created_at=number)
         case Vote():
@@ -395,7 +525,12 @@ def check_records(records: dict[bytes, bytes]) -> None:
             raise Broken(f"{count} records of the kind {kind.decode()}")
 
 
-_KINDS = {SEALED: Frame, SEALED_OLD: Frame, RENDEZVOUS: Frame, SIGNED: Frame, FLOOD: Frame, COMMIT: CommitContext}
+_KINDS = {
+    **dict.fromkeys((SEALED, SEALED_OLD, RENDEZVOUS, SIGNED, SIGNED_RENDEZVOUS, FLOOD), Frame),
+    COMMIT: CommitContext,
+    CHAT: ConversationMessage,
+    UPDATE: Binding,
+}
 
 
 def mutate_attack(generator: Random, data: bytes, others: list[bytes]) -> bytes:
@@ -405,13 +540,13 @@ def mutate_attack(generator: Random, data: bytes, others: list[bytes]) -> bytes:
 def _mutate_act(generator: Random, act: Act, others: list[bytes]) -> Act:
     match generator.randrange(8):
         case 0:
-            return Act(generator.randrange(13), act.data)
+            return Act(generator.randrange(KINDS), act.data)
         case 1:
-            return Act(SIGNED if act.kind == SEALED else act.kind, act.data)
+            return Act({SEALED: SIGNED, RENDEZVOUS: SIGNED_RENDEZVOUS}.get(act.kind, act.kind), act.data)
         case 2:
             frame = Frame(sample(generator, Frame).payload)
-            return Act(generator.choice((SEALED, SIGNED)), encode_message(frame))
-    kind = {**_KINDS, CHAT: ConversationMessage}.get(act.kind % 13)
+            return Act(generator.choice((SEALED, SIGNED, RENDEZVOUS, SIGNED_RENDEZVOUS)), encode_message(frame))
+    kind = _KINDS.get(act.kind % KINDS)
     if kind is None:
         return Act(act.kind, mutate_bytes(generator, act.data, others))
     return Act(act.kind, mutate_message(generator, act.data, others, kind))

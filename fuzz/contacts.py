@@ -21,6 +21,7 @@ from demls_engine import Engine as RealEngine
 from judge import Broken
 from mutation import mutate_message
 from network import START, decoded, new_device
+from scene import scene
 from script import Act, mutate_script, read, write
 
 
@@ -58,6 +59,7 @@ def inbox_seeds() -> list[bytes]:
         write([Act(0, requests[0])]),
         write([Act(0, request) for request in requests]),
         write([Act(3, request) for request in requests]),
+        write([Act(0, frame) for frame in scene().one_of_each]),
         write([Act(0, b"x")]),
     ]
 
@@ -91,4 +93,6 @@ def attack_fetching(data: bytes) -> None:
 def fetching_seeds() -> list[bytes]:
     engine, device = RealEngine(bytes(32)), _inbox()[2]
     joining, _ = Joining.await_welcome(device=device, engine=engine, now=START)
-    return [write([Act(0, encode_message(Frame(KeyPackageAnswer(joining.key_package))))]), write([Act(0, b"x")])]
+    answer = encode_message(Frame(KeyPackageAnswer(joining.key_package)))
+    others = [Act(0, frame) for frame in scene().one_of_each]
+    return [write([Act(0, answer)]), write([*others, Act(0, answer)]), write([Act(0, b"x")])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from dataclasses import dataclass
 from functools import cache
 from random import Random
 
@@ -11,6 +12,7 @@ from demls.protocol import policy as bounds
 from demls.protocol.candidates import JOINER_EXTENSION
 from demls.protocol.channel import joiner_channel, seal
 from demls.protocol.commit_round import ROUND_LABEL
+from demls.protocol.contacts import Inbox
 from demls.protocol.continuity import first_head
 from demls.protocol.credential import Device
 from demls.protocol.engine import Engine, EngineError
@@ -33,7 +35,10 @@ from demls.wire.messages import (
     KeyAge,
     Leave,
     Proposal,
+    Refresh,
     Remove,
+    Reseated,
+    Resync,
     Seat,
     SettledCommit,
     StewardListing,
@@ -78,7 +83,9 @@ def joining_seeds() -> list[bytes]:
     answer = sample(Random(1), Frame)
     frame = encode_message(Frame(scene().welcome))
     wait = Act(JOIN_WAIT, (10_000).to_bytes(5, "big"))
+    others = (Act(JOIN_SEALED, other) for other in scene().one_of_each)
     return [
+        write([*others, Act(JOIN_SEALED, frame)]),
         write([Act(JOIN_SEALED, frame)]),
         write([wait, Act(JOIN_SEALED, encode_message(answer)), wait, Act(JOIN_SEALED, frame)]),
         write([Act(JOIN_RAW, bytes(64))]),
@@ -96,8 +103,12 @@ def mutate_joining(generator: Random, data: bytes, others: list[bytes]) -> bytes
 
 def use(joining: Joining, engine: Engine, now: Instant) -> None:
     """Whatever came of a joining: it can be shown and loaded, and goes on."""
-    records = joining.snapshot() if joining.group is None else joining.group.snapshot()
-    machine, _ = load_machine(records, engine=engine, now=now)
+    machine, _ = load_machine((joining.group or joining).snapshot(), engine=engine, now=now)
+    go_on(machine, engine, now)
+
+
+def go_on(machine: Group | Joining | Inbox, engine: Engine, now: Instant) -> None:
+    """A member that came in can do whatever members do."""
     if not isinstance(machine, Group):
         return
     machine.view(now)
@@ -107,6 +118,7 @@ def use(joining: Joining, engine: Engine, now: Instant) -> None:
     for act in (
         lambda: machine.send("text", now),
         lambda: machine.invite(relay="", lifetime=Duration(bounds.HOUR), now=now)[1],
+        lambda: machine.refresh_keys(now),
         lambda: machine.propose(Remove(machine.members()[0].address), now),
         lambda: machine.leave(now),
     ):
@@ -119,34 +131,64 @@ def use(joining: Joining, engine: Engine, now: Instant) -> None:
     load_machine(machine.snapshot(), engine=engine, now=now)
 
 
-FORGED_CHARTER, FORGED_SYNC, FORGED_SECRETS, FORGED_TREE, FORGED_SETTLED = range(5)
+FORGED_KINDS = 6
+FORGED_CHARTER, FORGED_SYNC, FORGED_SECRETS, FORGED_TREE, FORGED_SETTLED, FORGED_REQUEST = range(FORGED_KINDS)
+"""What a hostile founder makes up; with FORGED_REQUEST it shows the guest's own request for its new seat."""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """Whom the hostile founder welcomes: somebody who waits because of a contact, or who has asked for a new seat."""
+
+    group_id: bytes
+    address: Address
+    key_package: bytes
+    records: dict[bytes, bytes]
+    old_seat: Seat | None = None
+    request: Proposal | None = None
 
 
 @cache
-def _founder() -> tuple[Device, bytes, Joining, dict[bytes, bytes], bytes, Address]:
-    """The hostile founder's device, group id, and somebody who waits because of a contact."""
+def _founder() -> tuple[Device, Guest]:
+    """The hostile founder's device, and somebody who waits because of a contact."""
     engine = RealEngine(b"f" * 32)
     device = new_device(engine, b"\1" * 32, "founder", START)
     joiner = new_device(engine, b"\2" * 32, "joiner", START)
     joining, _ = Joining.await_welcome(device=joiner, engine=engine, now=START)
-    return device, b"g" * 32, joining, joining.snapshot(), joining.key_package, joiner.address
+    return device, Guest(b"g" * 32, joiner.address, joining.key_package, joining.snapshot())
 
 
-def _both_members() -> list[bytes]:
-    device, *_, joiner = _founder()
-    return sorted((device.address, joiner))
+def ages_of(*members: bytes) -> tuple[KeyAge, ...]:
+    """The ages that a sync has to tell."""
+    return tuple(KeyAge(member, 0, START) for member in sorted(members))
 
 
 def attack_welcome(data: bytes) -> None:
     """A welcome that verifies, to a group whose founder made up all that is in it."""
-    device, group_id, _, records, key_package, _ = _founder()
-    acts = {act.kind % 5: act.data for act in read(data)}
+    device, guest = _founder()
     engine = RealEngine(b"e" * 32)
+    welcome = forged({act.kind % FORGED_KINDS: act.data for act in read(data)}, device, guest, engine)
+    if welcome is None:
+        return
+    joining, _ = Joining.load(guest.records, engine=engine, now=START)
+    channel = joiner_channel(guest.key_package)
+    joining.receive(channel.topic, seal(channel, welcome, engine), START)
+    if joining.group is not None:
+        _go_on(joining.group, device, engine, guest.address)
+    use(joining, engine, START)
+
+
+def forged(acts: dict[int, bytes], device: Device, guest: Guest, engine: Engine) -> WelcomeBundle | None:
+    """What the founder of a group of its own makes up for a guest; None if it is nothing."""
+    group_id = guest.group_id
     charter, sync = acts.get(FORGED_CHARTER, b""), decoded(acts.get(FORGED_SYNC, b""), Sync)
     if sync is None:
-        return
+        return None
     seat = next(iter(sync.roster))
     seats = (Seat(device.address, seat.leaf, device.leaf_key, seat.since, seat.dormant),)
+    if guest.old_seat is not None:
+        old = guest.old_seat if FORGED_REQUEST in acts else dataclasses.replace(guest.old_seat, dormant=True)
+        seats += (old,)
     electorate = dataclasses.replace(sync.electorate, epoch=0, seats=seats)
     signed = []
     for proposal in sync.proposals:
@@ -155,9 +197,12 @@ def attack_welcome(data: bytes) -> None:
         signed.append(dataclasses.replace(own, signature=signature))
     told = iter(sync.succession.keys)
     ages = tuple(
-        dataclasses.replace(next(told, KeyAge(address, 0, START)), member_id=address) for address in _both_members()
+        dataclasses.replace(next(told, age), member_id=age.member_id) for age in ages_of(device.address, guest.address)
     )
     follows = dataclasses.replace(sync.succession, keys=ages)
+    if guest.old_seat is not None and follows.reseated:
+        first = dataclasses.replace(follows.reseated[0], member_id=guest.address)
+        follows = dataclasses.replace(follows, reseated=(first, *follows.reseated[1:]))
     sync = dataclasses.replace(
         sync, group_id=group_id, epoch=0, electorate=electorate, proposals=tuple(signed), succession=follows
     )
@@ -173,10 +218,10 @@ def attack_welcome(data: bytes) -> None:
             supported=SUPPORTED_EXTENSIONS,
             context_extensions={bounds.POLICY_EXTENSION: charter},
         )
-        built = mls.propose_commit(adds=[key_package], group_info_extensions={JOINER_EXTENSION: secrets})
+        built = mls.propose_commit(adds=[guest.key_package], group_info_extensions={JOINER_EXTENSION: secrets})
         mls.merge(built.staged)
     except EngineError:
-        return
+        return None
     candidate = Candidate(built.commit, built.welcome or b"", joiner_key, raw_sync)
     view = acts.get(FORGED_SETTLED, b"")[:8]
     lock = RoundStatement(
@@ -192,22 +237,17 @@ def attack_welcome(data: bytes) -> None:
     signature = engine.sign(device.leaf_private, ROUND_LABEL, lock.content(group_id))
     lock = dataclasses.replace(lock, signature=signature)
     sent = dataclasses.replace(candidate, welcome=b"", joiner_key=b"")
-    settled = SettledCommit(0, sync.head, sent, lock.view, (lock,), ())
+    own = (guest.request,) if FORGED_REQUEST in acts and guest.request is not None else ()
+    settled = SettledCommit(0, sync.head, sent, lock.view, (lock,), own)
     tree = acts.get(FORGED_TREE) or mls.ratchet_tree()
     bundle = engine.seal(joiner_key, encode_message(JoinerBundle(tree, settled)), BUNDLE_DATA)
-    joining, _ = Joining.load(records, engine=engine, now=START)
-    channel = joiner_channel(key_package)
-    welcome = WelcomeBundle(candidate.welcome, bundle)
-    joining.receive(channel.topic, seal(channel, welcome, engine), START)
-    if joining.group is not None:
-        _go_on(joining.group, device, engine)
-    use(joining, engine, START)
+    return WelcomeBundle(candidate.welcome, bundle)
 
 
-def _go_on(group: Group, founder: Device, engine: Engine) -> None:
+def _go_on(group: Group, founder: Device, engine: Engine, guest: Address) -> None:
     """The hostile founder proposes to remove its only guest, then leaves, which needs no vote."""
     now = START
-    for change in (Remove(_founder()[5]), Leave()):
+    for change in (Remove(guest), Leave()):
         if group.status.value == "member":
             state = state_of(group)
             electorate = state.governance.electorates.get(state.epoch)
@@ -223,12 +263,13 @@ def _go_on(group: Group, founder: Device, engine: Engine) -> None:
 
 
 def welcome_seeds() -> list[bytes]:
-    device, group_id, *_ = _founder()
+    device, guest = _founder()
+    group_id = guest.group_id
     seat = Seat(device.address, 0, device.leaf_key, 0)
     charter = Charter(1, "demls", "friends", "", bytes(32), bounds.QUICK)
     listed = StewardListing((device.address,), 0, 0, 0, (), ())
     electorate = Electorate(0, (seat,), (device.address,), bounds.QUICK)
-    ages = tuple(KeyAge(address, 0, START) for address in _both_members())
+    ages = ages_of(device.address, guest.address)
     follows = Succession(listed, (), (), (), ages)
     plain = Sync(group_id, 0, first_head(group_id), electorate, follows, (), (), START, (), (), bytes(32))
     proposal = sample(Random(3), Proposal)
@@ -254,26 +295,37 @@ def welcome_seeds() -> list[bytes]:
     doing = dataclasses.replace(
         plain, succession=dataclasses.replace(follows, deeds=(Deed(device.address, 0, 2**32 - 2),))
     )
+    returned = Reseated(device.address, 0, START)
+    wish = ChangeRequest(
+        Resync(device.leaf_key, b"", guest.key_package, START + bounds.HOUR, 1, 1, bytes(16), bytes(65))
+    )
+    waiting = Proposal(group_id, 0, device.address, wish, START, 0, bytes(64))
+    seated = dataclasses.replace(
+        plain,
+        proposals=(waiting, dataclasses.replace(waiting, change=ChangeRequest(Refresh(b"update", True)))),
+        succession=dataclasses.replace(follows, reseated=(returned, returned, Reseated(guest.address, 1, START))),
+    )
     asleep = dataclasses.replace(plain, succession=dataclasses.replace(follows, dormant=(device.address,)))
-    heir = dataclasses.replace(charter, predecessor=(Predecessor(bytes(32), 7, bytes(32), (_founder()[5],)),))
+    heir = dataclasses.replace(charter, predecessor=(Predecessor(bytes(32), 7, bytes(32), (guest.address,)),))
     return [
         write([Act(FORGED_CHARTER, encode_message(charter)), Act(FORGED_SYNC, encode_message(sync))])
         for charter, sync in (
             *((charter, plain), (charter, busy), (slow, plain), (charter, late)),
-            *((charter, odd), (charter, doing), (charter, asleep), (heir, plain)),
+            *((charter, odd), (charter, doing), (charter, asleep), (heir, plain), (charter, seated)),
         )
     ]
 
 
 def mutate_welcome(generator: Random, data: bytes, others: list[bytes]) -> bytes:
+    """Also for a returner, who has one kind of step more."""
     kinds = {FORGED_CHARTER: Charter, FORGED_SYNC: Sync, FORGED_SECRETS: JoinerSecrets}
 
     def act(generator: Random, act: Act, others: list[bytes]) -> Act:
-        kind = kinds.get(act.kind % 5)
+        kind = kinds.get(act.kind)
         if kind is None:
             return Act(act.kind, mutate_bytes(generator, act.data, others))
         return Act(act.kind, mutate_message(generator, act.data, others, kind))
 
     if generator.random() < 0.1:
-        return data + write([Act(generator.randrange(2, 5), generator.randbytes(40))])
+        return data + write([Act(generator.randrange(2, FORGED_KINDS + 1), generator.randbytes(40))])
     return mutate_script(generator, data, others, act)

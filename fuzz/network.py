@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from demls.protocol import policy as bounds
+from demls.protocol.channel import Channel
 from demls.protocol.credential import Device, binding_sentence
 from demls.protocol.effects import Effects
 from demls.protocol.engine import Engine
 from demls.protocol.group import Group
 from demls.protocol.joining import Joining
+from demls.protocol.views import GroupStatus
 from demls.wire.charters import Policy
 from demls.wire.codec import WireError
 from demls.wire.ids import Address, Duration, Instant, LeafKey, Topic
@@ -41,6 +43,10 @@ class Node:
         assert group is not None
         return group
 
+    def sign(self, sentence: str) -> bytes:
+        """What the wallet signs."""
+        return wallet_sign(self.wallet, sentence.encode())
+
 
 class Net:
     """Nodes in one process, an append-only log, a clock that is moved by hand."""
@@ -50,6 +56,8 @@ class Net:
         self.nodes: dict[str, Node] = {}
         self.log: list[tuple[Instant, Topic, bytes]] = []
         self.deaf: set[str] = set()
+        self.channels: dict[Topic, Channel] = {}
+        """Of all epochs: members forget the older ones."""
 
     def node(self, name: str) -> Node:
         if name not in self.nodes:
@@ -66,6 +74,9 @@ class Net:
                 node.records[change.key] = change.value
         self.log += [(self.now, envelope.topic, envelope.payload) for envelope in effects.outbound]
         node.deadline = effects.deadline
+        group = node.machine.group if isinstance(node.machine, Joining) else node.machine
+        if group is not None and group.status is GroupStatus.MEMBER:
+            self.channels |= {channel.topic: channel for channel in state_of(group).channels.values()}
 
     def found(self, name: str, policy: Policy = bounds.QUICK) -> None:
         node = self.node(name)

@@ -11,16 +11,22 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from demls.protocol.channel import Channel, joiner_channel, unseal
-from demls.protocol.credential import Device
+from demls.protocol.credential import Device, binding_sentence
 from demls.protocol.group import Group
-from demls.protocol.policy import DAY, QUICK
+from demls.protocol.policy import DAY, HOUR, MINUTE, QUICK
+from demls.protocol.records import Ledger
+from demls.protocol.returning import Returning, ReturningRecord
 from demls.wire.ids import Address, Duration, Instant
 from demls.wire.messages import (
+    Binding,
     CommitContext,
+    Digest,
     Entry,
     Frame,
+    NothingKept,
     Proposal,
     Remove,
+    ResyncReason,
     WelcomeBundle,
     decode_message,
     encode_message,
@@ -37,14 +43,20 @@ from demls.wire.talk import (
     stream_of,
 )
 from demls_consensus import wallet_address
+from demls_engine import Engine as RealEngine
 from network import Net, Node, state_of
 from script import Act, read, write
 
 VICTIM, LEADER, INSIDER = "victim", "leader", "insider"
+KINDS = 15
 SEALED, SEALED_OLD, RENDEZVOUS, SIGNED, RAW, RAW_RENDEZVOUS, WAIT, OWN, COMMIT, FLOOD, CHAT, RESTART, UNPADDED = range(
     13
 )
+SIGNED_RENDEZVOUS, UPDATE = 13, 14
 """Kinds of steps of a script against the victim; ``Attack.step`` says what each does."""
+
+_FORGOTTEN = frozenset(kind + bytes(8) for kind in (b"settled/", b"kept/"))
+"""The victim keeps the first commit no longer, as if that were long ago: who asks for it is told so."""
 
 POLICY = replace(QUICK, stewards_max=1)
 """One steward at a time, so that elections are due all along."""
@@ -57,13 +69,22 @@ class Scene:
     now: Instant
     victim: dict[bytes, bytes]
     devices: dict[bytes, Device]
+    wallets: dict[bytes, bytes]
+    """Of the insiders, by address."""
+    victim_wallet: bytes
     insider_records: dict[bytes, bytes]
+    leader_records: dict[bytes, bytes]
     rendezvous: Channel
     scripts: tuple[bytes, ...]
     floods: tuple[bytes, ...]
+    one_of_each: tuple[bytes, ...]
+    """Frames, one of each kind of message and of change."""
     welcome: WelcomeBundle
     joining: dict[bytes, bytes]
     joiner_channel: Channel
+    returning: dict[bytes, bytes]
+    """The victim's records after it has asked for a new seat, and the frames that it gets then."""
+    returned: tuple[bytes, ...]
 
     def signer(self, address: bytes) -> Device:
         """The insider of this address, else the first one."""
@@ -85,11 +106,10 @@ def _story(act: Callable[[Net], None]) -> tuple[Net, bytes]:
     begin, last = len(net.log), net.now
     net.deaf = {VICTIM}
     act(net)
-    channels = {channel.topic: channel for channel in state_of(net.nodes[LEADER].group).channels.values()}
     rendezvous = state_of(net.nodes[VICTIM].group).rendezvous
     acts = []
     for at, topic, payload in net.log[begin:]:
-        channel = rendezvous if topic == rendezvous.topic else channels.get(topic)
+        channel = rendezvous if topic == rendezvous.topic else net.channels.get(topic)
         message = unseal(channel, payload, net.nodes[LEADER].engine) if channel else None
         if at > last:
             acts.append(Act(WAIT, (at - last).to_bytes(5, "big")))
@@ -157,6 +177,36 @@ def _successor(net: Net) -> None:
     net.do(INSIDER, lambda group: group.announce_successor(links, net.now))
 
 
+def _comeback() -> tuple[dict[bytes, bytes], tuple[bytes, ...]]:
+    """The victim comes back with a new leaf: its records when it has asked, and what was said to it then."""
+    net = _network()
+    victim = net.nodes[VICTIM]
+    victim.group.send("before", net.now)
+    net.apply(victim, victim.group.rejoin(victim.sign, ResyncReason.RESTORED_BACKUP, net.now))
+    records, begin = dict(victim.records), len(net.log)
+    (topic,) = victim.group.topics()
+    channel = returning_channel(records)
+    assert channel.topic == topic
+    net.run(30_000)
+    assert victim.group.status.value == "member"
+    found = [unseal(channel, payload, victim.engine) for _, at, payload in net.log[begin:] if at == topic]
+    return records, tuple(encode_message(Frame(message)) for message in found if message is not None)
+
+
+def returning_channel(records: dict[bytes, bytes]) -> Channel:
+    """Where somebody is answered who has asked for a new seat."""
+    return joiner_channel(Ledger(records).get(b"returning", ReturningRecord).key_package)
+
+
+def request_of(node: Node, now: Instant) -> Proposal:
+    """A request for a new seat that this member has signed and not said."""
+    kept = {key: value for key, value in node.records.items() if not key.startswith(b"mls/")}
+    returning, _ = Returning.begin(
+        Ledger(kept), sign=node.sign, reason=ResyncReason.WISH, engine=RealEngine(b"r" * 32), now=now
+    )
+    return decode_message(returning.record.request, Proposal)
+
+
 def _stalled(net: Net) -> None:
     """One member alone: acks, digests and views without end."""
     net.deaf = {VICTIM, LEADER}
@@ -198,9 +248,11 @@ def scene() -> Scene:
     text = ConversationMessage(b"text", bytes(16), 1, net.now, (bytes(16),), epoch, stream, epoch, 0, bytes(64))
     chat = encode_message(text)
     asks = _questions(text, insider.address, stream_of(victim.device.leaf_key), victim.device.address)  # type: ignore[union-attr]
+    returns = _returns(net, insider)
+    binding, odd_binding = _bindings(net)
     acts = [read(story) for story in stories]
     signed = [write([Act(SIGNED if act.kind == SEALED else act.kind, act.data) for act in story]) for story in acts]
-    frames = [act.data for story in acts for act in story if act.kind in (SEALED, RENDEZVOUS)] + asks
+    frames = [act.data for story in acts for act in story if act.kind in (SEALED, RENDEZVOUS)] + asks + returns
     one_of_each = {_kind(decode_message(frame, Frame)): frame for frame in frames}
     removal = encode_message(
         Frame(new_proposal(known[bytes(devices[0].address)], victim.group, Remove(devices[1].address), net.now))  # type: ignore[union-attr]
@@ -218,19 +270,73 @@ def scene() -> Scene:
         write([Act(OWN, b"\4"), Act(OWN, b"\5"), Act(OWN, b"\1"), Act(WAIT, (50_000).to_bytes(5, "big"))]),
         write([Act(OWN, b"\2"), *(Act(SIGNED, frame) for frame in asks), Act(WAIT, (50_000).to_bytes(5, "big"))]),
         write([*(Act(SEALED, frame) for frame in asks), Act(CHAT, chat), Act(RESTART)]),
+        *(
+            write([Act(SIGNED_RENDEZVOUS, frame), _wait(20_000), Act(COMMIT, context), Act(RESTART)])
+            for frame in returns
+        ),
+        write([*(Act(RENDEZVOUS, frame) for frame in returns), Act(COMMIT, context), _wait(11 * MINUTE)]),
+        write([Act(RENDEZVOUS, returns[2]), _wait(1_000), Act(COMMIT, context), Act(RESTART)]),
+        write([Act(SIGNED_RENDEZVOUS, returns[4]), _wait(11 * MINUTE), Act(OWN, b"\12"), Act(RESTART)]),
+        write([Act(UPDATE), _wait(1_000), Act(COMMIT, context), Act(UPDATE), Act(RESTART)]),
+        write([Act(UPDATE, binding), Act(OWN, b"\10"), _wait(1_000), Act(COMMIT, context)]),
+        write([Act(UPDATE, odd_binding), _wait(1_000), Act(COMMIT, context)]),
+        write([Act(OWN, b"\12"), Act(OWN, b"\11"), Act(OWN, b"\2"), *_unrelated(returns, asks), Act(OWN, b"\11")]),
         write([Act(RAW, b"x"), Act(RAW_RENDEZVOUS, b"x"), Act(UNPADDED, b"\0\0\0\1x"), Act(UNPADDED, bytes(256))]),
     ]
     return Scene(
         net.now,
-        dict(victim.records),
+        {key: value for key, value in victim.records.items() if key not in _FORGOTTEN},
         known,
+        {wallet_address(net.nodes[name].wallet): net.nodes[name].wallet for name in (INSIDER, LEADER)},
+        victim.wallet,
         dict(net.nodes[INSIDER].records),
+        dict(net.nodes[LEADER].records),
         state_of(victim.group).rendezvous,
         tuple(scripts),
         tuple(write([Act(FLOOD, frame), Act(RESTART)]) for frame in one_of_each.values()),
+        tuple(one_of_each.values()),
         welcome,
         dict(newcomer.records),
         channel,
+        *_comeback(),
+    )
+
+
+def _wait(milliseconds: int) -> Act:
+    return Act(WAIT, milliseconds.to_bytes(5, "big"))
+
+
+def _unrelated(returns: list[bytes], asks: list[bytes]) -> list[Act]:
+    """What somebody hears, and sees pass, who waits for a new seat."""
+    return [*(Act(SEALED, frame) for frame in (*returns, *asks)), Act(RAW, b"x"), _wait(2 * HOUR), Act(RESTART)]
+
+
+def _returns(net: Net, insider: Device) -> list[bytes]:
+    """What is said on the rendezvous when somebody comes back; ``Attack.sign`` signs it anew."""
+    state = state_of(net.nodes[VICTIM].group)
+    victim, leader = (Address(wallet_address(net.nodes[name].wallet)) for name in (VICTIM, LEADER))
+    asked = Digest(0, bytes(32), 0, leader, victim, (), (), b"", b"", bytes(64))
+    return [
+        encode_message(Frame(payload))
+        for payload in (
+            request_of(net.nodes[INSIDER], net.now),
+            request_of(net.nodes[LEADER], net.now),
+            request_of(net.nodes[VICTIM], net.now),
+            NothingKept(state.epoch, victim, state.epoch + 2, insider.address, bytes(64)),
+            NothingKept(state.epoch, victim, state.epoch + 9, b"n" * 20, bytes(64)),
+            asked,
+        )
+    ]
+
+
+def _bindings(net: Net) -> tuple[bytes, bytes]:
+    """Another wallet binding of the leader's leaf, and one that its wallet has not signed."""
+    leader = net.nodes[LEADER]
+    known = leader.device.binding  # type: ignore[union-attr]
+    issued, expires = net.now, Instant(known.expires + DAY)
+    sentence = binding_sentence(leader.device.address, leader.device.leaf_key, "laptop", issued, expires)  # type: ignore[union-attr]
+    return encode_message(Binding(issued, expires, leader.sign(sentence))), encode_message(
+        Binding(issued, expires, known.signature)
     )
 
 

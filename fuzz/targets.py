@@ -23,6 +23,7 @@ import attack
 import contacts
 import founder
 import mls
+import returners
 from demls.identity.errors import IdentityError
 from demls.identity.keyfile import read_address, read_keyfile, write_keyfile
 from demls.transport import relay_protocol as relay
@@ -384,6 +385,8 @@ TARGETS: dict[str, Target] = {
     "group-flood": Target(attack.attack_group, lambda: list(scene().floods), attack.mutate_attack, 3),
     "joining": Target(founder.attack_joining, founder.joining_seeds, founder.mutate_joining, 3),
     "welcome": Target(founder.attack_welcome, founder.welcome_seeds, founder.mutate_welcome, 4),
+    "returning": Target(returners.attack_returning, returners.returning_seeds, returners.mutate_returning, 3),
+    "look-alike": Target(returners.attack_look_alike, returners.look_alike_seeds, founder.mutate_welcome, 3),
     "inbox": Target(contacts.attack_inbox, contacts.inbox_seeds, contacts.mutate_frames),
     "fetching": Target(contacts.attack_fetching, contacts.fetching_seeds, contacts.mutate_frames),
     "engine-key-package": _engine(

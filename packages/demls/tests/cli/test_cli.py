@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from demls.api.models import Group, PolicyChange, RuleChange, ScoringChange
+from demls.api.models import Group, GroupState, PolicyChange, RuleChange, ScoringChange
 from demls.cli.asking import find_group
 from demls.cli.main import app, main
 from demls.cli.output import printable
@@ -359,6 +359,70 @@ async def test_settings_strangers_and_successors_from_two_terminals(town: tuple[
         (("group", "settings", group, "--set", "scoring.start=1001"), "no number of the scores above 1000"),
     ):
         assert words in refused(await asyncio.to_thread(run, *arguments, "--folder", str(alice)))
+
+
+@pytest.mark.processes
+async def test_new_keys_and_a_new_seat_from_two_terminals(town: tuple[Path, Path]) -> None:
+    alice, bob = town
+
+    async def at(folder: Path, *arguments: str) -> str:
+        done = await asyncio.to_thread(run, *arguments, "--folder", str(folder))
+        assert done.returncode == 0, done
+        return " ".join(done.stdout.split())
+
+    async def until(folder: Path, claim: Callable[[Group], object]) -> Group:
+        async with asyncio.timeout(60), Client.connect(folder) as node:
+            async for news in node.events():
+                if news.type == "group" and claim(news.group):
+                    return news.group
+        raise AssertionError("the node has stopped")
+
+    async def keys(folder: Path) -> dict[str, int]:
+        """In which epoch each member's keys were renewed."""
+        found = json.loads(await at(folder, "group", "members", "Friends", "--json"))
+        return {one["name"]: one["keys_epoch"] for one in found}
+
+    await at(alice, "group", "create", "Friends", "--preset", "quick")
+    link = await at(alice, "group", "invite", "Friends")
+    await at(bob, "group", "join", link)
+    asked = await until(alice, lambda one: any(card.may_vote for card in one.proposals))
+    await at(alice, "vote", "Friends", asked.proposals[0].id[:8], "yes")
+    begun = await until(bob, lambda one: one.members == 2)
+
+    before = await keys(alice)
+    assert await at(bob, "group", "refresh-keys", "Friends") == (
+        "Your keys in this group are renewed with the next commit; it needs no vote."
+    )
+    renewed = await until(alice, lambda one: one.epoch > begun.epoch)
+    after = await keys(alice)
+    assert after["Bob"] == renewed.epoch > before["Bob"]
+    table = await at(alice, "group", "members", "Friends")
+    assert "Keys renewed" in table
+    assert "just now" in table
+
+    words = "Your node asks the group for a new seat; it needs no vote. Until it is there, what you write is kept."
+    assert await at(bob, "group", "rejoin", "Friends") == words
+    back = await until(bob, lambda one: one.state is GroupState.MEMBER and one.epoch > renewed.epoch)
+    read = await at(bob, "read", "Friends")
+    assert "You asked for a new seat in this group; it asks the group" in read
+    assert f"You are back (epoch {back.epoch})." in read
+    assert "Bob is back with a new key" in await at(alice, "read", "Friends")
+    assert (await keys(alice))["Bob"] == back.epoch
+
+    # Once more within the hour: it has to wait, says why, and keeps what is written.
+    assert await at(bob, "group", "rejoin", "Friends") == words
+    waiting = await until(bob, lambda one: "once an hour" in one.rejoin)
+    assert waiting.state is GroupState.RETURNING
+    assert not waiting.can_rejoin
+    await at(bob, "send", "Friends", "kept until then")
+    status = await at(bob, "status", "Friends")
+    assert "1 of your messages goes out then." in status
+    for command in ("rejoin", "refresh-keys"):
+        done = await asyncio.to_thread(run, "group", command, "Friends", "--folder", str(bob))
+        assert "waits for a new seat" in refused(done)
+        done = await asyncio.to_thread(run, "group", command, "Nowhere", "--folder", str(bob))
+        assert "no group “Nowhere”" in refused(done)
+    assert "kept until then" not in await at(alice, "read", "Friends")
 
 
 @pytest.mark.processes

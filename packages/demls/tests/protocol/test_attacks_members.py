@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from demls.protocol.channel import joiner_channel, seal, unseal
 from demls.protocol.electorates import VOTE_LABEL
-from demls.protocol.events import Faulted, JoinRefused, Misbehaved, ScoreChanged, Settled
+from demls.protocol.events import Faulted, JoinRefused, KeysRenewed, Misbehaved, ScoreChanged, Settled
 from demls.protocol.policy import MINUTE, PRESETS, SCORING
 from demls.protocol.scores import Cause
 from demls.protocol.state import GroupState
@@ -613,3 +613,34 @@ def test_what_is_held_by_some_is_not_decided_by_the_silence_that_its_owner_count
     world.run(5 * MINUTE)
     assert names(world) == ["alice", "bob", "carol", "dave"]
     assert is_one_group(world)
+
+
+def test_a_commit_handed_on_without_its_proposals_is_kept_whole(world: World) -> None:
+    """Who was away then needs them: without them nobody can tell what follows from the commit."""
+    world.person("carol").online = False
+    world.do("bob", lambda group: group.refresh_keys(world.now))
+    mallory = Insider(world, "mallory")
+
+    def lost(person: Person, envelope: Envelope) -> bool:
+        heard = unseal(mallory.channel, envelope.payload, mallory.person.engine)
+        is_lock = isinstance(heard, RoundStatement) and heard.kind == LOCK
+        return person.name == "bob" and (is_lock or isinstance(heard, SettledCommit))
+
+    world.lose = lost
+    world.run(5_000)
+    settled = mallory.person.group._live().history.leaving(mallory.epoch)
+    assert settled is not None
+    assert settled.proposals
+    assert world.person("bob").group.view(world.now).epoch == mallory.epoch
+    world.lose = lambda person, envelope: False
+    for name in ("alice", "mallory"):
+        world.person(name).online = False
+    mallory.say(replace(settled, proposals=()))
+    world.deliver()
+    kept = world.person("bob").group._live().history.leaving(mallory.epoch)
+    assert kept is not None
+    assert kept.proposals == settled.proposals
+    assert world.person("bob").told(KeysRenewed)
+    world.person("carol").online = True
+    world.run(MINUTE)
+    assert world.person("carol").group.view(world.now).epoch == mallory.epoch + 1

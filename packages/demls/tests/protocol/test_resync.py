@@ -8,16 +8,26 @@ from dataclasses import replace
 import pytest
 from comeback import rejoin, request_of, restore, say_at_the_rendezvous, wallet_of
 from demls.protocol import policy as bounds
+from demls.protocol.channel import joiner_channel, seal
 from demls.protocol.errors import NotAMember, RequestRefused
-from demls.protocol.events import Rejected, Removed, Returned, ScoreChanged, Settled
+from demls.protocol.events import (
+    JoinRefused,
+    MessageReceived,
+    MessagesMissing,
+    Rejected,
+    Removed,
+    Returned,
+    ScoreChanged,
+    Settled,
+)
 from demls.protocol.governance import PROPOSAL_LABEL
 from demls.protocol.group import Group, Remove
-from demls.protocol.policy import DAY_POLICY, HOUR, MINUTE
+from demls.protocol.policy import DAY_POLICY, HOUR, MINUTE, SECOND
 from demls.protocol.resync import barrier, is_due, limit_of, next_seat_at, reseated_after, resync_sentence
 from demls.protocol.roster import Seat
 from demls.protocol.views import GroupStatus, ProposalKind
 from demls.wire.ids import Address, Epoch, Instant
-from demls.wire.messages import ChangeRequest, Proposal, Reseated, Resync
+from demls.wire.messages import ChangeRequest, JoinAnswer, Proposal, Reseated, Resync
 from demls_consensus import wallet_sign
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,6 +88,57 @@ def test_a_member_comes_back_with_a_new_leaf_and_without_a_vote() -> None:
     assert "here again" in world.person("ben").heard()
     assert "hello" in world.person("dia").heard()
     assert not any(event.after < event.before for name in FRIENDS for event in world.person(name).told(ScoreChanged))
+
+
+@pytest.mark.parametrize("away", [0, 3])
+def test_what_was_said_before_a_member_is_back_is_neither_fetched_nor_told_as_lost(away: int) -> None:
+    """It has read the first part, and cannot read what was said while it was away; neither is missing."""
+    world = friends()
+    backup = dict(world.person("dia").records)
+    for name in ("ann", "ben", "ann"):
+        world.do(name, lambda group: group.send("before", world.now))
+        world.run(SECOND)
+    if away:
+        world.person("dia").online = False
+        for _ in range(away):
+            world.do("ann", lambda group: group.send("meanwhile", world.now))
+        world.run(MINUTE)
+        world.person("dia").online = True
+        restore(world, "dia", backup)
+    else:
+        rejoin(world, "dia")
+    world.run(20_000)
+    dia = world.person("dia")
+    assert dia.is_member
+    begun = len(dia.events)
+    world.do("ann", lambda group: group.send("after", world.now))
+    world.run(2 * HOUR)
+    world.restart("dia")
+    world.run(2 * HOUR)
+    world.do("ben", lambda group: group.send("long after", world.now))
+    world.run(30 * MINUTE)
+    assert [event.text for event in dia.events[begun:] if isinstance(event, MessageReceived)] == ["after", "long after"]
+    assert not dia.told(MessagesMissing)
+    assert dia.group.view(world.now).fetching == 0
+    questions = [event for name in FRIENDS for event in world.person(name).told(Rejected)]
+    assert not any("more messages than anybody can have missed" in event.detail for event in questions)
+
+
+def test_what_is_missed_after_a_return_is_fetched() -> None:
+    world = friends()
+    world.do("ann", lambda group: group.send("before", world.now))
+    world.deliver()
+    rejoin(world, "dia")
+    world.run(20_000)
+    world.lose = lambda person, envelope: person.name == "dia"
+    world.do("ann", lambda group: group.send("missed", world.now))
+    world.run(SECOND)
+    world.lose = lambda person, envelope: False
+    world.do("ann", lambda group: group.send("heard", world.now))
+    world.run(30 * MINUTE)
+    assert sorted(world.person("dia").heard()[-2:]) == ["heard", "missed"]
+    assert "before" in world.person("dia").heard()
+    assert world.person("dia").group.view(world.now).fetching == 0
 
 
 def test_whoever_waits_survives_a_restart_and_needs_the_wallet_after_an_hour_only() -> None:
@@ -293,6 +354,26 @@ def test_a_flood_of_requests_costs_nobody_but_its_sender() -> None:
     world.deliver()
     assert "undisturbed" in world.person("ben").heard()
     assert not any(event.after < event.before for name in FRIENDS for event in world.person(name).told(ScoreChanged))
+
+
+def test_whoever_reads_along_cannot_fill_the_history_of_somebody_who_waits() -> None:
+    """Anybody who knows the rendezvous knows where the answer is heard."""
+    world = friends()
+    world.split(("ann", "ben", "cem"), ("dia",))
+    rejoin(world, "dia")
+    dia = world.person("dia")
+    (topic,) = dia.group.topics()
+    channel = joiner_channel(dia.group._returning.record.key_package)  # type: ignore[union-attr]
+    assert channel.topic == topic
+    for number in range(120):
+        said = seal(channel, JoinAnswer(f"Give me your wallet, {number}.", bytes(20), bytes(64)), dia.engine)
+        world.apply(dia, dia.group.receive(topic, said, world.now))
+        world.run(MINUTE)
+    assert 1 <= len(dia.told(JoinRefused)) <= 20
+    world.do("dia", lambda group: group.use_wallet(wallet_of(dia), world.now))
+    world.heal()
+    world.run(MINUTE)
+    assert dia.group.status is GroupStatus.MEMBER
 
 
 def test_two_at_once_come_back_one_after_the_other() -> None:

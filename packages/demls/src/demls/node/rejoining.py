@@ -48,7 +48,8 @@ def _day(at: int) -> str:
 
 def returning_sentence(returning: ReturningView) -> str:
     """What the group's card says while the node waits."""
-    kept = f"{returning.unsent} of your messages go out then." if returning.unsent else ""
+    go = "goes" if returning.unsent == 1 else "go"
+    kept = f"{returning.unsent} of your messages {go} out then." if returning.unsent else ""
     return joined(asking_sentence(returning.reason, returning.saved_at), returning.waits_for, kept)
 
 

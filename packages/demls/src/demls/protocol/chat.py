@@ -7,6 +7,7 @@ that nobody takes silence for nothing said.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from demls.protocol.gaps import Gap, Heard
 from demls.protocol.roster import Roster
 from demls.protocol.step import Step
 from demls.wire.ids import Address, Duration, Epoch, Instant, LeafKey
-from demls.wire.messages import encode_message
+from demls.wire.messages import Reseated, encode_message
 from demls.wire.talk import SEEN_MAX, STREAM_BYTES, ChatPlace, ConversationMessage, stream_of
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ CLOCK_LEAP_MAX = Duration(2 * bounds.MINUTE)
 BASES_KEPT = 256
 _HEARD = b"chat/of/"
 _CLOCK = b"chat/clock"
-CHAT_ANEW = b"chat/anew"
-"""The epoch in which a member came back that has lost its state."""
 
 Place = tuple[Address, bytes]
 """A member and the name of its device's messages."""
@@ -67,18 +66,24 @@ class Chat:
         self.returned_at: Instant | None = None
         self.sent = ledger.find(b"chat/sent", int) or 0
         self.sent_epoch = ledger.find(b"chat/sent-epoch", int) or 0
-        self._anew = ledger.find(CHAT_ANEW, int) or 0
         self._seen: list[bytes] = ledger.find(b"chat/seen", list[bytes]) or []
         self._bases: dict[int, int] = ledger.find(b"chat/bases", dict[int, int]) or {}
-        """The own counter when an epoch began in which somebody joined."""
+        """The own counter when an epoch began in which somebody joined or came back."""
+        self._anew: dict[bytes, int] = ledger.find(b"chat/anew", dict[bytes, int]) or {}
+        """In which epoch members came back with a new leaf: what was said before is not readable for them."""
         self._clock: list[int] = ledger.find(_CLOCK, list[int]) or [0, 0]
         """The newest dates of messages: of the own ones, and of others'."""
 
     # --- Epochs -------------------------------------------------------------------------------------------------
 
-    def enter(self, roster: Roster, epoch: Epoch) -> None:
-        """A new state: whoever joined misses nothing that was said before, so later messages name none of it."""
-        if any(since == epoch for since in roster.since().values()):
+    def enter(self, roster: Roster, epoch: Epoch, reseated: Iterable[Reseated]) -> None:
+        """A new state: whoever came misses nothing that was said before, so later messages name none of it."""
+        since = roster.since()
+        anew = {given.member_id: epoch for given in reseated if given.epoch == epoch}
+        if anew:
+            self._anew = {member: at for member, at in (self._anew | anew).items() if Address(member) in since}
+            self._ledger.put(b"chat/anew", self._anew)
+        if anew or epoch in since.values():
             self._bases[epoch] = self.sent
             while len(self._bases) > BASES_KEPT:
                 del self._bases[min(self._bases)]
@@ -87,12 +92,16 @@ class Chat:
             self._ledger.put(b"chat/seen", self._seen)
 
     def since(self) -> int:
-        """The epoch in which the own member joined, or has come back with nothing."""
-        seat = self._state.roster.seat(self._state.own)
-        return max(seat.since, self._anew) if seat is not None else self._state.epoch
+        """The epoch from which on messages are for the own member."""
+        return self.since_of(self._state.own)
+
+    def since_of(self, member: Address) -> int:
+        """The epoch in which a member joined, or came back with a new leaf."""
+        seat = self._state.roster.seat(member)
+        return max(seat.since, self._anew.get(member, 0)) if seat is not None else self._state.epoch
 
     def yours_from(self, member_since: int) -> int:
-        """The first own message that a member may have that joined in this epoch."""
+        """The first own message that a member may have that came in this epoch."""
         return self._bases.get(member_since, 0) + 1
 
     # --- Own messages -------------------------------------------------------------------------------------------
@@ -220,8 +229,8 @@ class Chat:
             return heard
         if message.base_epoch == own_since:
             heard.highest = min(message.base, counter - 1)
-        elif counter > 1 and (self._anew or message.base_epoch > own_since):
-            certain = min(message.base, counter - 1) if message.base_epoch > own_since else counter - 1
+        elif message.base_epoch > own_since and counter > 1:
+            certain = min(message.base, counter - 1)
             heard.highest = certain
             if certain:
                 self._add_gap(heard, max(1, certain - bounds.CLAIMED_MISSING_MAX + 1), certain, 0, now, claimed=True)
@@ -319,7 +328,7 @@ class Chat:
         if heard is None or not heard.highest:
             heard = heard or self._new(place, key)
             if not self._came_later(place[0]):
-                is_known = is_mine and said.yours_from > 0 and not self._anew
+                is_known = is_mine and said.yours_from > 0
                 heard.highest = min(said.yours_from - 1, said.counter) if is_known else said.counter
                 if not is_known:
                     first = max(1, heard.highest - bounds.CLAIMED_MISSING_MAX + 1)
@@ -329,7 +338,7 @@ class Chat:
             heard.highest, heard.epoch = said.counter, max(said.epoch, heard.epoch)
             self._tell([(place, gap) for gap in heard.shrink()], step)
         heard.claim = None
-        if is_mine and not self._anew:
+        if is_mine:
             heard.clip(said.yours_from)
             for gap in heard.gaps:
                 if gap.last < said.kept_from:

@@ -550,7 +550,7 @@ class Group:
             engine=self._engine,
             now=now,
             ledger=self._ledger,
-            kept=returning.goes_on_with(happened),
+            kept=returning.goes_on_with(),
             told=told,
         )
         assert group._state is not None

@@ -20,11 +20,6 @@ SCHEMA = 1
 """Version of the records; ``load`` refuses newer ones."""
 
 
-def encoded(value: Any) -> bytes:
-    """A value as a record keeps it."""
-    return msgspec.msgpack.encode(value)
-
-
 class Ledger:
     """The records of one machine, in memory, with those that changed since the last ``drain``."""
 
@@ -38,7 +33,7 @@ class Ledger:
 
     def put(self, key: bytes, value: Any) -> None:
         """Keep ``value`` (a dataclass, Struct or plain data) under ``key``."""
-        self.put_bytes(key, encoded(value))
+        self.put_bytes(key, msgspec.msgpack.encode(value))
 
     def put_bytes(self, key: bytes, value: bytes) -> None:
         known = self._records.get(key)

@@ -271,12 +271,12 @@ class Repair:
             spot = chat.copies.named(message_id)
             if spot is not None:
                 (own if spot.member == state.own else others)[spot] = None
-        since = state.roster.since().get(Address(question.member), state.epoch)
+        since = chat.since_of(Address(question.member))
         kept_own, kept_others = ([spot for spot in spots if self._is_for(since, spot)] for spots in (own, others))
         return kept_own, kept_others, is_short or len(kept_own) < len(own)
 
     def _is_for(self, since: int, spot: Spot) -> bool:
-        """Was it said after a member had joined in ``since``?"""
+        """Was it said after a member had come in ``since``?"""
         copy = self._chat.copies.find(spot)
         return copy is not None and copy.epoch >= since
 
@@ -386,7 +386,7 @@ class Repair:
     def _own_place(self, asker: Address) -> ChatPlace:
         """How far the own device has counted, and what of it is for this member and kept."""
         chat, own = self._chat, self._state.own
-        since = self._state.roster.since().get(asker, self._state.epoch)
+        since = chat.since_of(asker)
         kept = chat.copies.oldest(own, chat.stream)
         oldest = kept if kept is not None else chat.sent + 1
         return ChatPlace(own, chat.stream, chat.sent, chat.sent_epoch, chat.yours_from(since), oldest)
@@ -416,7 +416,7 @@ class Repair:
             self._chat.hears_again(member, step.now)
         if said.is_answer:
             return
-        more = self._more_than(said, state.roster.since().get(speaker, state.epoch))
+        more = self._more_than(said, self._chat.since_of(speaker))
         if more and is_mine:
             budget = self._budget(speaker, step.now)
             if step.now >= budget.answered_at + bounds.ANSWER_EVERY:

@@ -14,7 +14,6 @@ from demls_consensus import faults
 
 from demls.protocol import policy as bounds
 from demls.protocol.channel import channel_of, joiner_channel, seal, unseal
-from demls.protocol.chat import CHAT_ANEW
 from demls.protocol.credential import BINDING_EXTENSION, Device, binding_sentence
 from demls.protocol.effects import Effects, Outbound
 from demls.protocol.electorates import Electorate
@@ -22,7 +21,7 @@ from demls.protocol.engine import Engine
 from demls.protocol.errors import NotAMember, RequestRefused, TooMuch
 from demls.protocol.events import Event, JoinRefused, Reason, Rejected, SeatAsked
 from demls.protocol.governance import PROPOSAL_LABEL
-from demls.protocol.records import SCHEMA, Ledger, encoded
+from demls.protocol.records import SCHEMA, Ledger
 from demls.protocol.resync import renew_at, resync_sentence
 from demls.protocol.state import GroupRecord, Standing
 from demls.protocol.sync import Accepted, WelcomeRefused, open_welcome
@@ -52,8 +51,8 @@ UNVOUCHED_WAIT = Duration(2 * bounds.MINUTE)
 """So long a welcome by people unknown here waits for one that known members have certified."""
 
 NEEDS_WALLET = "The wallet is needed to ask for a new seat; put its file back into the keystore and start the node."
-_KEPT = (b"chat/of/", b"chat/seen", b"chat/clock", CHAT_ANEW, b"copy/", b"former", b"former-keys", b"unsent/")
-"""What the member goes on with when it is back."""
+_KEPT = (b"former", b"former-keys", b"unsent/")
+"""What the member goes on with when it is back. Messages are counted anew: those of before are not said again to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +105,8 @@ class Returning:
         self._engine = engine
         self._charter = decode_message(record.charter, Charter)
         self._channel = joiner_channel(record.key_package)
+        self._answered = 0
+        """When the question was asked to which there was an answer."""
 
     @classmethod
     def begin(
@@ -243,13 +244,18 @@ class Returning:
         match unseal(self._channel, payload, self._engine):
             case WelcomeBundle() as welcome:
                 return self._receive_welcome(welcome, now)
-            case JoinAnswer() as answer if answer.reason != self.record.refused:
-                self._update(refused=answer.reason)
-                return self._effects([], JoinRefused(answer.reason))
-            case JoinAnswer():
-                return self._effects([])
+            case JoinAnswer() as answer:
+                return self._receive_answer(answer)
             case _:
                 return self._effects([], Rejected(Reason.UNREADABLE, "an envelope that is no welcome"))
+
+    def _receive_answer(self, answer: JoinAnswer) -> Effects:
+        """Why there is no seat yet. Anybody can say so who reads along, so each question gets one answer."""
+        if answer.reason == self.record.refused or self._answered == self.record.asked_at:
+            return self._effects([])
+        self._answered = self.record.asked_at
+        self._update(refused=answer.reason)
+        return self._effects([], JoinRefused(answer.reason))
 
     def _receive_welcome(self, welcome: WelcomeBundle, now: Instant) -> Effects | Accepted:
         try:
@@ -391,12 +397,9 @@ class Returning:
         names = self._ledger.find(b"former", dict[bytes, str]) or {}
         return self.record.name if address == self.record.address else names.get(bytes(address), "")
 
-    def goes_on_with(self, accepted: Accepted) -> dict[bytes, bytes]:
-        """The records of which the group goes on. Whoever has lost its state cannot know what it misses of before."""
-        kept = {name: value for name, value in kept_of(self._ledger).items() if not name.startswith(b"unsent/")}
-        if not self.record.epoch:
-            kept[CHAT_ANEW] = encoded(accepted.mls.epoch)
-        return kept
+    def goes_on_with(self) -> dict[bytes, bytes]:
+        """The records of which the group goes on."""
+        return {name: value for name, value in kept_of(self._ledger).items() if not name.startswith(b"unsent/")}
 
     def refuse(self) -> NotAMember:
         """What is answered to everything else that people ask for."""

@@ -6,7 +6,7 @@ Nothing else is ever merged, and a merge is never taken back (P1).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from demls_consensus import quorum
@@ -36,6 +36,7 @@ from demls.wire.messages import (
     Candidate,
     Invite,
     Leave,
+    Proposal,
     Refresh,
     Resync,
     SettledCommit,
@@ -161,15 +162,16 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     minted = state.candidates.minted(candidate.id)
     assert minted is not None
     entries = [ProposalId(entry.proposal_id) for entry in state.candidates.entries(candidate.id)]
+    known = [item for item in map(state.governance.items.get, entries) if item is not None]
+    settled = _whole(settled, entries, [item.proposal for item in known])
     added = state.candidates.added(candidate)
     state.candidates.merge(candidate)
     state.mls_changed = True
     state.history.keep(settled, step.now)
     state.round.close()
-    changes = [item.change for item in map(state.governance.items.get, entries) if item is not None]
+    changes = [item.change for item in known]
     if not state.mls.is_active:
-        items = filter(None, map(state.governance.items.get, entries))
-        wished = {type(item.change) for item in items if item.subject == state.own}
+        wished = {type(item.change) for item in known if item.subject == state.own}
         state.status = (
             GroupStatus.LEFT if Leave in wished else GroupStatus.MOVED if Resync in wished else GroupStatus.REMOVED
         )
@@ -204,6 +206,12 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     if added:
         state.welcome(settled, added, committer, step)
     step.channel = state.channel
+
+
+def _whole(settled: SettledCommit, entries: list[ProposalId], known: list[Proposal]) -> SettledCommit:
+    """With exactly the proposals of its entries: whoever handed it on may have left some out, or put others in."""
+    proposals = {proposal.id: proposal for proposal in (*settled.proposals, *known)}
+    return replace(settled, proposals=tuple(proposals[entry] for entry in entries if entry in proposals))
 
 
 def _tell_renewed(owners: list[Address], epoch: Epoch, step: Step) -> None:

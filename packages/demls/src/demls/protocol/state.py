@@ -215,7 +215,7 @@ class GroupState:
         for gone in self.history.expire(now):
             self.ledger.delete(_back_key(gone))
             self.ledger.delete(_repair_key(gone))
-        self.chat.enter(self.roster, epoch)
+        self.chat.enter(self.roster, epoch, self.state.reseated)
         self.ledger.put(_owners_key(epoch), self.roster.owners())
         self.ledger.put(b"since", {bytes(address): joined for address, joined in self.roster.since().items()})
         self.presence.enter(self.roster, now)

@@ -26,7 +26,7 @@ class Stranding:
         self._asking = asking
         self._epoch = state.epoch
         self._known: set[Address] = set()
-        """Members of the own state who have said that they keep nothing from then."""
+        """Counted members of the own state who have said that they keep nothing from then."""
         self._since: Instant | None = None
         """When that was said first, by whomever."""
         self._ask_at = Instant(0)
@@ -60,7 +60,8 @@ class Stranding:
             if not state.engine.verify(seat.leaf_key, NOTHING_KEPT_LABEL, content, notice.signature):
                 step.refuse(Reason.FORGED, "a notice that its member did not sign")
                 return
-            self._known.add(seat.address)
+            if not seat.dormant:
+                self._known.add(seat.address)
         if self._since is None:
             self._since, self._ask_at = step.now, step.now
 

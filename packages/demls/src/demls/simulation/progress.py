@@ -12,7 +12,7 @@ from demls_consensus import quorum
 
 from demls.protocol import policy as bounds
 from demls.protocol.effects import Effects
-from demls.protocol.events import MessageReceived, MessagesMissing, ProposalDecided, ProposalWithdrawn, Returned
+from demls.protocol.events import MessageReceived, MessagesMissing, ProposalDecided, ProposalWithdrawn
 from demls.protocol.joining import ASK_AGAIN_MOST, Joining
 from demls.protocol.views import ProposalStatus
 from demls.simulation.inside import Seen
@@ -285,16 +285,12 @@ class Reading(Watcher):
         self._sent: dict[_Person, dict[int, bytes]] = {}
         self._read: dict[_Person, dict[_Person, set[int]]] = {}
         self._missed: dict[tuple[_Person, Address], list[tuple[int, int]]] = {}
-        self._came: dict[_Person, int] = {}
-        """In which epoch somebody came back with a new seat."""
 
     def stepped(self, node: Node, effects: Effects, cause: Envelope | None) -> None:  # noqa: ARG002 - one form
         reader = node.name, node.life
         for event in effects.events:
             if isinstance(event, MessageReceived):
                 self._note(node, reader, event)
-            elif isinstance(event, Returned):
-                self._came[reader] = event.epoch
             elif isinstance(event, MessagesMissing):
                 self._missed.setdefault((reader, event.sender), []).append((event.first, event.last))
 
@@ -355,15 +351,11 @@ class Reading(Watcher):
         return node.state.epoch == newest.state.epoch and not progress.is_excused(node)
 
     def _owed(self, node: Node, sender: _Person, said: dict[int, int], readers: dict[_Person, Node]) -> set[int]:
-        """What was said for this member, and somebody who is there has.
-
-        Of senders who are gone, whoever came back with a new seat can be given what was said after that.
-        """
+        """What was said for this member, and somebody who is there has."""
         assert node.state is not None
         since = node.state.chat.since()
         if sender in readers:
             return {counter for counter, epoch in said.items() if epoch >= since}
-        since = max(since, self._came.get((node.name, node.life), 0))
         heard = (self._read.get(reader, {}).get(sender, set()) for reader in readers)
         return {counter for counter in set().union(*heard) if said[counter] >= since}
 
