@@ -441,7 +441,7 @@ def test_a_token_is_bound_to_its_issuer_and_its_end(field: str) -> None:
     world.ask("dave", replace(link, **{field: changed}))
     world.run(10_000)
     assert not [event for event in world.person("alice").events if isinstance(event, RequestReceived)][1:]
-    assert "an invite token that its issuer did not sign" in {
+    assert "This invite link does not bear the present key of its maker; ask for a new one." in {
         event.detail for event in world.person("alice").events if isinstance(event, Rejected)
     }
 
