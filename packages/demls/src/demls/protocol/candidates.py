@@ -44,6 +44,7 @@ from demls.wire.messages import (
     JoinerSecrets,
     Offer,
     Proposal,
+    Refresh,
     Resync,
     Settings,
     StewardElection,
@@ -413,10 +414,15 @@ class Candidates:
         )
 
     def _could_carry(self, item: Item, content: Content, now: Instant) -> bool:
-        """Of a new seat: was it due for long, and does the commit's time, size and content leave room for it?"""
-        if not isinstance(item.change, Resync):
+        """Of a new seat: was it due for long, and does the commit's time, size and content leave room for it?
+
+        Of new keys: can this committer carry them, beside what it carries?
+        """
+        if not isinstance(item.change, Refresh | Resync):
             return True
         carried = [self._governance.items[ProposalId(entry.proposal_id)] for entry in content.entries]
+        if isinstance(item.change, Refresh):
+            return item in fitting([*carried, item], content.committer)
         seats = sum(1 for other in carried if isinstance(other.change, Resync))
         return (
             is_due(item.proposal, item.change, Instant(now - self._patience), self._state.reseated)
