@@ -269,7 +269,7 @@ class People(Watcher):
         """Wish for new keys, sometimes with a new wallet binding."""
         self.truth.refreshed.add(node.address)
         self._note(node, "wants new keys")
-        now = self.world.clock.now
+        now = self.world.now_of(node)
         binding = node.new_binding(now) if self._dice.random() < 0.3 else None
         return self.world.do(node, lambda group: group.refresh_keys(now, binding)) is not None
 
