@@ -10,6 +10,7 @@ import EpochState from "./EpochState.svelte";
 import Frozen from "./Frozen.svelte";
 import GroupNotices from "./GroupNotices.svelte";
 import MemberRow from "./MemberRow.svelte";
+import Members from "./Members.svelte";
 import ProposalCard from "./ProposalCard.svelte";
 import QuietProposal from "./QuietProposal.svelte";
 import Request from "./Request.svelte";
@@ -165,6 +166,49 @@ describe("a group that one was led to by a link", () => {
     expect(text(GroupNotices, { group: group({ introduction }) })).toBe(introduction);
     expect(html(GroupNotices, { group: group({ introduction }) })).toContain('role="status"');
     expect(text(GroupNotices, { group: group() })).toBe("");
+  });
+});
+
+describe("a group that this node cannot follow", () => {
+  const rejoin = "This node has missed so much of this group that no member can help it any more.";
+
+  test("says why, and has a button where asking for a new seat is up to the person", () => {
+    expect(text(GroupNotices, { group: group({ rejoin, can_rejoin: true }) })).toBe(`${rejoin} Ask for a new seat`);
+    expect(html(GroupNotices, { group: group({ rejoin, can_rejoin: true }) })).toContain('role="status"');
+    const asked = "You asked for a new seat in this group. 2 of your messages go out then.";
+    expect(text(GroupNotices, { group: group({ rejoin: asked }) })).toBe(asked);
+    expect(html(GroupNotices, { group: group({ rejoin: asked }) })).not.toContain("<button");
+    expect(text(GroupNotices, { group: group({ can_rejoin: true }) })).toBe("");
+  });
+
+  test("does not take a second click while it asks", () => {
+    const shown = group({ rejoin, can_rejoin: true });
+    const page = pageWith(shown);
+    expect(html(GroupNotices, { group: shown }, page)).not.toContain("disabled");
+    page.busy = new Set([`rejoin/${shown.id}`]);
+    expect(html(GroupNotices, { group: shown }, page)).toContain("disabled");
+  });
+});
+
+describe("the age of keys", () => {
+  const old = member({ is_me: false, keys_sentence: "Keys renewed 40 days ago.", remarks: ["keys not renewed for 40 days"] });
+
+  test("stands with each other member", () => {
+    const words = text(MemberRow, { group: "g", member: old, showsDevice: false });
+    expect(words).toContain("Keys renewed 40 days ago. keys not renewed for 40 days");
+    expect(html(MemberRow, { group: "g", member: { ...old, keys_sentence: "" }, showsDevice: false })).not.toContain(
+      'data-testid="keys"',
+    );
+    expect(html(MemberRow, { group: "g", member: { ...old, is_me: true }, showsDevice: false })).not.toContain(
+      'data-testid="keys"',
+    );
+  });
+
+  test("is one's own with a button", () => {
+    const mine = member({ is_me: true, keys_sentence: "Your keys in this group were renewed 6 days ago." });
+    const words = text(Members, { group: group() }, pageWith(group(), [mine, old]));
+    expect(words).toContain("Your keys in this group were renewed 6 days ago. Renew now");
+    expect(text(Members, { group: group() }, pageWith(group(), [old]))).not.toContain("Renew now");
   });
 });
 

@@ -65,6 +65,7 @@ async def test_without_the_wallet_a_restored_group_rests_until_it_is_there(world
             shown = await alice.group(group)
             assert shown.can_rejoin
             assert "restored backup" in shown.rejoin
+            assert {member.name for member in await alice.members(group)} == {"alice", "bob"}
             with pytest.raises(Refused, match="backup"):
                 await alice.send(group, "hello")
             with pytest.raises(Refused, match="wallet"):

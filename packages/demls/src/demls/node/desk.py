@@ -123,7 +123,10 @@ class Desk:
             view = machine.view(at)
             return present.members(choose(machine), backup, view.policy.scoring, view.proposals, at), None
 
-        return await self._scope(group).call(read)
+        scope = self._scope(group)
+        if scope.is_resting:
+            return read(scope.machine, now())[0]  # nothing runs there, so it is shown as it was
+        return await scope.call(read)
 
     async def proposal(self, group: str, proposal: str) -> models.Proposal:
         found = next((one for one in self._shown(group).proposals if one.id == proposal), None)
