@@ -127,6 +127,20 @@ impl Engine {
         Ok(plaintext.map(|plaintext| PyBytes::new(py, &plaintext)))
     }
 
+    fn unseal_many<'py>(
+        &self,
+        py: Python<'py>,
+        key: &[u8],
+        sealed: Vec<PyBackedBytes>,
+        associated_data: &[u8],
+    ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
+        let opened = detached(py, || seal::unseal_many(key, &sealed, associated_data))?;
+        Ok(opened
+            .into_iter()
+            .map(|plaintext| plaintext.map(|plaintext| PyBytes::new(py, &plaintext)))
+            .collect())
+    }
+
     #[pyo3(signature = (*, signature_private, credential, extensions, supported))]
     fn key_package(
         &self,

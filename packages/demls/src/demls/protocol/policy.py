@@ -250,6 +250,10 @@ PATIENCE_VIEWS = 3
 """A fresh candidate may leave out what was approved less than so many view times ago."""
 
 VIEW_TIME_MIN = Duration(4 * SECOND)
+
+ENVELOPES_AT_ONCE_MAX = 512
+"""So many waiting envelopes are opened and verified together at most."""
+
 REPEAT_EVERY = Duration(2 * SECOND)
 """Pace of repeating own round statements and digests while a round is open."""
 

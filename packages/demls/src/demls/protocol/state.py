@@ -150,6 +150,7 @@ class GroupState:
             obstacle=self._obstacle,
             hindrance=self._hindrance,
         )
+        self.foreseen = self.governance.foreseen
         self.resyncs = Resyncs(self.governance, lambda: self.state.reseated, self._carried)
         self.elections = Elections(self.governance, group_id)
         self.scores = Scores(ledger)
