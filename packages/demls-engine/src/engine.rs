@@ -21,6 +21,9 @@ use crate::{SUITE, seal};
 
 const RANDOM_SIZE_BYTES_MAX: usize = 1 << 24;
 
+/// About as much of a tree is of one member, to guess how many there are.
+const LEAF_BYTES: usize = 300;
+
 /// Cryptography and randomness (suite MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519).
 #[pyclass(frozen, module = "demls_engine")]
 pub struct Engine {
@@ -199,7 +202,7 @@ impl Engine {
             context_extensions: arguments::extensions(context_extensions)?,
             windows: windows(past_epochs, out_of_order, forward)?,
         };
-        let live = detached(py, || pool::run(|| found(&self.random, founder)))?;
+        let live = detached(py, || pool::run(1, || found(&self.random, founder)))?;
         Ok(MlsGroup::new(live))
     }
 
@@ -320,7 +323,7 @@ impl OpenedWelcome {
 #[pymethods]
 impl OpenedWelcome {
     fn join(&self, py: Python<'_>, ratchet_tree: &[u8]) -> PyResult<MlsGroup> {
-        let live = detached(py, || pool::run(|| self.invitation.join(ratchet_tree)))?;
+        let live = detached(py, || pool::run(ratchet_tree.len() / LEAF_BYTES, || self.invitation.join(ratchet_tree)))?;
         Ok(MlsGroup::new(live))
     }
 }

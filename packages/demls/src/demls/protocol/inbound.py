@@ -12,7 +12,7 @@ from demls.protocol.asking import Asking
 from demls.protocol.channel import Channel, joiner_channel, unpad
 from demls.protocol.commit_round import ROUND_LABEL
 from demls.protocol.continuity import DIGEST_LABEL, answer_digest, lacks
-from demls.protocol.engine import EngineError, OwnMessage
+from demls.protocol.engine import Engine, EngineError, OwnMessage
 from demls.protocol.events import Reason
 from demls.protocol.settling import receive_settled
 from demls.protocol.state import GroupState
@@ -79,13 +79,10 @@ class Inbound:
                 places.setdefault(topic, []).append(place)
         for topic, waiting in places.items():
             channel = listening[topic]
-            opened = self._state.engine.unseal_many(channel.key, [envelopes[place][1] for place in waiting], topic)
-            for place, padded in zip(waiting, opened, strict=True):
-                frame = unpad(padded)
-                try:
-                    found[place] = None if frame is None else (channel, self._frames.read(frame))
-                except WireError:
-                    continue
+            sealed = [envelopes[place][1] for place in waiting]
+            reads = read_all(channel, sealed, self._state.engine, self._frames)
+            for place, read in zip(waiting, reads, strict=True):
+                found[place] = (channel, read) if read is not None else None
         if len(envelopes) > 1:
             self._state.foreseen.look((one[1] for one in found if one is not None), self._state)
         return found
@@ -343,6 +340,19 @@ class Inbound:
         sentence = state.requests.receive(request, state.roster, state.epoch, rank, agreed, step)
         if sentence is not None and rank == 0:
             answer_request(state, request.key_package_bytes, sentence, step)
+
+
+def read_all(channel: Channel, sealed: Sequence[bytes], engine: Engine, frames: Frames) -> list[Read | None]:
+    """What was sealed for ``channel``; None for each that was not, or is no canonical frame."""
+    return [_read(padded, frames) for padded in engine.unseal_many(channel.key, sealed, channel.topic)]
+
+
+def _read(padded: bytes | None, frames: Frames) -> Read | None:
+    frame = unpad(padded)
+    try:
+        return None if frame is None else frames.read(frame)
+    except WireError:
+        return None
 
 
 def answer_request(state: GroupState, key_package: bytes, sentence: str, step: Step) -> None:
