@@ -39,6 +39,7 @@ from demls.protocol.events import (
 from demls.protocol.inbound import Found, Inbound, answer_request
 from demls.protocol.overview import group_view, member_views, returning_view
 from demls.protocol.profile import DEMLS
+from demls.protocol.ratchets import UNWRITTEN
 from demls.protocol.records import SCHEMA, Ledger
 from demls.protocol.requests import INVITE_LABEL, TOKEN_BYTES
 from demls.protocol.returning import Returning, Sign
@@ -317,7 +318,9 @@ class Group:
         if self._state is None:
             return self._ledger.snapshot()
         mls = {_MLS + key: value for key, value in self._state.mls.snapshot().items()}
-        return self._ledger.snapshot() | mls
+        records = self._ledger.snapshot() | mls
+        records.pop(UNWRITTEN, None)  # these are the ratchets as they are now
+        return records
 
     def _live(self) -> GroupState:
         if self._returning is not None:
@@ -423,7 +426,7 @@ class Group:
         step = Step(now, state.channel)
         plaintext = state.chat.write(text, state.own, state.epoch, step)
         message = state.mls.encrypt(plaintext)
-        state.mls_changed = True
+        state.mls_changed = state.ratchets.sent(len(state.roster.seats)) or state.mls_changed
         step.say(PrivateMessage(message))
         self._asking.look_around(step)
         return self._finish(step)
@@ -788,6 +791,8 @@ class Group:
         return min((time for time in times if time is not None and time > now), default=None)
 
     def _changes(self, state: GroupState) -> tuple[RecordChange, ...]:
+        if state.mls_changed:
+            state.ratchets.written()
         changes = self._ledger.drain()
         if state.mls_changed:
             state.mls_changed = False

@@ -311,7 +311,7 @@ class Inbound:
         except EngineError as problem:
             step.refuse(Reason.STALE, f"a chat message that cannot be opened: {type(problem).__name__}")
             return
-        state.mls_changed = True
+        state.mls_changed = state.ratchets.heard(len(state.roster.seats)) or state.mls_changed
         sender = state.roster.owner_of(decrypted.sender)
         if decrypted.epoch != state.epoch:
             sender = state.former_owner(decrypted.sender, Epoch(decrypted.epoch))

@@ -251,6 +251,13 @@ PATIENCE_VIEWS = 3
 
 VIEW_TIME_MIN = Duration(4 * SECOND)
 
+SECRETS_WRITTEN_AT_ONCE = 64
+"""In a group of more members the message secrets are not written with every chat message."""
+
+SENT_UNWRITTEN_MAX = 64
+HEARD_UNWRITTEN_MAX = 256
+"""After so many chat messages, sent or heard, they are written all the same."""
+
 ENVELOPES_AT_ONCE_MAX = 512
 """So many waiting envelopes are opened and verified together at most."""
 

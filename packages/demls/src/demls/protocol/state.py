@@ -32,6 +32,7 @@ from demls.protocol.evidence import Court
 from demls.protocol.governance import PROPOSAL_LABEL, Governance, Item
 from demls.protocol.presence import Presence
 from demls.protocol.profile import PROFILES
+from demls.protocol.ratchets import Ratchets
 from demls.protocol.records import Ledger
 from demls.protocol.repair import REPAIR_LABEL, Repair
 from demls.protocol.requests import Requests
@@ -139,6 +140,8 @@ class GroupState:
         self.charter = charter
         self.mls = mls
         self.mls_changed = False
+        """Must something of MLS be written?"""
+        self.ratchets = Ratchets(ledger)
         self.status = GroupStatus.MEMBER
         self.settled_at = Instant(0)
         self.governance = Governance(
@@ -278,6 +281,7 @@ class GroupState:
             standing.reseated,
             standing.keys,
         )
+        self.mls_changed = self.ratchets.burn(self.mls)
         self._assemble(Entered(Head(standing.head), Instant(standing.time), succession, known))
         self.governance.load(self.roster, self.epoch)
         self.round.load(now)
