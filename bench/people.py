@@ -223,17 +223,21 @@ class People:
             for member, envelopes in arrived:
                 for _ in envelopes:
                     member.arriving.popleft()
-                while envelopes:
-                    machine = member.machine
-                    assert machine is not None
-                    together = 1 if self.one_by_one or not isinstance(machine, Group) else len(envelopes)
-                    now, envelopes = envelopes[:together], envelopes[together:]
-                    if isinstance(machine, Group):
-                        self._step(member, lambda: machine.receive_many(now, self.now))  # noqa: B023 - called at once
-                    else:
-                        self._step(member, lambda: machine.receive(*now[0], self.now))  # noqa: B023 - called at once
-                    if isinstance(machine, Joining) and machine.group is not None:
-                        member.machine = machine.group
+                left = envelopes
+                while left:
+                    left = self._take_in(member, left)
+
+    def _take_in(self, member: Member, envelopes: list[tuple[Topic, bytes]]) -> list[tuple[Topic, bytes]]:
+        """One, or all of them; returns those that are left."""
+        machine = member.machine
+        if isinstance(machine, Group) and not self.one_by_one:
+            self._step(member, lambda: machine.receive_many(envelopes, self.now))
+            return []
+        assert machine is not None
+        self._step(member, lambda: machine.receive(*envelopes[0], self.now))
+        if isinstance(machine, Joining) and machine.group is not None:
+            member.machine = machine.group
+        return envelopes[1:]
 
     def _settle(self, is_done: Callable[[], bool]) -> None:
         """Let time pass until it is done and everybody is in the same epoch."""

@@ -290,5 +290,3 @@ def test_forms_are_bounded() -> None:
     for view in range(2 * FORMS_MAX + 3):
         frames.read(encode_message(Frame(RoundStatement(1, bytes(32), view, b"", b"", bytes(20), bytes(64), 1))))
         assert len(frames._forms) <= FORMS_MAX
-
-

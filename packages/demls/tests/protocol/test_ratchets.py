@@ -35,14 +35,12 @@ def say(world: World, text: str, name: str = "alice") -> Effects:
 
 def test_secrets_are_written_now_and_then(world: World) -> None:
     written = {"alice": 0, "bob": 0, "carol": 0}
-    small: list[int] = []
 
     def watch(person: Person, effects: Effects) -> None:
         written[person.name] += secrets(effects) > 0
 
     world.watch = watch
-    for number in range(10):
-        small.append(secrets(say(world, str(number))))
+    small = [secrets(say(world, str(number))) for number in range(10)]
     assert [place for place, size in enumerate(small) if size] == [4, 9]
     assert written == {"alice": 2, "bob": 1, "carol": 1}
 

@@ -674,9 +674,7 @@ class Group:
     def _is_still(self, message: Payload, step: Step, turns: int) -> bool:
         """Does nothing follow from a message besides what it says, and is nothing due yet? O(1)."""
         state = self._live()
-        is_counted = is_still(
-            message, step, turns, state=state, duties=self._duties, stranding=self._stranding
-        )
+        is_counted = is_still(message, step, turns, state=state, duties=self._duties, stranding=self._stranding)
         return is_counted and not self._waiting and not state.mls_changed and not self._is_due(step.now)
 
     def _is_due(self, now: Instant) -> bool:
