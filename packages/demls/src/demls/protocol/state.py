@@ -92,6 +92,7 @@ CATCH_UP_MAX = 8
 """Settled commits sent at once to a member that is behind; it asks again."""
 
 _INTRODUCER = b"introducer"
+_ADDABLE_MAX = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,8 @@ class GroupState:
         self.chat = Chat(self)
         self.repair = Repair(self)
         self._listening: tuple[State, dict[Topic, Channel]] | None = None
+        self._addable: tuple[State, dict[bytes, bool]] | None = None
+        """Which key packages MLS takes in the present state, of those that were tried."""
         self.heard_at = Instant(0)
         """When another member was last heard in the present state."""
         self.roster: Roster
@@ -414,6 +417,15 @@ class GroupState:
         return self.resyncs.hindrance(item, now)
 
     def can_add(self, key_package: bytes) -> bool:
+        """Does MLS take it in the present state? To try it out costs as much as a commit, so it is done once."""
+        if self._addable is None or self._addable[0] is not self.state or len(self._addable[1]) >= _ADDABLE_MAX:
+            self._addable = self.state, {}
+        known = self._addable[1]
+        if key_package not in known:
+            known[key_package] = self._try_to_add(key_package)
+        return known[key_package]
+
+    def _try_to_add(self, key_package: bytes) -> bool:
         try:
             self.mls.propose_commit(adds=[key_package])
         except EngineError:
