@@ -20,17 +20,17 @@ BATCH_MAX = 8
 """Newcomers at a time while the group is filled, since a member may have so many proposals open."""
 
 
-def filled(size: int) -> People:
+def filled(size: int, *, one_by_one: bool = False) -> People:
     """A group of so many members."""
-    people = People()
+    people = People(one_by_one=one_by_one)
     while (missing := size - len(people.members())) > 0:
         people.add([people.newcomer() for _ in range(min(missing, BATCH_MAX))])
     return people
 
 
-def measure(size: int, runs: int) -> Result:
+def measure(size: int, runs: int, *, one_by_one: bool = False) -> Result:
     """One more is added, one message is said to all, the one is removed, one renews its keys; ``runs`` times."""
-    people = filled(size)
+    people = filled(size, one_by_one=one_by_one)
     costs: dict[str, list[Cost]] = {"add": [], "remove": [], "refresh": [], "chat": []}
     commits: list[tuple[int, int]] = []
 
@@ -62,8 +62,9 @@ def main() -> None:
     parser.add_argument("--members", type=int, nargs="+", default=[3, 5, 10, 20, 50], metavar="N")
     parser.add_argument("--runs", type=int, default=3, metavar="R")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--one-by-one", action="store_true", help="take each envelope in by itself")
     arguments = parser.parse_args()
-    results = [measure(size, arguments.runs) for size in arguments.members]
+    results = [measure(size, arguments.runs, one_by_one=arguments.one_by_one) for size in arguments.members]
     kinds = ("add", "remove", "refresh", "chat")
     columns = [("members", lambda result: str(result["members"]))]
     for kind in kinds:

@@ -67,7 +67,9 @@ class Member:
 class People:
     """A group and the network between its members."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, one_by_one: bool = False) -> None:
+        """``one_by_one``: each vote arrives before the next is cast, and each envelope is taken in by itself."""
+        self.one_by_one = one_by_one
         self.now = START
         self.cost = Cost()
         self.all: list[Member] = []
@@ -166,7 +168,10 @@ class People:
             for proposal in group.view(self.now).proposals:
                 if proposal.may_vote:
                     vote = proposal.proposal_id
-                    self._act(member, lambda group=group, vote=vote: group.vote(vote, True, self.now))
+                    self._step(member, lambda group=group, vote=vote: group.vote(vote, True, self.now))
+            if self.one_by_one:
+                self._deliver()
+        self._deliver()
 
     # --- The network --------------------------------------------------------------------------------------------
 
@@ -207,16 +212,32 @@ class People:
                     other.arriving.append((envelope.topic, envelope.payload))
 
     def _deliver(self) -> None:
-        """Everything that is on its way, in turn, until nothing follows any more."""
-        moved = True
-        while moved:
-            moved = False
-            for member in self.all:
-                if member.arriving and member.machine is not None:
-                    moved = True
-                    topic, payload = member.arriving.popleft()
-                    machine = member.machine
-                    self._step(member, lambda: machine.receive(topic, payload, self.now))  # noqa: B023 - called at once
+        """Everything that is on its way, until nothing follows any more: all ways take equally long.
+
+        What arrives at a member at one time is taken in together, as a node does with what waits for it.
+        """
+        while True:
+            arrived = [(member, list(member.arriving)) for member in self.all if member.arriving and member.machine]
+            if not arrived:
+                return
+            for member, envelopes in arrived:
+                for _ in envelopes:
+                    member.arriving.popleft()
+                left = envelopes
+                while left:
+                    left = self._take_in(member, left)
+
+    def _take_in(self, member: Member, envelopes: list[tuple[Topic, bytes]]) -> list[tuple[Topic, bytes]]:
+        """One, or all of them; returns those that are left."""
+        machine = member.machine
+        if isinstance(machine, Group) and not self.one_by_one:
+            self._step(member, lambda: machine.receive_many(envelopes, self.now))
+            return []
+        assert machine is not None
+        self._step(member, lambda: machine.receive(*envelopes[0], self.now))
+        if isinstance(machine, Joining) and machine.group is not None:
+            member.machine = machine.group
+        return envelopes[1:]
 
     def _settle(self, is_done: Callable[[], bool]) -> None:
         """Let time pass until it is done and everybody is in the same epoch."""

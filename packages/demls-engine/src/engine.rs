@@ -21,6 +21,9 @@ use crate::{SUITE, seal};
 
 const RANDOM_SIZE_BYTES_MAX: usize = 1 << 24;
 
+/// About as much of a tree is of one member, to guess how many there are.
+const LEAF_BYTES: usize = 300;
+
 /// Cryptography and randomness (suite MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519).
 #[pyclass(frozen, module = "demls_engine")]
 pub struct Engine {
@@ -127,6 +130,20 @@ impl Engine {
         Ok(plaintext.map(|plaintext| PyBytes::new(py, &plaintext)))
     }
 
+    fn unseal_many<'py>(
+        &self,
+        py: Python<'py>,
+        key: &[u8],
+        sealed: Vec<PyBackedBytes>,
+        associated_data: &[u8],
+    ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
+        let opened = detached(py, || seal::unseal_many(key, &sealed, associated_data))?;
+        Ok(opened
+            .into_iter()
+            .map(|plaintext| plaintext.map(|plaintext| PyBytes::new(py, &plaintext)))
+            .collect())
+    }
+
     #[pyo3(signature = (*, signature_private, credential, extensions, supported))]
     fn key_package(
         &self,
@@ -185,7 +202,7 @@ impl Engine {
             context_extensions: arguments::extensions(context_extensions)?,
             windows: windows(past_epochs, out_of_order, forward)?,
         };
-        let live = detached(py, || pool::run(|| found(&self.random, founder)))?;
+        let live = detached(py, || pool::run(1, || found(&self.random, founder)))?;
         Ok(MlsGroup::new(live))
     }
 
@@ -306,7 +323,7 @@ impl OpenedWelcome {
 #[pymethods]
 impl OpenedWelcome {
     fn join(&self, py: Python<'_>, ratchet_tree: &[u8]) -> PyResult<MlsGroup> {
-        let live = detached(py, || pool::run(|| self.invitation.join(ratchet_tree)))?;
+        let live = detached(py, || pool::run(ratchet_tree.len() / LEAF_BYTES, || self.invitation.join(ratchet_tree)))?;
         Ok(MlsGroup::new(live))
     }
 }

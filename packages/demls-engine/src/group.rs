@@ -44,8 +44,8 @@ impl MlsGroup {
         py: Python<'_>,
         work: impl FnOnce(&GroupCopy) -> Result<T> + Send,
     ) -> PyResult<T> {
-        let copy = self.with(py, |live| live.copy())?;
-        Ok(py.detach(|| guarded(|| pool::run(move || work(&copy))))?)
+        let (members, copy) = self.with(py, |live| Ok((live.member_count(), live.copy()?)))?;
+        Ok(py.detach(|| guarded(|| pool::run(members, move || work(&copy))))?)
     }
 }
 
@@ -188,13 +188,15 @@ impl MlsGroup {
                 let received = received.get();
                 self.with(py, |live| {
                     let staged = received.take_for(&live.authenticator()?)?;
-                    pool::run(move || live.merge(staged.commit, staged.new_key))
+                    pool::run(live.member_count(), move || {
+                        live.merge(staged.commit, staged.new_key)
+                    })
                 })
             }
             Mergeable::Own(staged) => {
                 let staged = staged.as_bytes();
                 self.with(py, |live| {
-                    pool::run(move || {
+                    pool::run(live.member_count(), move || {
                         let authenticator = live.authenticator()?;
                         let commit = commit::open_candidate(staged, &authenticator)?;
                         live.merge(commit, None)

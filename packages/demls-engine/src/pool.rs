@@ -15,27 +15,34 @@ use crate::error::{Error, Result};
 /// More threads bring little: a path has as many steps as the tree has levels.
 const THREADS_MAX: usize = 4;
 
+/// In a smaller group waking several threads costs more than they save.
+const WIDE_FROM: usize = 512;
+
 struct OwnPool {
     process: u32,
     threads: ThreadPool,
 }
 
 // Not a lock: one that another thread held during the fork would stay locked in the child.
-static CURRENT: ArcSwapOption<OwnPool> = ArcSwapOption::const_empty();
+static NARROW: ArcSwapOption<OwnPool> = ArcSwapOption::const_empty();
+static WIDE: ArcSwapOption<OwnPool> = ArcSwapOption::const_empty();
 
-/// Runs `work`, which may use rayon, on the threads of this process.
-pub fn run<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    own_pool()?.threads.install(work)
+/// Runs `work`, which may use rayon, on the threads of this process: one, or in a group of many
+/// `members` several.
+pub fn run<T: Send>(members: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    own_pool(members >= WIDE_FROM)?.threads.install(work)
 }
 
-fn own_pool() -> Result<Arc<OwnPool>> {
+fn own_pool(is_wide: bool) -> Result<Arc<OwnPool>> {
+    let current = if is_wide { &WIDE } else { &NARROW };
     let process = std::process::id();
-    if let Some(pool) = CURRENT.load_full()
+    if let Some(pool) = current.load_full()
         && pool.process == process
     {
         return Ok(pool);
     }
-    let threads = available_parallelism().map_or(1, |count| count.get().min(THREADS_MAX));
+    let most = if is_wide { THREADS_MAX } else { 1 };
+    let threads = available_parallelism().map_or(1, |count| count.get().min(most));
     let pool = Arc::new(OwnPool {
         process,
         threads: ThreadPoolBuilder::new()
@@ -45,7 +52,7 @@ fn own_pool() -> Result<Arc<OwnPool>> {
             .map_err(Error::defect)?,
     });
     // The parent's pool is never dropped here: that would talk to threads that do not exist.
-    if let Some(before) = CURRENT.swap(Some(Arc::clone(&pool)))
+    if let Some(before) = current.swap(Some(Arc::clone(&pool)))
         && before.process != process
     {
         std::mem::forget(before);

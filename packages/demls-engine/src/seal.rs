@@ -34,13 +34,27 @@ pub fn seal(
 }
 
 pub fn unseal(key: &[u8], sealed: &[u8], associated_data: &[u8]) -> Result<Option<Vec<u8>>> {
+    Ok(open(&cipher(key)?, sealed, associated_data))
+}
+
+/// What [`unseal`] gives of each.
+pub fn unseal_many(
+    key: &[u8],
+    sealed: &[impl AsRef<[u8]>],
+    associated_data: &[u8],
+) -> Result<Vec<Option<Vec<u8>>>> {
     let cipher = cipher(key)?;
-    let Some((nonce, ciphertext)) = sealed.split_at_checked(NONCE_SIZE_BYTES) else {
-        return Ok(None);
-    };
+    Ok(sealed
+        .iter()
+        .map(|sealed| open(&cipher, sealed.as_ref(), associated_data))
+        .collect())
+}
+
+fn open(cipher: &XChaCha20Poly1305, sealed: &[u8], associated_data: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, ciphertext) = sealed.split_at_checked(NONCE_SIZE_BYTES)?;
     let payload = Payload {
         msg: ciphertext,
         aad: associated_data,
     };
-    Ok(cipher.decrypt(XNonce::from_slice(nonce), payload).ok())
+    cipher.decrypt(XNonce::from_slice(nonce), payload).ok()
 }

@@ -4,7 +4,7 @@
 //! give the same verdict for every input; with other rules members could disagree about a crafted
 //! signature.
 
-use ed25519_consensus::{Signature, SigningKey, VerificationKey, VerificationKeyBytes, batch};
+use ed25519_zebra::{Signature, SigningKey, VerificationKey, VerificationKeyBytes, batch};
 use openmls_traits::signatures::{Signer, SignerError};
 use openmls_traits::types::SignatureScheme;
 use rand_core_06::OsRng;
@@ -28,7 +28,7 @@ impl LeafKey {
     }
 
     pub fn public(&self) -> [u8; 32] {
-        self.signing_key().verification_key().to_bytes()
+        self.signing_key().verification_key().into()
     }
 
     fn signing_key(&self) -> SigningKey {

@@ -29,6 +29,10 @@ class Choice(Enum):
     YES = 1
 
 
+_CHOICES = (Choice.NO, Choice.YES)
+_SIGNATURE_AT = 63
+
+
 def vote_content(proposal_id: bytes, voter: bytes, choice: Choice, time_ms: int) -> bytes:
     """Return the bytes that a vote signs (LIP-73 §2, step 4.8).
 
@@ -39,7 +43,14 @@ def vote_content(proposal_id: bytes, voter: bytes, choice: Choice, time_ms: int)
     require_size("A proposal id", proposal_id, PROPOSAL_ID_BYTES)
     require_size("A voter id", voter, VOTER_ID_BYTES)
     require_time("The time of a vote", time_ms)
-    return prefixed(VOTE_DOMAIN, proposal_id, voter, bytes([choice.value]), time_ms.to_bytes(8, "big"))
+    said = _SAID[choice.value] + time_ms.to_bytes(8, "big")
+    return b"".join((_BEFORE_PROPOSAL, proposal_id, _BEFORE_VOTER, voter, said))
+
+
+_BEFORE_PROPOSAL = prefixed(VOTE_DOMAIN) + PROPOSAL_ID_BYTES.to_bytes(2, "big")
+_BEFORE_VOTER = VOTER_ID_BYTES.to_bytes(2, "big")
+_SAID = tuple(prefixed(bytes([value])) + (8).to_bytes(2, "big") for value in range(2))
+"""What stands between voter and time, by choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,8 @@ class SignedVote:
     @classmethod
     def decode(cls, data: bytes) -> SignedVote:
         """Return the vote in `data`, unverified; anything but its canonical bytes raises `Malformed`."""
+        if _is_plain(data):
+            return cls(data[1:33], data[33:53], _CHOICES[data[53]], int.from_bytes(data[54:62], "big"), data[63:])
         reader = Reader(data)
         reader.expect(_VERSION, "vote")
         proposal_id = reader.take(PROPOSAL_ID_BYTES)
@@ -103,6 +116,12 @@ class SignedVote:
         signature = read_signature(reader)
         reader.end()
         return cls(proposal_id, voter, choice, time_ms, signature)
+
+
+def _is_plain(data: bytes) -> bool:
+    """Are these the canonical bytes of a vote? If not, reading them in full says why."""
+    size = len(data) - _SIGNATURE_AT
+    return size > 0 and data[_SIGNATURE_AT - 1] == size and data[53] < len(_CHOICES) and data.startswith(_VERSION)
 
 
 def read_signature(reader: Reader) -> bytes:

@@ -268,6 +268,9 @@ class Engine:
     def unseal(self, key: bytes, sealed: bytes, associated_data: bytes) -> bytes | None:
         """None if it was not sealed so."""
 
+    def unseal_many(self, key: bytes, sealed: Sequence[bytes], associated_data: bytes) -> list[bytes | None]:
+        """What ``unseal`` gives of each, in one call."""
+
     def key_package(
         self, *, signature_private: bytes, credential: bytes, extensions: Mapping[int, bytes], supported: Sequence[int]
     ) -> NewKeyPackage:

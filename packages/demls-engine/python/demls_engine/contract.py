@@ -858,6 +858,19 @@ class EngineContract:
             assert engine.unseal(key, wrong, b"topic") is None
         assert engine.unseal(key, engine.seal(key, b"", b""), b"") == b""
 
+    def test_many_seals_are_opened_as_one_by_one(self) -> None:
+        engine = self.person("sealer").engine
+        key = engine.random(32)
+        sealed = [engine.seal(key, bytes([number]) * number, b"topic") for number in range(8)]
+        mixed = [*sealed, b"", flipped(sealed[3], 30), sealed[2][:23], engine.seal(engine.random(32), b"", b"topic")]
+        opened = engine.unseal_many(key, mixed, b"topic")
+        assert opened == [engine.unseal(key, one, b"topic") for one in mixed]
+        assert opened[:8] == [bytes([number]) * number for number in range(8)]
+        assert opened[8:] == [None] * 4
+        assert engine.unseal_many(key, [], b"topic") == []
+        with pytest.raises(InvalidInput):
+            engine.unseal_many(b"", [], b"topic")
+
     def test_a_seed_determines_everything(self) -> None:
         def run(seed: bytes) -> list[object]:
             engine = self.make_engine(seed)

@@ -24,6 +24,12 @@ class Machine(Protocol):
     def tick(self, now: Instant) -> Effects: ...
 
 
+class BulkMachine(Machine, Protocol):
+    """One that takes envelopes which wait together for less than each by itself."""
+
+    def receive_many(self, envelopes: Sequence[tuple[Topic, bytes]], now: Instant) -> Effects: ...
+
+
 class GroupMachine(Machine, Protocol):
     """A group of which this node is or was a member. Asking it for what is not possible raises RequestRefused."""
 
@@ -123,6 +129,10 @@ class Core(Protocol):
         """An emergency about stewards who have not committed, with its proof; None if there is none."""
 
     def open_emergency(self, group: GroupMachine, emergency: Emergency, now: Instant) -> Effects: ...
+
+
+def takes_many(machine: Machine) -> TypeGuard[BulkMachine]:
+    return hasattr(machine, "receive_many")
 
 
 def is_group(machine: Machine) -> TypeGuard[GroupMachine]:

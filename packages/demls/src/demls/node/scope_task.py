@@ -213,12 +213,15 @@ class ScopeTask:
             )
         except CoreFailed as failure:
             log.exception("The core failed on an envelope of %s", self.scope[:8], exc_info=failure.__cause__)
-            self._home.counters.add("core_failures")
-            del batch[failure.index]
+            if failure.index is not None:
+                self._home.counters.add("core_failures")
+                del batch[failure.index]
             await self._reload()
+            self._worker.is_careful = failure.index is None
             self._deliveries.extendleft(reversed(batch))  # without the one; the cursor moves past it with the next
             return
         self._deliveries.extendleft(reversed(batch[outcome.consumed :]))
+        self._worker.is_careful = self._worker.is_careful and bool(self._deliveries)
         self._room.set()
         self._home.counters.add("envelopes_received", outcome.consumed)
         await self._done(outcome)

@@ -14,7 +14,7 @@ from typing import TypeVar
 from demls.api import models
 from demls.node import cards, present, timeline
 from demls.node.cards import NOTHING_KNOWN, Known
-from demls.node.core import JoiningMachine, Machine, is_group, is_inbox, is_joining
+from demls.node.core import JoiningMachine, Machine, is_group, is_inbox, is_joining, takes_many
 from demls.node.present import Connection
 from demls.node.sent import Sent
 from demls.protocol.effects import Change, Effects, Outbound
@@ -32,10 +32,17 @@ Act = Callable[[Machine, Instant], tuple[T, Effects | None]]
 """What somebody asks of a machine: an answer, and what follows from it; None if it was only a question."""
 
 
-class CoreFailed(Exception):
-    """The core raised on delivery number ``index`` of a batch: a defect, never the sender's right."""
+TOGETHER_MAX = 64
+"""So many waiting envelopes are given to the core at once; between two such calls the time is looked at."""
 
-    def __init__(self, index: int) -> None:
+
+class CoreFailed(Exception):
+    """The core raised on delivery number ``index`` of a batch: a defect, never the sender's right.
+
+    None: on one of several that were taken in together, so it is not known which; take them in one by one.
+    """
+
+    def __init__(self, index: int | None) -> None:
         super().__init__(index)
         self.index = index
 
@@ -80,6 +87,8 @@ class Worker:
         self.machine = machine
         self.store = store
         self.deadline = deadline
+        self.is_careful = False
+        """Is one envelope taken in at a time, because the core failed on one of several?"""
         self._sent = Sent(scope, store)
         self._before: GroupView | None = None
         """How the group was shown after the last step."""
@@ -115,17 +124,27 @@ class Worker:
         gathered = _Gathered(deadline=self.deadline)
         until = time.monotonic() + time_ms / 1000
         consumed = 0
-        for delivery in deliveries:
+        while consumed < len(deliveries):
+            together = deliveries[consumed : consumed + self._together()]
             try:
-                effects = self.machine.receive(delivery.topic, delivery.payload, now)
+                effects = self._receive(together, now)
             except Exception as problem:
-                raise CoreFailed(consumed) from problem
+                raise CoreFailed(consumed if len(together) == 1 else None) from problem
             self._add(effects, gathered)
-            gathered.cursors[delivery.topic] = delivery.cursor
-            consumed += 1
+            gathered.cursors.update((delivery.topic, delivery.cursor) for delivery in together)
+            consumed += len(together)
             if time.monotonic() >= until:
                 break
         return self._finish(gathered, consumed, now, connection)
+
+    def _together(self) -> int:
+        return TOGETHER_MAX if takes_many(self.machine) and not self.is_careful else 1
+
+    def _receive(self, deliveries: Sequence[Delivery], now: Instant) -> Effects:
+        machine = self.machine
+        if takes_many(machine):
+            return machine.receive_many([(delivery.topic, delivery.payload) for delivery in deliveries], now)
+        return machine.receive(deliveries[0].topic, deliveries[0].payload, now)
 
     def tick(self, now: Instant, connection: Connection) -> Outcome:
         gathered = _Gathered(deadline=self.deadline)

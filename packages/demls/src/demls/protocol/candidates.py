@@ -12,7 +12,7 @@ from demls.protocol import policy as bounds
 from demls.protocol.checks import Check, Verdict
 from demls.protocol.credential import CredentialRefused, parse_credential
 from demls.protocol.engine import Candidate as BuiltCandidate
-from demls.protocol.engine import Engine, EngineError, InvalidInput, MlsGroup
+from demls.protocol.engine import Engine, InvalidInput, KeyPackage, MlsGroup
 from demls.protocol.events import Faulted, Reason
 from demls.protocol.governance import Governance
 from demls.protocol.items import Item
@@ -101,6 +101,8 @@ class Candidates:
         self._make_sync = make_sync
         self._updates = updates
         self._found: dict[CandidateId, Content | Finding] = {}
+        self._followed: dict[tuple[bytes, ...], Succession | None] = {}
+        """What follows from a content, by its entries and authenticator: asked for again with every judgement."""
         self._told: set[CandidateId] = set()
         self._genuine: dict[bytes, bool] = {}
         self._offered_by: dict[CandidateId, Offer] = {}
@@ -249,9 +251,17 @@ class Candidates:
         return "add" not in kinds or not kinds.isdisjoint(_WITH_PATH)
 
     def _follow_content(self, content: Content, proposals: tuple[Proposal, ...]) -> Succession | None:
+        about = (content.staged.authenticator, *(proposal.id for proposal in proposals))
+        if about not in self._followed or self._followed[about] is None:
+            follows = self._follow_staged(content, proposals)
+            stated = content.sync.succession if content.sync is not None else None
+            self._followed[about] = stated if stated == follows else follows  # the same one is compared at once
+        return self._followed[about]
+
+    def _follow_staged(self, content: Content, proposals: tuple[Proposal, ...]) -> Succession | None:
         roster = self._state.roster
         owners = (roster.owner_of(leaf) for leaf in content.staged.removes)
-        added = {address for address, _ in self._admitted(package.encoded for package in content.staged.adds)}
+        added = {address for address, _ in _admitted(content.staged.adds)}
         updated = {roster.owner_of(leaf) for leaf in content.staged.updates}
         updated |= {content.committer} if content.staged.has_path else set()
         removed, renewed = ({o for o in found if o is not None} for found in (owners, updated))
@@ -532,24 +542,11 @@ class Candidates:
 
     def added(self, candidate: Candidate) -> list[tuple[Address, bytes]]:
         """(address, key package) of those whom it admits, by the commit itself."""
-        packages: list[bytes]
         if candidate.id in self._own:
-            packages = added_by(self.items(candidate.id))
-        else:
-            content = self.content(candidate)
-            assert isinstance(content, Content)
-            packages = [package.encoded for package in content.staged.adds]
-        return self._admitted(packages)
-
-    def _admitted(self, packages: Iterable[bytes]) -> list[tuple[Address, bytes]]:
-        admitted = []
-        for package in packages:
-            try:
-                credential = parse_credential(self._engine.parse_key_package(package).credential)
-            except (EngineError, CredentialRefused):
-                continue
-            admitted.append((Address(credential.address), package))
-        return admitted
+            return _admitted(map(self._engine.parse_key_package, added_by(self.items(candidate.id))))
+        content = self.content(candidate)
+        assert isinstance(content, Content)
+        return _admitted(content.staged.adds)
 
     def committer(self, candidate: Candidate) -> Address:
         if candidate.id in self._own:
@@ -557,6 +554,18 @@ class Candidates:
         content = self.content(candidate)
         assert isinstance(content, Content)
         return content.committer
+
+
+def _admitted(packages: Iterable[KeyPackage]) -> list[tuple[Address, bytes]]:
+    """(address, key package) of each that says whose it is."""
+    admitted = []
+    for package in packages:
+        try:
+            credential = parse_credential(package.credential)
+        except CredentialRefused:
+            continue
+        admitted.append((Address(credential.address), package.encoded))
+    return admitted
 
 
 def _proof_of(offer: Offer, finding: Finding) -> Proof:

@@ -65,14 +65,21 @@ def seal(channel: Channel, payload: Payload, engine: Engine) -> bytes:
 
 def unseal(channel: Channel, sealed: bytes, engine: Engine) -> Payload | None:
     """What was sealed for ``channel``; None if it was not, or is no canonical frame. Never raises."""
-    padded = engine.unseal(channel.key, sealed, channel.topic)
+    frame = unpad(engine.unseal(channel.key, sealed, channel.topic))
+    if frame is None:
+        return None
+    try:
+        return decode_message(frame, Frame).payload
+    except WireError:
+        return None
+
+
+def unpad(padded: bytes | None) -> bytes | None:
+    """The frame in what was sealed; None if it is not padded as it has to be."""
     if padded is None or len(padded) < _LENGTH_BYTES:
         return None
     size = int.from_bytes(padded[:_LENGTH_BYTES], "big")
     end = _LENGTH_BYTES + size
     if len(padded) != padded_size(size) or padded[end:] != bytes(len(padded) - end):
         return None
-    try:
-        return decode_message(padded[_LENGTH_BYTES:end], Frame).payload
-    except WireError:
-        return None
+    return padded[_LENGTH_BYTES:end]

@@ -10,7 +10,7 @@ The transitions and timers are literal data (``TRANSITIONS``, ``TIMERS``); the d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -211,8 +211,13 @@ class Round:
                 self.candidates.pop(dropped, None)
                 self._host.forget(dropped)
 
-    def receive_statement(self, statement: RoundStatement, step: Step) -> bool:
-        """A member's ack or lock in some view of this state. Says whether it was new. O(1)."""
+    def receive_statement(
+        self, statement: RoundStatement, step: Step, raw: bytes = b"", *, is_signed: bool = False
+    ) -> bool:
+        """A member's ack or lock in some view of this state. Says whether it was new. O(1).
+
+        ``raw``: its canonical bytes, if they are at hand; ``is_signed``: its member, which counts, has signed it.
+        """
         if statement.kind not in (StatementKind.ACK, StatementKind.LOCK):
             step.refuse(Reason.INVALID, "a round statement of no known kind")
             return False
@@ -226,7 +231,9 @@ class Round:
         if len(statement.candidate) not in (0, 32):
             step.refuse(Reason.INVALID, "a round statement about no candidate id")
             return False
-        if not self._host.verify(member, ROUND_LABEL, statement.content(self._group_id), statement.signature):
+        if not is_signed and not self._host.verify(
+            member, ROUND_LABEL, statement.content(self._group_id), statement.signature
+        ):
             step.refuse(Reason.FORGED, "a round statement that its member did not sign")
             return False
         if known is not None:
@@ -235,7 +242,7 @@ class Round:
                 step.tell(Misbehaved(member, "signed two different statements in one view", proof))
             return False
         self._keep(statement)
-        self._ledger.put_bytes(_statement_key(statement), encode_message(statement))
+        self._ledger.put_bytes(_statement_key(statement), raw or encode_message(statement))
         self._note_quorums(kind, view, step)
         return True
 
@@ -285,6 +292,27 @@ class Round:
         return self.at.view - bounds.VIEWS_BEHIND_MAX <= view <= self.at.view + bounds.VIEWS_AHEAD_MAX
 
     # --- What is known ------------------------------------------------------------------------------------------
+
+    def heard_in(self, kind: StatementKind, view: int) -> Container[bytes]:
+        """Whose statement of this kind is here."""
+        return self.statements(kind, view)
+
+    @property
+    def is_judging(self) -> bool:
+        """Does an offer wait here to become acceptable? Then every vote may matter."""
+        return self.at.phase in (Phase.IDLE, Phase.WAITING) and View(self.at.view) in self.offers
+
+    def is_still(self, statement: RoundStatement) -> bool:
+        """Could nothing follow from this statement, which was just kept? It is of the own view, and completes nothing.
+
+        Of two members, what makes a quorum depends on the work too.
+        """
+        if self._roster.n == 2 or statement.view != self.at.view or self._followed > self.at.view or self.is_settled:
+            return False
+        if statement.kind == StatementKind.ACK and self.at.phase is Phase.LOCKED:
+            return self.at.best_view == self.at.view
+        is_asked = self.at.phase in (Phase.ACKED, Phase.LOCKED)
+        return is_asked and len(self.statements(StatementKind(statement.kind), statement.view)) < self._roster.q
 
     def leader(self, view: int) -> Address:
         return self._leaders[view % len(self._leaders)]

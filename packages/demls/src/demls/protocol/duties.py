@@ -75,11 +75,17 @@ class Duties:
         self._notice_fresh(step)
         for proposal_id in sorted(self._unvoted):
             self._vote(proposal_id, step)
-        self._gossip(step)
+        self.gossip(step)
         if self._return_at is not None and step.now >= self._return_at:
             self._returns -= 1
             self._return_at = Instant(step.now + bounds.REPEAT_EVERY) if self._returns else None
             self._come_back(step)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Is there something that the next message may let it do, besides what time alone does?"""
+        state = self._state
+        return bool(self._unvoted or state.elections.held or state.emergencies.has_held)
 
     def _stamp(self, step: Step) -> tuple[object, ...]:
         """What duties depend on, within one step."""
@@ -326,7 +332,7 @@ class Duties:
 
     # --- Comparing ----------------------------------------------------------------------------------------------
 
-    def _gossip(self, step: Step) -> None:
+    def gossip(self, step: Step) -> None:
         """While something is open and no round is, ask a member what is missing, ever more rarely if nothing is."""
         state = self._state
         is_deciding = state.governance.is_deciding()

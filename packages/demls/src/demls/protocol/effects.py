@@ -6,7 +6,7 @@ then tell people ``events``, and call ``tick`` at ``deadline``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from demls.protocol.events import Event
 from demls.wire.ids import Instant, Topic
@@ -39,3 +39,24 @@ class Effects:
     outbound: tuple[Outbound, ...] = ()
     events: tuple[Event, ...] = ()
     deadline: Instant | None = None
+
+
+@dataclass(slots=True)
+class Taken:
+    """What has followed so far from the messages that one call takes in, each in its turn."""
+
+    changes: list[Change] = field(default_factory=list)
+    """Of what has ended, or begun, in this call; of a group that goes on they are fetched at the end."""
+    outbound: list[Outbound] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    deadline: Instant | None = None
+
+    def add(self, effects: Effects) -> None:
+        self.changes += effects.changes
+        self.outbound += effects.outbound
+        self.events += effects.events
+        self.deadline = effects.deadline
+
+    def effects(self, changes: tuple[Change, ...] = ()) -> Effects:
+        """All of it; ``changes``: what has changed since."""
+        return Effects((*self.changes, *changes), tuple(self.outbound), tuple(self.events), self.deadline)

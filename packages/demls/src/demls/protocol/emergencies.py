@@ -215,6 +215,11 @@ class Emergencies:
         self._unconfirmed.clear()
         return held
 
+    @property
+    def has_held(self) -> bool:
+        """Does anything wait to be confirmed, or for a freeze to end?"""
+        return bool(self._unconfirmed or self._waiting)
+
     # --- What follows -------------------------------------------------------------------------------------------
 
     def _decided(self, item: Item, approved: bool, epoch: Epoch, scoring: Scoring, step: Step) -> None:

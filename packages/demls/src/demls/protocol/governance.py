@@ -17,6 +17,7 @@ from demls.protocol.admission import Meaning
 from demls.protocol.electorates import VOTE_LABEL, Electorate, Electorates, VoteScheme
 from demls.protocol.engine import Engine
 from demls.protocol.events import Misbehaved, ProposalDecided, ProposalOpened, ProposalWithdrawn, Reason, VoteRecorded
+from demls.protocol.foreseen import Foreseen
 from demls.protocol.items import Item, ProposalRecord, decision_sentence
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
@@ -75,6 +76,7 @@ class Governance:
         self._obstacle = obstacle
         self._hindrance = hindrance
         self._scheme = VoteScheme(engine)
+        self.foreseen = Foreseen()
         self.electorates = Electorates(ledger)
         self._roster = Roster.empty()
         self._epoch = Epoch(0)
@@ -91,6 +93,8 @@ class Governance:
         self._lapsed: list[Item] = []
         self.changes = 0
         """How often anything has changed here, to notice that it has."""
+        self.turns = 0
+        """How often more has changed than that a vote was counted."""
         self._fresh: set[ProposalId] = set()
         self._early: dict[Address, dict[tuple[ProposalId, Choice], SignedVote]] = {}
         self.locked: frozenset[ProposalId] = frozenset()
@@ -277,16 +281,16 @@ class Governance:
             return True
         return False if (voter, Choice.NO) in item.votes else None
 
-    def receive_vote(self, message: Vote, step: Step) -> Item | None:
-        """A vote from the network; returns the item if something changed. O(1)."""
+    def receive_vote(self, message: Vote, step: Step) -> tuple[Item, SignedVote] | None:
+        """A vote from the network; returns it and what it is about if something changed. O(1)."""
         try:
-            vote = SignedVote.decode(message.signed_vote)
+            vote = self.foreseen.vote_of(message)
         except Malformed:
             step.refuse(Reason.UNREADABLE, "a vote that cannot be read")
             return None
         item = self.items.get(ProposalId(vote.proposal_id))
         if item is None:
-            self._keep_early(vote, step)
+            self._keep_early(message, vote, step)
             return None
         if (Address(vote.voter), vote.choice) in item.votes:
             step.is_known = True
@@ -299,12 +303,12 @@ class Governance:
         if item.is_closed:
             step.is_known = True
             return None
-        if not self._scheme.verify(key, vote.content, vote.signature):
+        if not (self.foreseen.has_signed(message, key) or self._scheme.verify(key, vote.content, vote.signature)):
             step.refuse(Reason.FORGED, "a vote that its voter did not sign")
             return None
-        self._record(item, vote, step)
+        self._record(item, vote, step, message.signed_vote)
         self.refresh(item, step)
-        return item
+        return item, vote
 
     def is_genuine(self, item: Item, vote: SignedVote) -> bool:
         """Has its voter signed it? It may have signed the same choice twice, at two times."""
@@ -313,14 +317,15 @@ class Governance:
         key = self.electorates.leaf_key_of(vote.voter, item.proposal.epoch)
         return key is not None and self._scheme.verify(key, vote.content, vote.signature)
 
-    def _keep_early(self, vote: SignedVote, step: Step) -> None:
+    def _keep_early(self, message: Vote, vote: SignedVote, step: Step) -> None:
         """Votes may overtake their proposal: keep a few of each current member, proven to be its own."""
         seat = self._roster.seat(vote.voter)
         if seat is None:
             step.refuse(Reason.NOT_ENTITLED, "a vote by no member")
             return
         kept = self._early.setdefault(seat.address, {})
-        if not self._scheme.verify(seat.leaf_key, vote.content, vote.signature):
+        is_foreseen = self.foreseen.has_signed(message, seat.leaf_key)
+        if not (is_foreseen or self._scheme.verify(seat.leaf_key, vote.content, vote.signature)):
             step.refuse(Reason.FORGED, "a vote that its voter did not sign")
             return
         if len(kept) >= bounds.EARLY_VOTES_PER_MEMBER_MAX:
@@ -344,13 +349,13 @@ class Governance:
                     tally.record(voter, key[1])
         return tally.verdict(deadline_passed=False).is_yes and tally.yes > self._roster.f
 
-    def _record(self, item: Item, vote: SignedVote, step: Step) -> None:
+    def _record(self, item: Item, vote: SignedVote, step: Step, encoded: bytes | None = None) -> None:
         recorded = item.tally.record(vote.voter, vote.choice)
         if recorded in (Recorded.REPEATED, Recorded.NOT_A_VOTER):
             return
         item.votes[Address(vote.voter), vote.choice] = vote
         self.changes += 1
-        self._ledger.put_bytes(_vote_key(vote), vote.encode())
+        self._ledger.put_bytes(_vote_key(vote), encoded or vote.encode())
         step.tell(VoteRecorded(item.proposal_id, Address(vote.voter), vote.choice is Choice.YES))
         if recorded is Recorded.EQUIVOCATION:
             voter = Address(vote.voter)
@@ -367,11 +372,11 @@ class Governance:
         if item.needs_votes:
             verdict = item.tally.verdict(deadline_passed=step.now >= item.deadline)
             approved, refused, by_silence = verdict.is_yes, verdict.is_no, verdict is Verdict.YES_BY_SILENCE
-            reason = decision_sentence(item.tally, verdict)
+            reason = ""
             if approved and item.effect[0] == "remove" and isinstance(item.change, Emergency):
                 approved = item.tally.yes > self._roster.f  # else newcomers would have to believe what bad members say
                 refused = not approved and step.now >= item.deadline
-                reason = reason if approved else _TOO_FEW
+                reason = "" if approved else _TOO_FEW
         else:
             reason = self._hindrance(item, step.now)
             approved, refused, by_silence = not reason, False, False
@@ -379,6 +384,8 @@ class Governance:
         status = ProposalStatus.APPROVED if approved else ProposalStatus.REJECTED if refused else ProposalStatus.OPEN
         if (status, by_silence) == (item.status, item.by_silence):
             return
+        if item.needs_votes:
+            reason = reason or decision_sentence(item.tally, verdict)
         item.status, item.by_silence, item.reason = status, by_silence, reason
         if approved and item.effect[0] == "note":
             item.status, item.ended_at = ProposalStatus.NOTED, step.now
@@ -578,6 +585,7 @@ class Governance:
 
     def drop(self, item: Item) -> None:
         """Forget it altogether, as if it had never come."""
+        self.turns += 1
         self._going.pop(item.proposal_id, None)
         self.resyncs.pop(item.proposal_id, None)
         if self.items.pop(item.proposal_id, None) is not None:
@@ -601,6 +609,7 @@ class Governance:
                 self._drop(item)
 
     def _drop(self, item: Item) -> None:
+        self.turns += 1
         for known in (self.items, self._going, self.elections, self.emergencies, self.resyncs):
             known.pop(item.proposal_id, None)
         self._ledger.delete(b"proposal/" + item.proposal_id)
@@ -621,6 +630,7 @@ class Governance:
 
     def _save(self, item: Item) -> None:
         self.changes += 1
+        self.turns += 1
         self._track(item)
         self._ledger.put(
             b"proposal/" + item.proposal_id,

@@ -5,22 +5,22 @@ Nothing here raises; what is not acceptable is refused, with a reason, and chang
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from demls_consensus import SignedVote
+from collections.abc import Callable, Sequence
 
 from demls.protocol import policy as bounds
 from demls.protocol.asking import Asking
-from demls.protocol.channel import Channel, joiner_channel, unseal
+from demls.protocol.channel import Channel, joiner_channel, unpad
 from demls.protocol.commit_round import ROUND_LABEL
 from demls.protocol.continuity import DIGEST_LABEL, answer_digest, lacks
-from demls.protocol.engine import EngineError, OwnMessage
+from demls.protocol.engine import Engine, EngineError, OwnMessage
 from demls.protocol.events import ProposalDecided, Reason
 from demls.protocol.settling import receive_settled
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
 from demls.protocol.stranding import Stranding
 from demls.protocol.views import ProposalStatus
+from demls.wire.alike import Frames, Read
+from demls.wire.codec import WireError
 from demls.wire.fields import STATED_PROPOSALS_MAX
 from demls.wire.ids import Address, Duration, Epoch, Instant, ProposalId, Topic
 from demls.wire.messages import (
@@ -47,6 +47,9 @@ STRAGGLER_AFTER = Duration(2 * bounds.REPEAT_EVERY)
 
 STRAGGLER_HELPERS = 3
 
+Found = tuple[Channel, Read]
+"""A message, and the channel it came on."""
+
 _OFTEN_KNOWN = (Proposal, Vote, RoundStatement, Digest)
 
 
@@ -65,16 +68,32 @@ class Inbound:
         self._answered: dict[Address, Instant] = {}
         self._said_here_at = Instant(0)
         self._greeted: set[tuple[Epoch, Address]] = set()
+        self._frames = Frames(state.group_id)
 
-    def open(self, topic: Topic, payload: bytes) -> tuple[Channel, Payload] | None:
-        channel = self._state.listening().get(topic)
-        if channel is None or len(payload) > bounds.ENVELOPE_BYTES_MAX:
-            return None
-        message = unseal(channel, payload, self._state.engine)
-        return None if message is None else (channel, message)
+    def open(self, envelopes: Sequence[tuple[Topic, bytes]]) -> list[Found | None]:
+        """What stands in these envelopes; None for each that is not sealed for this group."""
+        found: list[Found | None] = [None] * len(envelopes)
+        listening = self._state.listening()
+        places: dict[Topic, list[int]] = {}
+        for place, (topic, payload) in enumerate(envelopes):
+            if topic in listening and len(payload) <= bounds.ENVELOPE_BYTES_MAX:
+                places.setdefault(topic, []).append(place)
+        for topic, waiting in places.items():
+            channel = listening[topic]
+            sealed = [envelopes[place][1] for place in waiting]
+            reads = read_all(channel, sealed, self._state.engine, self._frames)
+            for place, read in zip(waiting, reads, strict=True):
+                found[place] = (channel, read) if read is not None else None
+        if len(envelopes) > 1:
+            self._state.foreseen.look((one[1] for one in found if one is not None), self._state)
+        return found
 
-    def dispatch(self, channel: Channel, message: Payload, step: Step) -> None:
-        state = self._state
+    def is_open(self, topic: Topic, found: Found) -> bool:
+        """Does the node still listen where it did when the envelope was opened?"""
+        return self._state.listening().get(topic) is found[0]
+
+    def dispatch(self, channel: Channel, read: Read, step: Step) -> None:
+        state, message = self._state, read.payload
         if channel == state.rendezvous:
             match message:
                 case JoinRequest():
@@ -89,18 +108,18 @@ class Inbound:
                     step.refuse(Reason.INVALID, "a message that does not belong on the rendezvous topic")
             return
         match message:
+            case RoundStatement():
+                self._receive_statement(message, read.raw, step)
+            case Vote():
+                voted = state.governance.receive_vote(message, step)
+                if voted is not None:
+                    item, vote = voted
+                    state.heard(Address(vote.voter), step.now, in_epoch=Epoch(item.proposal.epoch))
             case Proposal():
                 step.is_known = message.id in state.governance.items
                 state.receive_proposal(message, step)
-            case Vote():
-                item = state.governance.receive_vote(message, step)
-                if item is not None:
-                    voter = Address(SignedVote.decode(message.signed_vote).voter)
-                    state.heard(voter, step.now, in_epoch=Epoch(item.proposal.epoch))
             case Offer():
                 self._receive_offer(message, step)
-            case RoundStatement():
-                self._receive_statement(message, step)
             case SettledCommit():
                 before = state.epoch
                 receive_settled(state, message, step)
@@ -124,7 +143,7 @@ class Inbound:
         if not isinstance(message, _OFTEN_KNOWN):
             step.is_known = False  # votes that came with it say nothing about it
 
-    def _receive_statement(self, statement: RoundStatement, step: Step) -> None:
+    def _receive_statement(self, statement: RoundStatement, raw: bytes, step: Step) -> None:
         state = self._state
         if not self._is_current(statement) or state.is_halted:
             step.is_known = True
@@ -134,7 +153,12 @@ class Inbound:
             content = statement.content(state.group_id)
             if state.engine.verify(seat.leaf_key, ROUND_LABEL, content, statement.signature):
                 state.heard(seat.address, step.now)
-        elif state.round.receive_statement(statement, step):
+        elif state.round.receive_statement(
+            statement,
+            step,
+            raw,
+            is_signed=seat is not None and state.foreseen.has_signed(statement, seat.leaf_key),
+        ):
             state.heard(Address(statement.member), step.now)
             state.vouched(Address(statement.member))
         else:
@@ -288,7 +312,7 @@ class Inbound:
         except EngineError as problem:
             step.refuse(Reason.STALE, f"a chat message that cannot be opened: {type(problem).__name__}")
             return
-        state.mls_changed = True
+        state.mls_changed = state.ratchets.heard(len(state.roster.seats)) or state.mls_changed
         sender = state.roster.owner_of(decrypted.sender)
         if decrypted.epoch != state.epoch:
             sender = state.former_owner(decrypted.sender, Epoch(decrypted.epoch))
@@ -317,6 +341,19 @@ class Inbound:
         sentence = state.requests.receive(request, state.roster, state.epoch, rank, agreed, step)
         if sentence is not None and rank == 0:
             answer_request(state, request.key_package_bytes, sentence, step)
+
+
+def read_all(channel: Channel, sealed: Sequence[bytes], engine: Engine, frames: Frames) -> list[Read | None]:
+    """What was sealed for ``channel``; None for each that was not, or is no canonical frame."""
+    return [_read(padded, frames) for padded in engine.unseal_many(channel.key, sealed, channel.topic)]
+
+
+def _read(padded: bytes | None, frames: Frames) -> Read | None:
+    frame = unpad(padded)
+    try:
+        return None if frame is None else frames.read(frame)
+    except WireError:
+        return None
 
 
 def answer_request(state: GroupState, key_package: bytes, sentence: str, step: Step) -> None:

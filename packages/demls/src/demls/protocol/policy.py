@@ -250,6 +250,17 @@ PATIENCE_VIEWS = 3
 """A fresh candidate may leave out what was approved less than so many view times ago."""
 
 VIEW_TIME_MIN = Duration(4 * SECOND)
+
+SECRETS_WRITTEN_AT_ONCE = 64
+"""In a group of more members the message secrets are not written with every chat message."""
+
+SENT_UNWRITTEN_MAX = 64
+HEARD_UNWRITTEN_MAX = 256
+"""After so many chat messages, sent or heard, they are written all the same."""
+
+ENVELOPES_AT_ONCE_MAX = 512
+"""So many waiting envelopes are opened and verified together at most."""
+
 REPEAT_EVERY = Duration(2 * SECOND)
 """Pace of repeating own round statements and digests while a round is open."""
 

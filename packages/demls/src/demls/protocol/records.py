@@ -28,6 +28,8 @@ class Ledger:
         self._dirty: dict[bytes, None] = {}
         self._rooms: defaultdict[bytes, dict[bytes, None]] = defaultdict(dict)
         """The keys by what stands before their first slash: some are found without going through all."""
+        self.writes = 0
+        """How often a record has changed, to notice that one has."""
         for key in self._records:
             self._room(key)[key] = None
 
@@ -42,11 +44,13 @@ class Ledger:
                 self._room(key)[key] = None
             self._records[key] = value
             self._dirty[key] = None
+            self.writes += 1
 
     def delete(self, key: bytes) -> None:
         if self._records.pop(key, None) is not None:
             del self._room(key)[key]
             self._dirty[key] = None
+            self.writes += 1
 
     def delete_all(self, prefix: bytes) -> None:
         for key in self._keys_under(prefix):
@@ -81,11 +85,6 @@ class Ledger:
     def _keys_under(self, prefix: bytes) -> list[bytes]:
         keys = self._room(prefix) if b"/" in prefix else self._records
         return sorted(key for key in keys if key.startswith(prefix))
-
-    @property
-    def is_dirty(self) -> bool:
-        """Has anything changed since the last ``drain``?"""
-        return bool(self._dirty)
 
     def drain(self) -> tuple[Change, ...]:
         """What changed since the last call, in the order of keys."""

@@ -33,6 +33,7 @@ from demls.protocol.governance import PROPOSAL_LABEL, Governance
 from demls.protocol.items import Item
 from demls.protocol.presence import Presence
 from demls.protocol.profile import PROFILES
+from demls.protocol.ratchets import Ratchets
 from demls.protocol.records import Ledger
 from demls.protocol.repair import REPAIR_LABEL, Repair
 from demls.protocol.requests import Requests
@@ -92,6 +93,7 @@ CATCH_UP_MAX = 8
 """Settled commits sent at once to a member that is behind; it asks again."""
 
 _INTRODUCER = b"introducer"
+_ADDABLE_MAX = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ class GroupState:
         self.charter = charter
         self.mls = mls
         self.mls_changed = False
+        """Must something of MLS be written?"""
+        self.ratchets = Ratchets(ledger)
         self.status = GroupStatus.MEMBER
         self.settled_at = Instant(0)
         self.governance = Governance(
@@ -151,6 +155,7 @@ class GroupState:
             obstacle=self._obstacle,
             hindrance=self._hindrance,
         )
+        self.foreseen = self.governance.foreseen
         self.resyncs = Resyncs(self.governance, lambda: self.state.reseated, self._carried)
         self.elections = Elections(self.governance, group_id)
         self.scores = Scores(ledger)
@@ -180,6 +185,8 @@ class GroupState:
         self.chat = Chat(self)
         self.repair = Repair(self)
         self._listening: tuple[State, dict[Topic, Channel]] | None = None
+        self._addable: tuple[State, dict[bytes, bool]] | None = None
+        """Which key packages MLS takes in the present state, of those that were tried."""
         self.heard_at = Instant(0)
         """When another member was last heard in the present state."""
         self.roster: Roster
@@ -278,6 +285,7 @@ class GroupState:
             standing.reseated,
             standing.keys,
         )
+        self.mls_changed = self.ratchets.burn(self.mls)
         self._assemble(Entered(Head(standing.head), Instant(standing.time), succession, known))
         self.governance.load(self.roster, self.epoch)
         self.round.load(now)
@@ -410,6 +418,15 @@ class GroupState:
         return self.resyncs.hindrance(item, now)
 
     def can_add(self, key_package: bytes) -> bool:
+        """Does MLS take it in the present state? To try it out costs as much as a commit, so it is done once."""
+        if self._addable is None or self._addable[0] is not self.state or len(self._addable[1]) >= _ADDABLE_MAX:
+            self._addable = self.state, {}
+        known = self._addable[1]
+        if key_package not in known:
+            known[key_package] = self._try_to_add(key_package)
+        return known[key_package]
+
+    def _try_to_add(self, key_package: bytes) -> bool:
         try:
             self.mls.propose_commit(adds=[key_package])
         except EngineError:

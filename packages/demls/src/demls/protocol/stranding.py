@@ -65,6 +65,11 @@ class Stranding:
         if self._since is None:
             self._since, self._ask_at = step.now, step.now
 
+    @property
+    def is_waiting(self) -> bool:
+        """Does it matter that somebody is heard?"""
+        return self._since is not None
+
     def act(self, step: Step) -> None:
         """Ask those of the own state, or give up."""
         self._follow()

@@ -330,6 +330,10 @@ class ModelEngine:
     def unseal(self, key: bytes, sealed: bytes, associated_data: bytes) -> bytes | None:
         return model_crypto.unseal(key, sealed, associated_data)
 
+    def unseal_many(self, key: bytes, sealed: Sequence[bytes], associated_data: bytes) -> list[bytes | None]:
+        model_crypto.check_key(key)
+        return [model_crypto.unseal(key, one, associated_data) for one in sealed]
+
     def key_package(
         self, *, signature_private: bytes, credential: bytes, extensions: Mapping[int, bytes], supported: Sequence[int]
     ) -> NewKeyPackage:

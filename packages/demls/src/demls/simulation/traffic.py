@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from unittest.mock import patch
@@ -14,6 +14,7 @@ from demls.protocol import inbound
 from demls.protocol.channel import Channel
 from demls.protocol.engine import Engine
 from demls.wire import demls_pb2 as pb
+from demls.wire.alike import Frames, Read
 from demls.wire.codec import WireError
 from demls.wire.messages import Digest, Frame, Payload, decode_message
 
@@ -78,17 +79,17 @@ def shared_reading() -> Generator[None]:
 
     What comes of bytes depends on nothing else, and cannot be changed, so a run is the same with it and without it.
     """
-    opened: dict[tuple[bytes, bytes], Payload | None] = {}
-    unseal = channels.unseal
+    opened: dict[tuple[bytes, bytes], Read | None] = {}
+    read_all = inbound.read_all
 
-    def unseal_once(channel: Channel, sealed: bytes, engine: Engine) -> Payload | None:
-        place = channel.key, sealed
-        if place in opened:
-            return opened[place]
+    def read_once(channel: Channel, sealed: Sequence[bytes], engine: Engine, frames: Frames) -> list[Read | None]:
+        new = [one for one in sealed if (channel.key, one) not in opened]
+        found = dict(zip(new, read_all(channel, new, engine, frames), strict=True)) if new else {}
+        known = [found[one] if one in found else opened[channel.key, one] for one in sealed]
         if len(opened) >= _READ_KEPT:
             opened.clear()
-        found = opened[place] = unseal(channel, sealed, engine)
-        return found
+        opened.update({(channel.key, one): read for one, read in found.items()})
+        return known
 
     contents: dict[int, tuple[Digest, bytes]] = {}
     content_of = Digest.content
@@ -104,7 +105,7 @@ def shared_reading() -> Generator[None]:
         return content
 
     with (
-        patch.object(inbound, "unseal", unseal_once),
+        patch.object(inbound, "read_all", read_once),
         patch.object(Digest, "content", content_once),
         patch.object(channels, "decode_message", lru_cache(_READ_KEPT)(decode_message)),
         patch.object(SignedVote, "decode", lru_cache(_READ_KEPT)(SignedVote.decode)),
