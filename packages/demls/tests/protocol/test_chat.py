@@ -85,12 +85,12 @@ def test_what_nobody_has_is_told_only_after_asking_and_as_ranges(world: World) -
     world.run(10_000)
     assert gaps(bob) == []
     world.run(ASKING)
-    assert gaps(bob) == [(2, 4), (6, 6)]
+    assert sorted(gaps(bob)) == [(2, 4), (6, 6)]
     told = [event for event in bob.events if isinstance(event, MessagesMissing)]
     assert {(event.after, event.before, event.was_away) for event in told} == {(said_at, said_at, False)}
     assert fetching(world, "bob") == 0
     world.run(ASKING)
-    assert gaps(bob) == [(2, 4), (6, 6)]
+    assert sorted(gaps(bob)) == [(2, 4), (6, 6)]
     assert gaps(world.person("carol")) == []
 
 

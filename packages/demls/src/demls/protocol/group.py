@@ -209,7 +209,7 @@ class Group:
         step.events[:] = [told or Joined(state.epoch)]
         group._asking.ask(step, introducer)
         group._duties.came_back(now)
-        state.repair.came_back(now)
+        state.repair.joined(now)
         return group, group._finish(step)
 
     @classmethod

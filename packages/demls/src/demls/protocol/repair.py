@@ -100,7 +100,14 @@ class Repair:
     def came_back(self, now: Instant) -> None:
         """After a restart, or when others had settled commits: tell how far everybody was heard, to hear of more."""
         self._chat.returned_at = now
-        self._stage = 0
+        self._ask_around(0, now)
+
+    def joined(self, now: Instant) -> None:
+        """With a new seat: ask once for what was said since it was given."""
+        self._ask_around(len(bounds.PLACES_PAUSES) - 1, now)
+
+    def _ask_around(self, stage: int, now: Instant) -> None:
+        self._stage = stage
         self._places_at = Instant(now + RETURN_AFTER + self._jitter(RETURN_AFTER))
 
     def tick(self, step: Step) -> None:
