@@ -9,6 +9,7 @@ import pytest
 from demls.protocol import policy as bounds
 from demls.protocol.channel import channel_of
 from demls.protocol.checks import Verdict
+from demls.protocol.committee import Committee
 from demls.protocol.commit_round import NIL, TRANSITIONS, Mint, Phase, Round
 from demls.protocol.events import Misbehaved, Reason, Rejected
 from demls.protocol.records import Ledger
@@ -116,6 +117,7 @@ class Table:
     def __init__(self, n: int = 4, own: int = 3, **host: object) -> None:
         self.n, self.own, self.now = n, own, START
         self.roster = Roster([Leaf(number) for number in range(n)], Epoch(0), {})  # type: ignore[arg-type]
+        self.committee = self.roster.counted
         self.host = FakeHost(q=self.roster.q, **host)  # type: ignore[arg-type]
         self.ledger = Ledger()
         self.round = self._make(self.ledger)
@@ -129,7 +131,7 @@ class Table:
             group_id=bytes(32),
             epoch=Epoch(0),
             head=HEAD,
-            roster=self.roster,
+            committee=Committee(self.committee),
             leaders=tuple(address(number) for number in range(self.n)),
             own=address(self.own),
             batch_window=WINDOW,

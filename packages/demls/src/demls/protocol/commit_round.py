@@ -1,6 +1,6 @@
 """How do the members agree on the next commit, and never fork? One round for one state.
 
-One leader a view offers a candidate; members acknowledge it, lock it on a quorum of acknowledgements, and merge it on
+One leader a view offers a candidate; members (in a large group, a committee of them) acknowledge it, lock it on a quorum of acknowledgements, and merge it on
 a quorum of locks, the certificate. The lock survives view changes, so no two candidates of one state can both get a
 certificate while fewer than a third of the members sign twice. This module knows views, statements and timers; what a
 candidate means is asked of its ``Host`` (``round_host.py``).
@@ -16,9 +16,9 @@ from enum import StrEnum
 
 from demls.protocol import policy as bounds
 from demls.protocol.checks import Verdict
+from demls.protocol.committee import Committee
 from demls.protocol.events import Misbehaved, Reason
 from demls.protocol.records import Ledger
-from demls.protocol.roster import Roster
 from demls.protocol.round_host import Host, Mint
 from demls.protocol.step import Step
 from demls.wire.ids import Address, CandidateId, Duration, Epoch, Head, Instant, View
@@ -105,7 +105,7 @@ class Round:
         group_id: bytes,
         epoch: Epoch,
         head: Head,
-        roster: Roster,
+        committee: Committee,
         leaders: tuple[Address, ...],
         own: Address,
         batch_window: Duration,
@@ -116,7 +116,11 @@ class Round:
         self._group_id = group_id
         self.epoch = epoch
         self.head = head
-        self._roster = roster
+        self._committee = committee
+        self._speaks = own in committee.members
+        """Do the own acknowledgements count? Else the member goes through the phases without a word."""
+        self._unsaid: dict[StatementKind, tuple[int, bytes]] = {}
+        """Of such a member: in which view it would have stated what, the last time."""
         self._leaders = leaders
         self._own = own
         self._batch_window = batch_window
@@ -262,7 +266,7 @@ class Round:
         if before is not None and view <= before:
             return
         self._reached[member] = view
-        if member == self._own:
+        if member == self._own or member not in self._committee.members:
             return
         self._gathered[view] = self._gathered.get(view, 0) + 1
         if before is not None:
@@ -277,7 +281,7 @@ class Round:
         others = 0
         for view in sorted(self._gathered, reverse=True):
             others += self._gathered[view]
-            if others > self._roster.f:
+            if others > self._committee.f:
                 return view
         return -1
 
@@ -366,7 +370,7 @@ class Round:
 
         Looked for only after a lock or an offer came in; of two members, what settles depends on the work too.
         """
-        if not self._may_settle and self._roster.n != 2:
+        if not self._may_settle and self._committee.n != 2:
             return False
         self._may_settle = False
         for view, said in self._locks.items():
@@ -439,7 +443,10 @@ class Round:
 
     def _state(self, kind: StatementKind, candidate: bytes, choices: bytes, step: Step) -> None:
         """Sign and send the own ack or lock of this view; there is at most one of each."""
-        if self._own in self.statements(kind, self.at.view):
+        if self._stated(kind) is not None:
+            return
+        if not self._speaks:
+            self._unsaid[kind] = self.at.view, candidate
             return
         unsigned = RoundStatement(
             self.epoch, self.head, self.at.view, candidate, choices, self._own, bytes(64), int(kind)
@@ -453,6 +460,12 @@ class Round:
         self._note_quorums(kind, View(self.at.view), step)
         step.say(statement)
 
+    def _stated(self, kind: StatementKind) -> bytes | None:
+        """What the own member has stated in this view, or would have."""
+        own = self.statements(kind, self.at.view).get(self._own)
+        view, unsaid = self._unsaid.get(kind, (-1, NIL))
+        return own.candidate if own is not None else unsaid if view == self.at.view else None
+
     # --- Guards and actions of the transitions ------------------------------------------------------------------
 
     def may_start(self, step: Step) -> bool:
@@ -464,8 +477,7 @@ class Round:
 
     def is_pointless(self, step: Step) -> bool:  # noqa: ARG002 - guards have one form
         """The work is gone, nothing was acked, and too few members are here for the others to come."""
-        own = self.statements(StatementKind.ACK, self.at.view).get(self._own)
-        return own is not None and own.candidate == NIL and not self._has_reason()
+        return self._stated(StatementKind.ACK) == NIL and not self._has_reason()
 
     def pause(self, step: Step) -> None:  # noqa: ARG002 - actions have one form
         self.at.opened_at = None
@@ -476,7 +488,7 @@ class Round:
     def is_acceptable(self, step: Step) -> bool:
         """Rule of the ack: fresh and valid and not against the own lock, or certified since the own lock."""
         offer = self.offers.get(View(self.at.view))
-        if offer is None or self._own in self.statements(StatementKind.ACK, self.at.view):
+        if offer is None or self._stated(StatementKind.ACK) is not None:
             return False
         candidate = offer.candidate.id
         if not offer.certificate:
@@ -531,7 +543,7 @@ class Round:
 
         Or the own ack was given before a rest.
         """
-        if self._own in self.statements(StatementKind.ACK, self.at.view):
+        if self._stated(StatementKind.ACK) is not None:
             return True
         if step.now >= self._offer_end():
             return True

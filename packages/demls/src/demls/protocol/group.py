@@ -710,7 +710,7 @@ class Group:
             missing = state.missing()
         if missing != self._waiting:
             self._waiting = missing
-            step.tell(Waiting(missing, state.roster.q, state.short() if missing else 0))
+            step.tell(Waiting(missing, state.committee.q, state.short() if missing else 0))
 
     def _deadline(self, state: GroupState, now: Instant) -> Instant | None:
         times = [

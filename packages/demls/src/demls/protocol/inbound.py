@@ -129,10 +129,12 @@ class Inbound:
             step.is_known = True
             return
         seat = state.roster.seat(statement.member)
-        if seat is not None and seat.dormant:
+        if seat is not None and seat.address not in state.committee.members:
             content = statement.content(state.group_id)
             if state.engine.verify(seat.leaf_key, ROUND_LABEL, content, statement.signature):
                 state.heard(seat.address, step.now)
+            if not seat.dormant:
+                step.refuse(Reason.NOT_ENTITLED, "a round statement by a member that is not in the committee")
         elif state.round.receive_statement(statement, step):
             state.heard(Address(statement.member), step.now)
             state.vouched(Address(statement.member))

@@ -254,7 +254,7 @@ def _round_view(state: GroupState, waiting: tuple[Address, ...]) -> RoundView:
         current.is_open,
         current.at.view,
         leader,
-        state.roster.q,
+        state.committee.q,
         len(heard),
         waiting,
         state.short() if waiting else 0,

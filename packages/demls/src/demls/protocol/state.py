@@ -14,7 +14,8 @@ from demls.protocol.candidates import Candidates
 from demls.protocol.channel import EXPORTER_LABEL, SECRET_BYTES, WAY_BACK_LABEL, Channel, channel_of
 from demls.protocol.chat import Chat
 from demls.protocol.checks import Verdict
-from demls.protocol.commit_round import NIL, ROUND_LABEL, Round
+from demls.protocol.committee import Committee
+from demls.protocol.commit_round import NIL, OFFER_LABEL, ROUND_LABEL, Round
 from demls.protocol.continuity import History, first_head, next_head
 from demls.protocol.credential import Device
 from demls.protocol.elections import Elections
@@ -124,6 +125,7 @@ class Standing:
     is_halted: bool = False
     reseated: tuple[Reseated, ...] = ()
     keys: tuple[KeyAge, ...] = ()
+    before: bytes = b""
 
 
 class GroupState:
@@ -182,6 +184,8 @@ class GroupState:
         self.heard_at = Instant(0)
         """When another member was last heard in the present state."""
         self.roster: Roster
+        self.committee: Committee
+        """Whose acknowledgements and locks count."""
         self.state: State
         self.ages: KeyAges
         self.candidates: Candidates
@@ -236,7 +240,7 @@ class GroupState:
         sync, settled = accepted.sync, accepted.settled
         before = {Address(seat.address): Epoch(seat.since) for seat in sync.roster}
         head = next_head(sync.head, sync.epoch, settled.candidate.id)
-        self.enter(Entered(head, Instant(sync.time), sync.succession, before), now)
+        self.enter(Entered(head, Instant(sync.time), sync.succession, before, Head(sync.head)), now)
         self.ledger.put_bytes(_back_key(sync.epoch), sync.way_back)
         self.governance.enter(self.roster, self.state.electorate)
         for electorate in (*sync.electorates, sync.electorate):
@@ -277,7 +281,7 @@ class GroupState:
             standing.reseated,
             standing.keys,
         )
-        self._assemble(Entered(Head(standing.head), Instant(standing.time), succession, known))
+        self._assemble(Entered(Head(standing.head), Instant(standing.time), succession, known, Head(standing.before)))
         self.governance.load(self.roster, self.epoch)
         self.round.load(now)
 
@@ -298,12 +302,14 @@ class GroupState:
             succession.lost,
             succession.deeds,
             self.charter,
-            electorate_of(epoch, roster, stewards.rotated(epoch, roster), policy),
+            electorate_of(epoch, roster, stewards.rotated(epoch, roster), policy, entered.before),
             len(settled_pool(roster.since(), epoch) & roster.counted),
             self.mls.export_secret(WAY_BACK_LABEL, entered.head, SECRET_BYTES),
             succession.reseated,
             succession.keys,
+            entered.before,
         )
+        self.committee = self.state.electorate.committee()
         self.ages = KeyAges(succession.keys, roster.counted, entered.head)
         self.candidates = Candidates(
             state=self.state,
@@ -325,7 +331,7 @@ class GroupState:
             group_id=self.group_id,
             epoch=epoch,
             head=entered.head,
-            roster=roster,
+            committee=self.committee,
             leaders=self.state.leaders,
             own=self.own,
             batch_window=Duration(policy.batch_window),
@@ -435,6 +441,7 @@ class GroupState:
                 self.is_halted,
                 self.state.reseated,
                 self.state.keys,
+                self.state.before,
             ),
         )
 
@@ -521,12 +528,12 @@ class GroupState:
         )
 
     def quorum(self, candidate: CandidateId) -> int:
-        """q of the roster. Of two members, one commits alone what the other has signed: its leave or its new seat.
+        """q of the committee. Of two members, one commits alone what the other has signed: its leave or its new seat.
 
         ``NIL``: how many end a phase without a candidate.
         """
         if self.roster.n != 2:
-            return self.roster.q
+            return self.committee.q
         if candidate == NIL:
             signed = [item for item in self.governance.approved() if isinstance(item.change, Leave | Resync)]
             signed = [item for item in signed if self.resyncs.is_due(item, self.now)]
@@ -547,9 +554,13 @@ class GroupState:
         return key is None or key == self.device.leaf_key
 
     def verify(self, member: bytes, label: str, content: bytes, signature: bytes) -> bool:
-        """By a member that counts: a dormant one is heard, but its statements make no quorum."""
+        """By a member that counts in the round: others are heard, but their statements make no quorum.
+
+        Of an offer it is enough to lead, which only counted members do.
+        """
         seat = self.roster.seat(member)
-        if seat is None or seat.dormant:
+        speaks = seat is not None and (not seat.dormant if label == OFFER_LABEL else member in self.committee.members)
+        if seat is None or not speaks:
             return False
         return self.engine.verify(seat.leaf_key, label, content, signature)
 
@@ -645,12 +656,12 @@ class GroupState:
 
     def short(self) -> int:
         """How many of the missing members the round needs to hear before it can go on."""
-        return max(0, self.roster.q - len(self.round.heard() & self.roster.counted))
+        return max(0, self.committee.q - len(self.round.heard() & self.committee.members))
 
     def missing(self) -> tuple[Address, ...]:
-        """Members not heard in the own view or later."""
-        heard = self.round.heard()
-        return tuple(seat.address for seat in self.roster.seats if seat.address not in heard and not seat.dormant)
+        """Those whose acknowledgements count who were not heard in the own view or later."""
+        missing = self.committee.members - self.round.heard()
+        return tuple(seat.address for seat in self.roster.seats if seat.address in missing)
 
 
 def _channel_key(epoch: int) -> bytes:

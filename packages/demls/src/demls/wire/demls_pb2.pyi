@@ -911,7 +911,10 @@ class Electorate(_message.Message):
     SEATS_FIELD_NUMBER: _builtins.int
     STEWARDS_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
+    before: _builtins.bytes
+    """hash of the state before the parent, if a committee acknowledges the epoch's commit"""
     @_builtins.property
     def seats(self) -> _containers.RepeatedCompositeFieldContainer[Global___Seat]: ...
     @_builtins.property
@@ -927,10 +930,11 @@ class Electorate(_message.Message):
         seats: _abc.Iterable[Global___Seat] | None = ...,
         stewards: _abc.Iterable[_builtins.bytes] | None = ...,
         policy: Global___Policy | None = ...,
+        before: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "policy", b"policy", "seats", b"seats", "stewards", b"stewards"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "epoch", b"epoch", "policy", b"policy", "seats", b"seats", "stewards", b"stewards"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1997,6 +2001,8 @@ class Policy(_message.Message):
     DORMANT_AFTER_FIELD_NUMBER: _builtins.int
     EMERGENCY_FIELD_NUMBER: _builtins.int
     SCORING_FIELD_NUMBER: _builtins.int
+    ACK_LIMIT_FIELD_NUMBER: _builtins.int
+    COMMITTEE_FIELD_NUMBER: _builtins.int
     preset: _builtins.str
     batch_window: _builtins.int
     delivery_time: _builtins.int
@@ -2006,6 +2012,10 @@ class Policy(_message.Message):
     """LIP-104 max_reelection_attempts"""
     dormant_after: _builtins.int
     """milliseconds; 0: never"""
+    ack_limit: _builtins.int
+    """in larger groups a committee acknowledges commits; 0: 1,000"""
+    committee: _builtins.int
+    """so many are drawn for it, besides the stewards; 0: 256"""
     @_builtins.property
     def invite(self) -> Global___Rule: ...
     @_builtins.property
@@ -2034,10 +2044,12 @@ class Policy(_message.Message):
         dormant_after: _builtins.int = ...,
         emergency: Global___Rule | None = ...,
         scoring: Global___Scoring | None = ...,
+        ack_limit: _builtins.int = ...,
+        committee: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["election", b"election", "emergency", b"emergency", "invite", b"invite", "remove", b"remove", "scoring", b"scoring", "settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_window", b"batch_window", "delivery_time", b"delivery_time", "dormant_after", b"dormant_after", "election", b"election", "emergency", b"emergency", "invite", b"invite", "preset", b"preset", "reelections_max", b"reelections_max", "remove", b"remove", "scoring", b"scoring", "settings", b"settings", "stewards_max", b"stewards_max", "stewards_min", b"stewards_min"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack_limit", b"ack_limit", "batch_window", b"batch_window", "committee", b"committee", "delivery_time", b"delivery_time", "dormant_after", b"dormant_after", "election", b"election", "emergency", b"emergency", "invite", b"invite", "preset", b"preset", "reelections_max", b"reelections_max", "remove", b"remove", "scoring", b"scoring", "settings", b"settings", "stewards_max", b"stewards_max", "stewards_min", b"stewards_min"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -332,12 +332,16 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Electorate:
-    """Who decides what is opened in ``epoch``, and by which rules; ``stewards``: the active ones of the list."""
+    """Who decides what is opened in ``epoch``, and by which rules; ``stewards``: the active ones of the list.
+
+    ``before``: hash of the state before the parent, from which the committee is drawn; empty if there is none.
+    """
 
     epoch: int
     seats: Annotated[tuple[Seat, ...], Size(1, ROSTER_MAX)]
     stewards: Annotated[tuple[AddressBytes, ...], Size(0, STEWARDS_MAX)]
     policy: Policy
+    before: Annotated[bytes, Size(0, 32)] = b""
 
 
 @dataclass(frozen=True, slots=True)
