@@ -9,8 +9,8 @@ import pytest
 from demls.protocol import policy as bounds
 from demls.protocol.channel import channel_of
 from demls.protocol.checks import Verdict
-from demls.protocol.committee import Committee
 from demls.protocol.commit_round import NIL, TRANSITIONS, Mint, Phase, Round
+from demls.protocol.committee import Committee
 from demls.protocol.events import Misbehaved, Reason, Rejected
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster

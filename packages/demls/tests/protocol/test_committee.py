@@ -209,10 +209,12 @@ def test_a_member_outside_the_committee_leads_when_all_stewards_are_silent(world
         return envelope.sender in inside and person.name != envelope.sender and is_offer(world, person, envelope)
 
     world.lose = is_mute
-    remove(world, sorted(names)[-1])
+    remove(world, max(names))
     world.run(120 * SECOND)
     (commit,) = [commit for commit in settled(world, inside[0]) if commit.epoch == epoch]
-    committers = [e.committer for e in world.person(inside[0]).events if isinstance(e, Settled) and e.epoch == epoch + 1]
+    committers = [
+        e.committer for e in world.person(inside[0]).events if isinstance(e, Settled) and e.epoch == epoch + 1
+    ]
     assert world.name_of(committers[0]) in names
     assert commit.view > 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from demls.protocol.errors import RequestRefused
+from demls.protocol.events import WentToAll
 from demls.protocol.policy import DAY, PRESETS, SECOND
 from demls.protocol.views import ProposalKind, ProposalStatus, ProposalView
 from demls.wire.messages import Remove
@@ -85,14 +86,21 @@ def test_who_is_no_steward_may_propose_and_the_stewards_decide(world: World) -> 
     assert request.silent == 3
 
 
-def test_removals_are_decided_by_all(world: World) -> None:
+def test_stewards_decide_on_removals_too(world: World) -> None:
     world.do("dave", lambda group: group.propose(Remove(world.person("erin").address), world.now))
     world.deliver()
     removal = next(p for p in world.proposals("alice") if p.kind is ProposalKind.REMOVE)
-    assert (removal.decided_by_stewards, removal.voters, removal.yes, removal.needed) == (False, 5, 1, 4)
-    world.vote_on_everything("alice", "bob", "carol")
+    assert (removal.decided_by_stewards, removal.voters, removal.yes, removal.needed) == (True, 3, 0, 2)
+    world.vote_on_everything("alice", "bob")
     world.run(20 * SECOND)
     assert not world.person("erin").is_member
+
+
+def test_settings_are_decided_by_all(world: World) -> None:
+    world.do("dave", lambda group: group.change_settings(world.now, name="the small council"))
+    world.deliver()
+    settings = next(p for p in world.proposals("alice") if p.kind is ProposalKind.SETTINGS and p.status == "open")
+    assert (settings.decided_by_stewards, settings.voters, settings.yes, settings.needed) == (False, 5, 1, 4)
 
 
 def test_the_commit_takes_a_quorum_of_all_members_whoever_decides(world: World) -> None:
@@ -109,8 +117,16 @@ def test_the_commit_takes_a_quorum_of_all_members_whoever_decides(world: World) 
     assert world.person("fred").is_member
 
 
-def test_silence_of_stewards_is_consent_where_the_policy_says_so(world: World) -> None:
+def test_what_the_stewards_leave_open_is_for_all_and_then_silence_counts(world: World) -> None:
     asked(world)
+    assert not seen(world, "dave").may_vote
+    world.run(DAY - 2 * SECOND)
+    assert seen(world, "dave").decided_by_stewards
+    world.run(3 * SECOND)
+    for name in ("alice", "dave"):
+        after = seen(world, name)
+        assert (after.status, after.decided_by_stewards, after.voters) == (ProposalStatus.OPEN, False, 5)
+        assert after.may_vote
+        assert world.person(name).told(WentToAll)
     world.run(DAY)
-    world.run(60 * SECOND)
     assert world.person("fred").is_member

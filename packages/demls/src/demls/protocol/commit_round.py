@@ -1,9 +1,9 @@
 """How do the members agree on the next commit, and never fork? One round for one state.
 
-One leader a view offers a candidate; members (in a large group, a committee of them) acknowledge it, lock it on a quorum of acknowledgements, and merge it on
-a quorum of locks, the certificate. The lock survives view changes, so no two candidates of one state can both get a
-certificate while fewer than a third of the members sign twice. This module knows views, statements and timers; what a
-candidate means is asked of its ``Host`` (``round_host.py``).
+One leader a view offers a candidate; members (in a large group, a committee of them) acknowledge it, lock it on a
+quorum of acknowledgements, and merge it on a quorum of locks, the certificate. The lock survives view changes, so no
+two candidates of one state can both get a certificate while fewer than a third of those whose word counts sign twice.
+This module knows views, statements and timers; what a candidate means is asked of its ``Host`` (``round_host.py``).
 
 The transitions and timers are literal data (``TRANSITIONS``, ``TIMERS``); the documentation's diagram is made of them.
 """

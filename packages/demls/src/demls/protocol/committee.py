@@ -41,9 +41,7 @@ class Committee:
         return faults(self.n)
 
 
-def committee_of(
-    counted: Collection[Address], stewards: Iterable[Address], before: bytes, policy: Policy
-) -> Committee:
+def committee_of(counted: Collection[Address], stewards: Iterable[Address], before: bytes, policy: Policy) -> Committee:
     """The committee of a state, from the chain alone. O(n log k).
 
     ``before``: the hash of the state before the parent; ``stewards``: the active ones.

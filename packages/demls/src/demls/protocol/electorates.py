@@ -36,7 +36,9 @@ class Electorate:
     @classmethod
     def read(cls, message: WireElectorate) -> Electorate:
         seats = {Address(seat.address): seat for seat in message.seats}
-        return cls(Epoch(message.epoch), seats, tuple(Address(a) for a in message.stewards), message.policy, message.before)
+        return cls(
+            Epoch(message.epoch), seats, tuple(Address(a) for a in message.stewards), message.policy, message.before
+        )
 
     def message(self) -> WireElectorate:
         """The form in which it is stored and travels."""
@@ -52,9 +54,8 @@ class Electorate:
     def is_for_stewards(self, change: Change) -> bool:
         """Do the stewards decide it, before all members may? Not if too few are left of them (``policy``)."""
         settled = len(self.settled() - self.dormant())
-        return (
-            self.rule(change).decided_by == Deciders.STEWARDS
-            and 0 < bounds.stewards_deciding_min(settled) <= len(self.stewards)
+        return self.rule(change).decided_by == Deciders.STEWARDS and 0 < bounds.stewards_deciding_min(settled) <= len(
+            self.stewards
         )
 
     def committee(self) -> Committee:

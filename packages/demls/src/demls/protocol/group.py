@@ -371,7 +371,7 @@ class Group:
             raise RequestRefused(
                 "You joined after this proposal was opened, so others decide it."
                 if is_old
-                else "The stewards decide this kind of proposal."
+                else "The stewards decide this kind of proposal; all members do if they leave it undecided."
             )
         if not state.may_sign(item):
             raise RequestRefused("You came back with a new key since this was opened, so the others decide it.")

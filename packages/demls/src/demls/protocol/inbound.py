@@ -36,6 +36,7 @@ from demls.wire.messages import (
     SettledCommit,
     SuccessorNotice,
     Vote,
+    VoteBundle,
 )
 from demls.wire.statements import RoundStatement
 from demls.wire.talk import ChatPlaces, ChatQuestion, SaidAgain
@@ -87,15 +88,19 @@ class Inbound:
                 case _:
                     step.refuse(Reason.INVALID, "a message that does not belong on the rendezvous topic")
             return
+        if state.is_booth(channel) and not isinstance(message, Vote):
+            step.refuse(Reason.INVALID, "a message that does not belong where stewards say their votes")
+            return
         match message:
             case Proposal():
                 step.is_known = message.id in state.governance.items
                 state.receive_proposal(message, step)
             case Vote():
-                item = state.governance.receive_vote(message, step)
-                if item is not None:
-                    voter = Address(SignedVote.decode(message.signed_vote).voter)
-                    state.heard(voter, step.now, in_epoch=Epoch(item.proposal.epoch))
+                self._receive_vote(message, step)
+            case VoteBundle(votes=votes):
+                for vote in votes:
+                    self._receive_vote(vote, step)
+                state.announcing.heard(message)
             case Offer():
                 self._receive_offer(message, step)
             case RoundStatement():
@@ -123,6 +128,12 @@ class Inbound:
         if not isinstance(message, _OFTEN_KNOWN):
             step.is_known = False  # votes that came with it say nothing about it
 
+    def _receive_vote(self, message: Vote, step: Step) -> None:
+        item = self._state.governance.receive_vote(message, step)
+        if item is not None:
+            voter = Address(SignedVote.decode(message.signed_vote).voter)
+            self._state.heard(voter, step.now, in_epoch=Epoch(item.proposal.epoch))
+
     def _receive_statement(self, statement: RoundStatement, step: Step) -> None:
         state = self._state
         if not self._is_current(statement) or state.is_halted:
@@ -149,7 +160,9 @@ class Inbound:
         is_late = step.now < state.settled_at + STRAGGLER_AFTER
         if is_late:
             return
-        epoch = next(epoch for epoch, known in state.channels.items() if known == channel)
+        epoch = next((epoch for epoch, known in state.channels.items() if known == channel), None)
+        if epoch is None:
+            return  # on a stewards' channel: whoever speaks there does so elsewhere too
         if state.own in self._helpers(epoch):
             state.say_history(epoch, channel, step)
 
@@ -220,9 +233,11 @@ class Inbound:
         if self._is_current(wanted):
             self._greet(Address(wanted.member), step)
             for payload in answer_digest(wanted, current=state.round, governance=state.governance, roster=state.roster):
-                step.say(payload)
+                state.say_answer(payload, step)
             due = step.now >= self._asked_back_at + bounds.REPEAT_EVERY
-            if due and lacks(wanted, governance=state.governance, roster=state.roster, current=state.round):
+            if due and lacks(
+                wanted, governance=state.governance, roster=state.roster, current=state.round, own=state.own
+            ):
                 self._asked_back_at = step.now
                 step.say(self._asking.digest(Address(wanted.member)))
         elif wanted.epoch < state.epoch:

@@ -34,7 +34,7 @@ class Odds:
 
 
 def chance(members: int, bad: int, drawn: int, least: int) -> float:
-    """That at least ``least`` of ``drawn`` out of ``members`` are among the ``bad``. O(drawn) products of whole numbers.
+    """That at least ``least`` of ``drawn`` out of ``members`` are among the ``bad``. O(drawn).
 
     Raises ValueError for counts that cannot be.
     """

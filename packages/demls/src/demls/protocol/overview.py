@@ -28,7 +28,7 @@ from demls.protocol.views import (
     ScoreEntry,
     SuccessorView,
 )
-from demls.wire.charters import Charter, Deciders
+from demls.wire.charters import Charter
 from demls.wire.ids import Address, Epoch, Instant
 from demls.wire.links import invite_text
 from demls.wire.messages import (
@@ -164,7 +164,7 @@ def _proposal_view(state: GroupState, item: Item) -> ProposalView:
         item.status,
         item.reason,
         item.epoch,
-        _is_decided_by_stewards(state, item),
+        len(item.ballots) > 1 and item.place == 0,
         *_details(state, change),
         isinstance(change, Emergency) and state.emergencies.is_confirmed(change),
         Epoch(item.proposal.epoch),
@@ -225,11 +225,6 @@ def _violation(emergency: Emergency) -> Violation:
         for proof in emergency.proofs
     }
     return shown.pop() if len(shown) == 1 else said
-
-
-def _is_decided_by_stewards(state: GroupState, item: Item) -> bool:
-    electorate = state.governance.electorates.get(item.proposal.epoch)
-    return electorate is not None and electorate.rule(item.change).decided_by == Deciders.STEWARDS
 
 
 def _name_of(state: GroupState, subject: Address, change: Change) -> str:

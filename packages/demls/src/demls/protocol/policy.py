@@ -318,6 +318,9 @@ HEARD_GRAIN = 16
 LACKING_FOR = Duration(30 * SECOND)
 """So long members have to lack old work, of which they were told, before it is taken for what they cannot know."""
 
+CROWD = 64
+"""In larger groups what all have to say in one moment is spread, so that about so many speak in a second."""
+
 GOSSIP_FIRST = Duration(10 * SECOND)
 GOSSIP_MOST = Duration(10 * MINUTE)
 """While something is being decided and no round is open, members compare what they hold at this pace, doubling."""

@@ -57,7 +57,7 @@ class Entered:
     succession: Succession
     since: Mapping[Address, Epoch]
     """When those members joined who were there before."""
-    before: Head = Head(b"")
+    before: bytes = b""
     """Names the state that the commit continued."""
 
 
@@ -182,7 +182,7 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     state.read_charter(step)
     head = next_head(settled.head, settled.epoch, candidate.id)
     stewards_before, view, left_epoch = state.state.stewards, minted[0], state.epoch
-    state.enter(Entered(head, minted[1], succession, before.since(), Head(settled.head)), step.now)
+    state.enter(Entered(head, minted[1], succession, before.since(), settled.head), step.now)
     roster = state.roster
     joined = tuple(seat.address for seat in roster.seats if seat.address not in before.addresses)
     left = tuple(seat.address for seat in before.seats if seat.address not in roster.addresses)

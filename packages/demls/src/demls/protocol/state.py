@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from demls_consensus import SignedVote
+
 from demls.protocol import policy as bounds
 from demls.protocol.admission import meaning_of
+from demls.protocol.announcing import Announcing
 from demls.protocol.candidates import Candidates
-from demls.protocol.channel import EXPORTER_LABEL, SECRET_BYTES, WAY_BACK_LABEL, Channel, channel_of
+from demls.protocol.channel import EXPORTER_LABEL, SECRET_BYTES, WAY_BACK_LABEL, Channel, booth_of, channel_of
 from demls.protocol.chat import Chat
 from demls.protocol.checks import Verdict
-from demls.protocol.committee import Committee
 from demls.protocol.commit_round import NIL, OFFER_LABEL, ROUND_LABEL, Round
+from demls.protocol.committee import Committee
 from demls.protocol.continuity import History, first_head, next_head
 from demls.protocol.credential import Device
 from demls.protocol.elections import Elections
@@ -74,6 +77,7 @@ from demls.wire.messages import (
     KeyAge,
     Leave,
     LostTurn,
+    Payload,
     Proposal,
     Refresh,
     Reseated,
@@ -180,7 +184,9 @@ class GroupState:
         self.is_halted = False
         self.chat = Chat(self)
         self.repair = Repair(self)
-        self._listening: tuple[State, dict[Topic, Channel]] | None = None
+        self.announcing = Announcing(self)
+        self._listening: tuple[tuple[Head, int], dict[Topic, Channel]] | None = None
+        self._booths: tuple[Channel, ...] = ()
         self.heard_at = Instant(0)
         """When another member was last heard in the present state."""
         self.roster: Roster
@@ -240,7 +246,7 @@ class GroupState:
         sync, settled = accepted.sync, accepted.settled
         before = {Address(seat.address): Epoch(seat.since) for seat in sync.roster}
         head = next_head(sync.head, sync.epoch, settled.candidate.id)
-        self.enter(Entered(head, Instant(sync.time), sync.succession, before, Head(sync.head)), now)
+        self.enter(Entered(head, Instant(sync.time), sync.succession, before, sync.head), now)
         self.ledger.put_bytes(_back_key(sync.epoch), sync.way_back)
         self.governance.enter(self.roster, self.state.electorate)
         for electorate in (*sync.electorates, sync.electorate):
@@ -281,7 +287,7 @@ class GroupState:
             standing.reseated,
             standing.keys,
         )
-        self._assemble(Entered(Head(standing.head), Instant(standing.time), succession, known, Head(standing.before)))
+        self._assemble(Entered(Head(standing.head), Instant(standing.time), succession, known, standing.before))
         self.governance.load(self.roster, self.epoch)
         self.round.load(now)
 
@@ -605,11 +611,42 @@ class GroupState:
             self.welcomes.add(message, added, order.index(self.own), self.round.base_time, step)
 
     def listening(self) -> dict[Topic, Channel]:
-        """Where this member listens now, by topic."""
-        if self._listening is None or self._listening[0] is not self.state:
-            channels = (self.rendezvous, channel_of(self.state.way_back), *self.channels.values())
-            self._listening = self.state, {channel.topic: channel for channel in channels}
+        """Where this member listens now, by topic: to the stewards' votes if it decides with them, or all do by now."""
+        stamp = self.state.head, self.governance.changes
+        if self._listening is None or self._listening[0] != stamp:
+            channels = [self.rendezvous, channel_of(self.state.way_back), *self.channels.values()]
+            self._booths = tuple(map(booth_of, self.channels.values())) if self._hears_stewards() else ()
+            self._listening = stamp, {channel.topic: channel for channel in (*channels, *self._booths)}
         return self._listening[1]
+
+    def is_booth(self, channel: Channel) -> bool:
+        """Is this where stewards say their votes?"""
+        return channel in self._booths
+
+    def _hears_stewards(self) -> bool:
+        """Is the own member a steward where stewards decide, or one of those to whom they have left something?"""
+        is_steward = self.own in self.state.electorate.stewards
+        is_asked = bounds.needs_stewards(self.charter.policy) and is_steward
+        return is_asked or self.governance.wants_stewards_votes(self.own)
+
+    def say_vote(self, item: Item, vote: Vote, step: Step) -> None:
+        """Say it where those listen who decide in its ballot."""
+        is_of_stewards = len(item.ballots) > 1 and item.place == 0
+        step.say(vote, booth_of(self.channel) if is_of_stewards else None)
+
+    def say_answer(self, payload: Payload, step: Step) -> None:
+        """Say it to a member that lacks it; votes of an open stewards' ballot, where the stewards listen."""
+        found = (
+            self.governance.find(SignedVote.decode(payload.signed_vote).proposal_id)
+            if isinstance(payload, Vote)
+            else None
+        )
+        if found is None or found[1] is None or not isinstance(payload, Vote):
+            step.say(payload)
+        else:
+            item, ballot = found
+            is_open = ballot is not item.ballots[-1] and not item.place and not ballot.is_decided()
+            step.say(payload, booth_of(self.channel) if is_open else None)
 
     def way_back(self, epoch: Epoch) -> Channel | None:
         """Where members that are still in ``epoch`` listen for an answer; None if that is not known here."""

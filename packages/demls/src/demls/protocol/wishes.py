@@ -106,4 +106,4 @@ def cast_vote(item: Item, yes: bool, state: GroupState, step: Step) -> None:
     vote = state.governance.new_vote(item, state.own, state.device.leaf_private, yes, step.now)
     message = Vote(vote.encode())
     state.governance.receive_vote(message, step)
-    step.say(message)
+    state.say_vote(item, message, step)

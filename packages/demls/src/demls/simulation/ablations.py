@@ -15,8 +15,8 @@ from unittest.mock import patch
 from demls.protocol import candidates, continuity, settling, sync
 from demls.protocol.candidates import Candidates
 from demls.protocol.checks import Verdict
-from demls.protocol.committee import Committee
 from demls.protocol.commit_round import _FROM, NIL, Phase, Round
+from demls.protocol.committee import Committee
 from demls.protocol.duties import Duties
 from demls.protocol.governance import Item
 from demls.protocol.profile import DEMLS, PROFILES

@@ -105,7 +105,7 @@ def held_by(state: GroupState) -> Iterator[tuple[str, int, int]]:
     yield "open proposals", len(going), bounds.OPEN_PROPOSALS_MAX
     most = bounds.PROPOSALS_PER_MEMBER_AND_EPOCH_MAX
     yield "open proposals of one member", _most(item.proposal.owner for item in going), most
-    early = max((len(votes) for votes in governance._early.values()), default=0)
+    early = max((len(votes) for votes in governance._early._kept.values()), default=0)
     yield "early votes of one member", early, bounds.EARLY_VOTES_PER_MEMBER_MAX
     seats = Counter(item.proposal.owner for item in governance.resyncs.values() if item.epoch is None)
     yield "requests of one member for a new seat", max(seats.values(), default=0), bounds.RESYNCS_CARRIED_MAX

@@ -557,6 +557,28 @@ class Vote(_message.Message):
 Global___Vote: _TypeAlias = Vote  # noqa: Y015
 
 @_typing.final
+class VoteBundle(_message.Message):
+    """Votes of a stewards' ballot that show all members how it ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOTES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def votes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Vote]: ...
+    def __init__(
+        self,
+        *,
+        votes: _abc.Iterable[Global___Vote] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["votes", b"votes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VoteBundle: _TypeAlias = VoteBundle  # noqa: Y015
+
+@_typing.final
 class Entry(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1500,6 +1522,7 @@ class Frame(_message.Message):
     CHAT_QUESTION_FIELD_NUMBER: _builtins.int
     SAID_AGAIN_FIELD_NUMBER: _builtins.int
     CHAT_PLACES_FIELD_NUMBER: _builtins.int
+    VOTE_BUNDLE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def proposal(self) -> Global___Proposal: ...
     @_builtins.property
@@ -1534,6 +1557,8 @@ class Frame(_message.Message):
     def said_again(self) -> Global___SaidAgain: ...
     @_builtins.property
     def chat_places(self) -> Global___ChatPlaces: ...
+    @_builtins.property
+    def vote_bundle(self) -> Global___VoteBundle: ...
     def __init__(
         self,
         *,
@@ -1554,12 +1579,13 @@ class Frame(_message.Message):
         chat_question: Global___ChatQuestion | None = ...,
         said_again: Global___SaidAgain | None = ...,
         chat_places: Global___ChatPlaces | None = ...,
+        vote_bundle: Global___VoteBundle | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote", "vote_bundle", b"vote_bundle"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote", "vote_bundle", b"vote_bundle"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["proposal", "vote", "commit_candidate", "member_welcome", "private_message", "round_statement", "settled", "digest", "join_request", "join_answer", "key_package_request", "key_package_answer", "successor_notice", "nothing_kept", "chat_question", "said_again", "chat_places"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["proposal", "vote", "commit_candidate", "member_welcome", "private_message", "round_statement", "settled", "digest", "join_request", "join_answer", "key_package_request", "key_package_answer", "successor_notice", "nothing_kept", "chat_question", "said_again", "chat_places", "vote_bundle"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 

@@ -204,6 +204,13 @@ class Vote:
     signed_vote: Annotated[bytes, Size(1, 512)]
 
 
+@dataclass(frozen=True, slots=True)
+class VoteBundle:
+    """Votes of a stewards' ballot that show all members how it ended."""
+
+    votes: Annotated[tuple[Vote, ...], Size(1, STEWARDS_MAX)]
+
+
 # --- The round ----------------------------------------------------------------------------------------------------
 
 
@@ -558,6 +565,7 @@ Payload: TypeAlias = (
     | ChatQuestion
     | SaidAgain
     | ChatPlaces
+    | VoteBundle
 )
 
 _PAYLOADS: dict[str, type] = {
@@ -578,6 +586,7 @@ _PAYLOADS: dict[str, type] = {
     "chat_question": ChatQuestion,
     "said_again": SaidAgain,
     "chat_places": ChatPlaces,
+    "vote_bundle": VoteBundle,
 }
 
 
