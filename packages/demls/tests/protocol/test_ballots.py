@@ -224,23 +224,22 @@ def test_ordinary_members_do_not_listen_to_the_stewards_votes(world: World) -> N
 
 
 def test_ordinary_members_learn_the_decision_and_check_it_themselves(world: World) -> None:
-    invite = asked(world)
+    invite, before = asked(world), len(bundles(world))
     vote(world, invite, "alice", "bob", "carol")
     after = seen(world, "erin")
     assert after.status in (ProposalStatus.APPROVED, ProposalStatus.COMMITTED)
-    assert after.reason == "Approved by vote of the stewards: 3 yes, 0 no, 0 silent of 3."[:0] + after.reason
     assert after.reason.startswith("Approved by vote of the stewards: 3 yes")
     world.run(20 * SECOND)
     assert world.person("fred").is_member
-    assert len(bundles(world)) <= 1
+    assert len(bundles(world)) <= before + 1
 
 
 def test_one_steward_tells_the_others_what_was_refused(world: World) -> None:
-    invite = asked(world)
+    invite, before = asked(world), len(bundles(world))
     vote(world, invite, "alice", "bob", yes=False)
     world.run(30 * SECOND)
     assert {seen(world, name).status for name in ("alice", "carol", "erin")} == {ProposalStatus.REJECTED}
-    assert len(bundles(world)) == 1
+    assert len(bundles(world)) == before + 1
     world.run(3 * DAY)
     assert not world.person("fred").is_member
 
@@ -338,9 +337,9 @@ def test_a_vote_on_the_settings_lets_the_stewards_decide_and_another_takes_it_ba
     assert invite.decided_by_stewards
     back = replace(COUNCIL, preset="ours", invite=DAY_POLICY.invite, remove=DAY_POLICY.remove)
     world.do("alice", lambda group: group.change_settings(world.now, policy=back))
+    world.deliver()
     for name in ("bob", "carol", "dave", "erin"):
-        now = next(p for p in world.proposals(name) if p.kind is ProposalKind.SETTINGS and p.status == "open")
-        if now.may_vote:
+        for now in (p for p in world.proposals(name) if p.kind is ProposalKind.SETTINGS and p.may_vote):
             vote(world, now, name)
     world.run(MINUTE)
     assert seen(world, "erin").decided_by_stewards, "what was opened before is decided as it was then"

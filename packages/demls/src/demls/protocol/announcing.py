@@ -47,9 +47,9 @@ class Announcing:
             voted.setdefault(vote.proposal_id, set()).add((Address(vote.voter), vote.choice))
         for ballot_id, votes in voted.items():
             found = self._state.governance.find(ballot_id)
-            if found is None or found[1] is None or len(found[0].ballots) == 1:
+            item, ballot = found if found is not None else (None, None)
+            if item is None or ballot is None or len(item.ballots) == 1:
                 continue
-            item, ballot = found
             genuine = votes & ballot.votes.keys()
             if ballot.would_decide(genuine) or genuine == ballot.votes.keys():
                 self._said.add((item.proposal_id, ballot.is_decided()))

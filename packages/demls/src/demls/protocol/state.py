@@ -636,17 +636,13 @@ class GroupState:
 
     def say_answer(self, payload: Payload, step: Step) -> None:
         """Say it to a member that lacks it; votes of an open stewards' ballot, where the stewards listen."""
-        found = (
-            self.governance.find(SignedVote.decode(payload.signed_vote).proposal_id)
-            if isinstance(payload, Vote)
-            else None
-        )
-        if found is None or found[1] is None or not isinstance(payload, Vote):
-            step.say(payload)
-        else:
-            item, ballot = found
-            is_open = ballot is not item.ballots[-1] and not item.place and not ballot.is_decided()
-            step.say(payload, booth_of(self.channel) if is_open else None)
+        where = None
+        if isinstance(payload, Vote):
+            found = self.governance.find(SignedVote.decode(payload.signed_vote).proposal_id)
+            item, ballot = found if found is not None else (None, None)
+            if item is not None and ballot is not None and ballot is not item.ballots[-1]:
+                where = None if item.place or ballot.is_decided() else booth_of(self.channel)
+        step.say(payload, where)
 
     def way_back(self, epoch: Epoch) -> Channel | None:
         """Where members that are still in ``epoch`` listen for an answer; None if that is not known here."""
