@@ -13,8 +13,8 @@ from demls.identity.wallet import Wallet
 from demls.protocol.candidates import JOINER_EXTENSION, Candidates, OwnCandidate
 from demls.protocol.commit_round import OFFER_LABEL, ROUND_LABEL, Round
 from demls.protocol.credential import Device
-from demls.protocol.governance import Item
 from demls.protocol.group import SUPPORTED_EXTENSIONS
+from demls.protocol.items import Item
 from demls.protocol.policy import JOINER_KEY_BYTES, POLICY_EXTENSION
 from demls.protocol.round_host import Mint
 from demls.protocol.step import Step

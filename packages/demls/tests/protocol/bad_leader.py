@@ -16,7 +16,7 @@ from demls.protocol.checks import Check, Verdict
 from demls.protocol.credential import Device, binding_sentence
 from demls.protocol.engine import MlsGroup
 from demls.protocol.events import Faulted, Rejected
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.protocol.policy import DAY_POLICY, POLICY_EXTENSION
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step

@@ -11,7 +11,8 @@ from demls.protocol.ballots import ballot_of_all
 from demls.protocol.channel import channel_of
 from demls.protocol.electorates import VOTE_LABEL, Electorate, electorate_of
 from demls.protocol.events import Reason
-from demls.protocol.governance import PROPOSAL_LABEL, Governance, Item
+from demls.protocol.governance import PROPOSAL_LABEL, Governance
+from demls.protocol.items import Item
 from demls.protocol.policy import QUICK
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster

@@ -29,8 +29,8 @@ from bad_leader import (
 from comeback import request_of, say_at_the_rendezvous
 from demls.protocol.checks import RULES, Check, Verdict
 from demls.protocol.credential import BINDING_EXTENSION, binding_sentence
-from demls.protocol.governance import Item
 from demls.protocol.group import SUPPORTED_EXTENSIONS
+from demls.protocol.items import Item
 from demls.protocol.policy import DAY_POLICY, POLICY_EXTENSION
 from demls.protocol.sync import build_sync
 from demls.protocol.updates import updates_of

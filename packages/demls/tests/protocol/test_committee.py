@@ -66,9 +66,12 @@ def test_a_committee_follows_from_the_chain_alone(n: int, size: int, before: byt
     policy = replace(QUICK, ack_limit=6, committee=size)
     drawn = committee_of(members, listed, before, policy)
     assert drawn == committee_of(frozenset(reversed(members)), reversed(listed), before, policy)
-    assert drawn.is_drawn and drawn.members <= set(members) and set(listed) <= drawn.members
+    assert drawn.is_drawn
+    assert drawn.members <= set(members)
+    assert set(listed) <= drawn.members
     assert bounds.committee_size(policy, n) <= drawn.n <= bounds.committee_size(policy, n) + stewards
-    assert 3 * drawn.q >= 2 * drawn.n and drawn.f < drawn.n / 3
+    assert 3 * drawn.q >= 2 * drawn.n
+    assert drawn.f < drawn.n / 3
 
 
 def test_another_state_before_draws_another_committee() -> None:
@@ -79,8 +82,16 @@ def test_another_state_before_draws_another_committee() -> None:
 
 @pytest.mark.parametrize(
     ("limit", "size", "members", "drawn"),
-    [(0, 0, 1_000, 0), (0, 0, 1_001, 256), (0, 0, 10_000, 256), (0, 512, 10_000, 512), (6, 4, 6, 0), (6, 4, 7, 4)]
-    + [(6, 4, 40, 20), (6, 4, 10_000, 256)],
+    [
+        (0, 0, 1000, 0),
+        (0, 0, 1001, 256),
+        (0, 0, 10000, 256),
+        (0, 512, 10000, 512),
+        (6, 4, 6, 0),
+        (6, 4, 7, 4),
+        (6, 4, 40, 20),
+        (6, 4, 10000, 256),
+    ],
 )
 def test_a_small_committee_is_for_small_groups(limit: int, size: int, members: int, drawn: int) -> None:
     assert bounds.committee_size(replace(QUICK, ack_limit=limit, committee=size), members) == drawn
@@ -93,8 +104,12 @@ def test_nobody_who_is_no_member_is_in_a_committee() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "sentence"),
-    [({"committee": 3}, "has 4 to 4096 members"), ({"ack_limit": 6, "committee": 7}, "not more than the number")]
-    + [({"ack_limit": 20_000}, "at the latest in groups of more than 10000"), ({"committee": 5_000}, "4 to 4096")],
+    [
+        ({"committee": 3}, "has 4 to 4096 members"),
+        ({"ack_limit": 6, "committee": 7}, "not more than the number"),
+        ({"ack_limit": 20000}, "at the latest in groups of more than 10000"),
+        ({"committee": 5000}, "4 to 4096"),
+    ],
 )
 def test_a_committee_that_cannot_be_is_refused_with_a_sentence(fields: dict[str, int], sentence: str) -> None:
     assert sentence in bounds.fault_of(replace(QUICK, **fields))
@@ -114,7 +129,8 @@ def test_only_the_committee_acknowledges_and_everybody_merges(world: World) -> N
     insider = Insider(world, "alice")
     said = [message for message in insider.overheard() if isinstance(message, RoundStatement)]
     spoke = {message.member for message in said if message.epoch == epoch}
-    assert spoke <= members and len(spoke) >= quorum
+    assert spoke <= members
+    assert len(spoke) >= quorum
     assert len({person.group.view(world.now).authenticator for person in world.members()}) == 1
 
 
@@ -185,7 +201,8 @@ def test_a_commit_needs_two_thirds_of_the_committee_whoever_else_is_there(world:
     world.run(90 * SECOND)
     assert target.is_member
     waiting = world.person(by).group.view(world.now).round.missing
-    assert set(waiting) <= committee(world) and {person.address for person in gone} <= set(waiting)
+    assert set(waiting) <= committee(world)
+    assert {person.address for person in gone} <= set(waiting)
     for person in gone:
         person.online = True
     world.run(90 * SECOND)

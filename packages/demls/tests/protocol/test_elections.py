@@ -11,7 +11,7 @@ from council import GROUP, Council, address, roster
 from demls.protocol import policy as bounds
 from demls.protocol.elections import Elections, is_due
 from demls.protocol.events import Reason, Rejected
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.protocol.policy import QUICK
 from demls.protocol.roster import Roster
 from demls.protocol.stewards import StewardList, generate, list_size, settled_pool

@@ -11,7 +11,7 @@ from demls.protocol.channel import unseal
 from demls.protocol.emergencies import UNPROVEN
 from demls.protocol.errors import RequestRefused, UnknownMember
 from demls.protocol.events import Faulted, Misbehaved, Reason, Rejected, Unproven
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.protocol.policy import PRESETS, SCORING
 from demls.protocol.scores import Cause
 from demls.protocol.state import GroupState

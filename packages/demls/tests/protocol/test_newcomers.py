@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from demls.protocol import policy as bounds
 from demls.protocol.channel import joiner_channel, seal, unseal
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.protocol.joining import Joining
 from demls.protocol.policy import DAY, PRESETS
 from demls.protocol.state import GroupState

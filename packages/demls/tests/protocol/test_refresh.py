@@ -15,7 +15,7 @@ from demls.protocol.credential import binding_sentence
 from demls.protocol.engine import Engine, EngineError
 from demls.protocol.errors import RequestRefused
 from demls.protocol.events import Faulted, KeysRenewed, MessageReceived, Reason, Rejected, Settled
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.protocol.policy import DAY, DAY_POLICY, MINUTE, QUICK, REFRESH_AFTER
 from demls.protocol.state import GroupState
 from demls.protocol.succession import Carried

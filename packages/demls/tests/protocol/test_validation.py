@@ -13,8 +13,8 @@ from demls.protocol.ballots import Ballot
 from demls.protocol.credential import BINDING_EXTENSION, Device, binding_sentence
 from demls.protocol.electorates import Electorates, electorate_of
 from demls.protocol.engine import MlsGroup, StagedCommit
-from demls.protocol.governance import Item
 from demls.protocol.group import SUPPORTED_EXTENSIONS
+from demls.protocol.items import Item
 from demls.protocol.policy import DAY, DAY_POLICY, HOUR, MINUTE, POLICY_EXTENSION, QUICK
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster

@@ -14,7 +14,7 @@ from demls_consensus import Choice, Malformed, SignedVote
 
 from demls.protocol import policy as bounds
 from demls.protocol.ballots import Ballot
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.protocol.step import Step
 from demls.wire.ids import Address, Instant, ProposalId
 from demls.wire.messages import Vote, VoteBundle

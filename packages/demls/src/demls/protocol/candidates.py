@@ -15,7 +15,8 @@ from demls.protocol.credential import CredentialRefused, parse_credential
 from demls.protocol.engine import Candidate as BuiltCandidate
 from demls.protocol.engine import Engine, EngineError, InvalidInput, MlsGroup
 from demls.protocol.events import Faulted, Reason
-from demls.protocol.governance import Governance, Item
+from demls.protocol.governance import Governance
+from demls.protocol.items import Item
 from demls.protocol.records import Ledger
 from demls.protocol.resync import barrier, is_due, limit_of
 from demls.protocol.round_host import Mint

@@ -18,6 +18,7 @@ from demls.protocol import policy as bounds
 from demls.protocol.checks import Verdict
 from demls.protocol.committee import Committee
 from demls.protocol.events import Misbehaved, Reason
+from demls.protocol.lots import lot, paced
 from demls.protocol.records import Ledger
 from demls.protocol.round_host import Host, Mint
 from demls.protocol.step import Step
@@ -110,13 +111,17 @@ class Round:
         own: Address,
         batch_window: Duration,
         base_time: Duration,
+        members: int = 0,
     ) -> None:
+        """``members``: how many there are, those included whose acknowledgements do not count."""
         self._host = host
         self._ledger = ledger
         self._group_id = group_id
         self.epoch = epoch
         self.head = head
         self._committee = committee
+        self._crowd = committee.n if own in committee.members else max(members, committee.n)
+        """So many say again what they have stated, or ask, at the pace of the own member."""
         self._speaks = own in committee.members
         """Do the own acknowledgements count? Else the member goes through the phases without a word."""
         self._unsaid: dict[StatementKind, tuple[int, bytes]] = {}
@@ -392,7 +397,7 @@ class Round:
         self.at.view = view
         self.at.entered_at = step.now
         self.at.acks_at = self.at.locks_at = None
-        self.at.repeat_at = step.now + bounds.REPEAT_EVERY
+        self.at.repeat_at = self._repeat_after(step.now)
         self.at.opened_at = self.at.opened_at or step.now
         self._forget_statements()
         for kind in StatementKind:
@@ -599,7 +604,7 @@ class Round:
         """Say the own statements (and offer) of this view again if it is time. Says whether it did."""
         if not self.is_open or self.at.repeat_at is None or step.now < self.at.repeat_at:
             return False
-        self.at.repeat_at = step.now + bounds.REPEAT_EVERY
+        self.at.repeat_at = self._repeat_after(step.now)
         self._save()
         offer = self.offers.get(View(self.at.view))
         if offer is not None and offer.leader == self._own:
@@ -609,6 +614,11 @@ class Round:
             if statement is not None:
                 step.say(statement)
         return True
+
+    def _repeat_after(self, now: Instant) -> int:
+        """Every 2 s; of more than 64 members each more rarely, and not all at once."""
+        pace = paced(bounds.REPEAT_EVERY, self._crowd)
+        return now + pace + lot(self.head + self.at.view.to_bytes(8, "big"), self._own, self._crowd, pace)
 
     def deadline(self, now: Instant) -> Instant | None:
         """When to call ``advance`` next although nothing arrives; what was due by ``now`` has been done."""
@@ -638,7 +648,12 @@ class Round:
 _OPEN = (Phase.WAITING, Phase.ACKED, Phase.LOCKED)
 
 TIMERS: tuple[Timer, ...] = (
-    Timer(_OPEN, "every 2 s", "repeat the own statements and offer, ask one member what is missing", Round.repeats_at),
+    Timer(
+        _OPEN,
+        "every 2 s, in large groups more rarely",
+        "repeat the own statements and offer, ask one member what is missing",
+        Round.repeats_at,
+    ),
     Timer(
         (Phase.WAITING,),
         "the batch window after entering view 0, at once in later views or when nothing else is being decided",

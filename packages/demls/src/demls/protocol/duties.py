@@ -13,7 +13,7 @@ from demls.protocol import policy as bounds
 from demls.protocol.asking import Asking
 from demls.protocol.errors import RequestRefused
 from demls.protocol.events import Reason
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.protocol.lots import lot
 from demls.protocol.refreshing import Refreshing
 from demls.protocol.state import GroupState
@@ -101,7 +101,9 @@ class Duties:
 
     def caught_up(self, now: Instant) -> None:
         """A commit that others had settled was merged: there may be more, so ask once more in a moment."""
-        self._return_at, self._returns = Instant(now + bounds.REPEAT_EVERY), 1
+        state = self._state
+        after = lot(state.state.head, state.own, len(state.roster.seats))  # all may have been behind
+        self._return_at, self._returns = Instant(now + bounds.REPEAT_EVERY + after), 1
 
     def came_back(self, now: Instant) -> None:
         """After a restart, or new in the group: ask a few more in a while, since whoever was asked may be away."""
@@ -112,7 +114,7 @@ class Duties:
         state = self._state
         after = state.charter.policy.dormant_after
         times = [state.requests.deadline(), self._election_at(), self._gossip_at, self._awake_at(), self._return_at]
-        times += [state.presence.must_speak_at(state.own, after), self._emergency_at(), self._thawed_at(now)]
+        times += [self._must_speak_at(), self._emergency_at(), self._thawed_at(now)]
         times += [self.refreshing.deadline(), state.announcing.deadline()]
         for proposal_id in self._unvoted:
             item = state.governance.items.get(proposal_id)
@@ -254,7 +256,7 @@ class Duties:
         """Before anybody could take the own silence for absence, and at once if somebody does."""
         state = self._state
         after = state.charter.policy.dormant_after
-        at = state.presence.must_speak_at(state.own, after)
+        at = self._must_speak_at()
         if at is not None and step.now >= at:
             self._ask(step)
             state.presence.note(state.own, state.roster, step.now, after)
@@ -264,6 +266,15 @@ class Duties:
             if is_mine and proposal_id not in self._answered:
                 self._answered.add(proposal_id)
                 self._ask(step)
+
+    def _must_speak_at(self) -> Instant | None:
+        """When the own node says that it is there; not all of a large group that fell silent together at once."""
+        state = self._state
+        after = state.charter.policy.dormant_after
+        at = state.presence.must_speak_at(state.own, after)
+        if at is None:
+            return None
+        return Instant(at + lot(state.state.head, state.own, len(state.roster.seats), after // 4))
 
     def _awake_at(self) -> Instant | None:
         times = [self._awake_due(member, heard) for member, heard in self._state.presence.returned.items()]

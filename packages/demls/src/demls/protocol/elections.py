@@ -10,7 +10,8 @@ from __future__ import annotations
 from demls.protocol import policy as bounds
 from demls.protocol.electorates import Electorate
 from demls.protocol.events import Reason
-from demls.protocol.governance import Governance, Item
+from demls.protocol.governance import Governance
+from demls.protocol.items import Item
 from demls.protocol.stewards import StewardList, generate, list_size
 from demls.protocol.validation import State
 from demls.protocol.views import ProposalStatus

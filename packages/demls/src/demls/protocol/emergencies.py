@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from demls.protocol import policy as bounds
 from demls.protocol.events import Faulted, Frozen, Misbehaved, ProposalDecided, Reason, Unproven
 from demls.protocol.evidence import Court, Standing, proof_id, violation_of, weight
-from demls.protocol.governance import Governance, Item
+from demls.protocol.governance import Governance
+from demls.protocol.items import Item
 from demls.protocol.records import Ledger
 from demls.protocol.scores import Cause, Scores
 from demls.protocol.step import Step

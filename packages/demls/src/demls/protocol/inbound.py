@@ -271,7 +271,7 @@ class Inbound:
                 self._asking.say_here(step)
         if wanted.epoch < state.epoch and is_asked and state.history.leaving(wanted.epoch) is None:
             witnesses = self._witnesses(Epoch(wanted.epoch), wanted.member)
-            if not witnesses or state.own in witnesses:  # else others can help
+            if not witnesses or state.own in witnesses[: bounds.CROWD]:  # else others can help
                 self._stranding.answer(Address(wanted.member), Epoch(wanted.epoch), step)
         if wanted.epoch < state.epoch and channel is not None and is_asked:
             state.say_history(Epoch(wanted.epoch), channel, step)

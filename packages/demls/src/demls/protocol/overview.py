@@ -10,7 +10,7 @@ from demls.protocol.admission import meaning_of
 from demls.protocol.credential import CredentialRefused, parse_credential
 from demls.protocol.engine import EngineError
 from demls.protocol.evidence import Standing, violation_of
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.protocol.returning import Returning
 from demls.protocol.state import GroupState
 from demls.protocol.validation import amended

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 
 from demls.protocol import policy as bounds
 from demls.protocol.events import Reason
-from demls.protocol.governance import Governance, Item
+from demls.protocol.governance import Governance
+from demls.protocol.items import Item
 from demls.protocol.resync import DECIDED, TOO_SOON, is_due, next_seat_at
 from demls.protocol.step import Step
 from demls.protocol.views import ProposalStatus

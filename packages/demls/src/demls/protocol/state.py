@@ -33,7 +33,8 @@ from demls.protocol.events import (
     Unproven,
 )
 from demls.protocol.evidence import Court
-from demls.protocol.governance import PROPOSAL_LABEL, Governance, Item
+from demls.protocol.governance import PROPOSAL_LABEL, Governance
+from demls.protocol.items import Item
 from demls.protocol.presence import Presence
 from demls.protocol.profile import PROFILES
 from demls.protocol.records import Ledger
@@ -342,6 +343,7 @@ class GroupState:
             own=self.own,
             batch_window=Duration(policy.batch_window),
             base_time=base_time,
+            members=len(roster.seats),
         )
 
     def _fault_of(self, proposal: Proposal) -> tuple[Reason, str] | None:

@@ -14,7 +14,7 @@ from demls.protocol.checks import Check, Verdict
 from demls.protocol.credential import BINDING_EXTENSION, CredentialRefused, check_leaf, parse_binding
 from demls.protocol.engine import EngineError, Member, MlsGroup, OwnMessage, StagedCommit
 from demls.protocol.events import Reason
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.wire.framing import digest

@@ -15,7 +15,7 @@ from demls.protocol.checks import Check, Verdict
 from demls.protocol.credential import CredentialRefused, check_leaf
 from demls.protocol.electorates import Electorate, Electorates
 from demls.protocol.engine import MlsGroup, StagedCommit
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.protocol.resync import barrier, limit_of
 from demls.protocol.roster import Roster, Seat
 from demls.protocol.stewards import StewardList

@@ -9,7 +9,7 @@ from demls.protocol import policy as bounds
 from demls.protocol.credential import CredentialRefused, check_leaf
 from demls.protocol.engine import EngineError
 from demls.protocol.errors import BadInvite, RequestRefused, UnknownMember
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
 from demls.wire.ids import Address, Instant, address_text

@@ -18,7 +18,7 @@ from demls.protocol.checks import Verdict
 from demls.protocol.commit_round import _FROM, NIL, Phase, Round
 from demls.protocol.committee import Committee
 from demls.protocol.duties import Duties
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.protocol.profile import DEMLS, PROFILES
 from demls.protocol.roster import Roster
 from demls.protocol.state import GroupState

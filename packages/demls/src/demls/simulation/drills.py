@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from demls.protocol.candidates import Candidates
 from demls.protocol.commit_round import Phase
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.protocol.policy import MINUTE, SECOND
 from demls.protocol.round_host import Mint
 from demls.protocol.step import Step

@@ -15,7 +15,7 @@ from random import Random
 from demls.protocol.effects import Effects
 from demls.protocol.errors import RequestRefused
 from demls.protocol.events import Event, Joined, ProposalOpened, RequestReceived
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.protocol.joining import Joining
 from demls.protocol.policy import HOUR, MINUTE, SECOND
 from demls.protocol.views import ProposalStatus

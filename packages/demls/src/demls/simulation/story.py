@@ -25,7 +25,7 @@ from demls.protocol.events import (
     Unproven,
     Waiting,
 )
-from demls.protocol.governance import Item
+from demls.protocol.items import Item
 from demls.simulation.clock import START
 from demls.simulation.inside import Machine
 from demls.simulation.network import Envelope

@@ -13,8 +13,8 @@ from typing import Any
 
 from demls.protocol.candidates import JOINER_EXTENSION
 from demls.protocol.engine import EngineError, MlsGroup
-from demls.protocol.governance import Item
 from demls.protocol.group import SUPPORTED_EXTENSIONS
+from demls.protocol.items import Item
 from demls.protocol.policy import JOINER_KEY_BYTES, POLICY_EXTENSION
 from demls.protocol.sync import build_sync
 from demls.protocol.updates import updates_of
