@@ -14,9 +14,9 @@ from demls.protocol.events import Reason, Rejected, WentToAll
 from demls.protocol.policy import DAY, DAY_POLICY, HOUR, MINUTE, PRESETS, SECOND
 from demls.protocol.views import ProposalKind, ProposalStatus, ProposalView
 from demls.wire.charters import Deciders, Policy, Rule
-from demls.wire.ids import Address
-from demls.wire.messages import Invite, Proposal, Vote, VoteBundle
-from demls_consensus import Choice, SignedVote
+from demls.wire.ids import Address, CandidateId
+from demls.wire.messages import Entry, Invite, Proposal, Vote, VoteBundle
+from demls_consensus import Certificate, Choice, SignedVote
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from insider import Insider
@@ -310,6 +310,32 @@ def test_votes_of_others_make_no_certificate_of_the_stewards(world: World) -> No
     world.run(20 * SECOND)
     assert {seen(world, name).status for name in ("carol", "erin")} == {ProposalStatus.OPEN}
     assert not world.person("fred").is_member
+
+
+def test_a_certificate_of_the_wrong_electorate_approves_nothing(world: World) -> None:
+    """The votes of one ballot make no certificate of the other, nor do votes of members that are no stewards."""
+    invite = asked(world)
+    voters = [Insider(world, name) for name in ("alice", "bob", "carol", "erin")]
+    state = world.person("dave").group._live()
+    item = state.governance.items[invite.proposal_id]
+
+    def is_shown(ballot_id: bytes, *insiders: Insider) -> bool:
+        votes = [SignedVote.decode(one.vote(ballot_id, True).signed_vote) for one in insiders]
+        votes.sort(key=lambda one: one.voter)
+        state.candidates._shown[NOBODYS] = {item.proposal_id: votes}
+        certificate = Certificate(ballot_id, tuple(votes))
+        return state.candidates._is_shown(NOBODYS, Entry(item.proposal_id, certificate.hash))
+
+    alice, bob, carol, erin = voters
+    assert is_shown(item.proposal_id, alice, bob, carol)
+    assert is_shown(ballot_of_all(item.proposal_id), *voters)
+    assert not is_shown(item.proposal_id, alice, bob, erin)
+    assert not is_shown(item.proposal_id, alice, bob)
+    assert not is_shown(ballot_of_all(item.proposal_id), alice, bob, carol)
+    assert not is_shown(ballot_of_all(ballot_of_all(item.proposal_id)), *voters)
+
+
+NOBODYS = CandidateId(bytes(32))
 
 
 def test_only_votes_belong_where_stewards_vote(world: World) -> None:
