@@ -251,13 +251,13 @@ class Consent(Watcher):
             self._check_kept(before, after)
 
     def _check_keys(self, before: Seen, after: Seen, event: Settled) -> None:
-        """Whoever has new keys has joined, made the commit, or wished for them; all others' are as old as before."""
+        """New keys: who joined, has a new seat, made the commit, or wished for them; no others."""
         known = {age.member_id: age for age in before.keys}
         if [age.member_id for age in after.keys] != sorted(after.since):
             raise Broken("P2", f"epoch {after.epoch} does not say how old each member's keys are")
         for age in after.keys:
             member = Address(age.member_id)
-            if known.get(member) == age or member in (event.committer, *event.joined):
+            if known.get(member) == age or member in (event.committer, *event.joined, *event.reseated):
                 continue
             is_wished = member in self._truth.refreshed or self.world.node_of(member).is_adversary
             if age.epoch != after.epoch or not is_wished:
