@@ -85,8 +85,8 @@ def ballots_of(
         return (Ballot(proposal.id, Tally(everybody, silence, share=share), end),)
     stewards = present(electorate.stewards)
     last = Ballot(ballot_of_all(proposal.id), Tally(everybody, silence, share=share), Instant(end + proposal.duration))
-    if not stewards:
-        return (last,)
+    if not stewards:  # what they may have refused shall not come about by silence
+        return (Ballot(last.ballot_id, Tally(everybody, Silence.COUNTS_FOR_NOTHING, share=share), last.deadline),)
     return Ballot(proposal.id, Tally(stewards, Silence.COUNTS_FOR_NOTHING, share=share), end), last
 
 

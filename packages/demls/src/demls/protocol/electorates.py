@@ -53,8 +53,8 @@ class Electorate:
 
     def is_for_stewards(self, change: Change) -> bool:
         """Do the stewards decide it, before all members may? Not if too few are left of them (``policy``)."""
-        settled = len(self.settled() - self.dormant())
-        return self.rule(change).decided_by == Deciders.STEWARDS and 0 < bounds.stewards_deciding_min(settled) <= len(
+        counted = len(self.seats) - len(self.dormant())
+        return self.rule(change).decided_by == Deciders.STEWARDS and 0 < bounds.stewards_deciding_min(counted) <= len(
             self.stewards
         )
 

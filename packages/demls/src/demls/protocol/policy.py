@@ -131,12 +131,12 @@ def committee_size(policy: Policy, counted: int) -> int:
     return min(counted, max(committee_drawn(policy), min(COMMITTEE, (counted + 1) // 2)))
 
 
-def stewards_deciding_min(settled: int) -> int:
-    """So many stewards have to be there, of ``settled`` members, for them to decide alone: else all members do.
+def stewards_deciding_min(members: int) -> int:
+    """So many stewards have to be there, of ``members`` that count, for them to decide alone: else all members do.
 
     Three quarters of 64, or of all members where the group has fewer: of a list of 64 some may have left since.
     """
-    return (3 * min(STEWARDS_DECIDING_MIN, settled) + 3) // 4
+    return (3 * min(STEWARDS_DECIDING_MIN, members) + 3) // 4
 
 
 def needs_stewards(policy: Policy) -> bool:

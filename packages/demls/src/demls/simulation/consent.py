@@ -186,8 +186,8 @@ class Consent(Watcher):
             return True  # passed in the middle of a step, by somebody alone
         rule = bounds.rule_of(opened.charter.policy, case.change)
         stewards = set(opened.stewards.active(opened.since)) - opened.dormant
-        settled = len(settled_pool(opened.since, opened.epoch) - opened.dormant)
-        is_theirs = rule.decided_by == Deciders.STEWARDS and bounds.stewards_deciding_min(settled) <= len(stewards)
+        counted = len(opened.counted)
+        is_theirs = rule.decided_by == Deciders.STEWARDS and bounds.stewards_deciding_min(counted) <= len(stewards)
         ballots = [(stewards, False), (None, True)] if is_theirs else [(None, True)]
         for epoch, (deciding, is_last) in product(range(case.epoch, before + 1), ballots):
             voters = self._voters(case, deciding, Epoch(epoch))

@@ -237,7 +237,8 @@ def _crowd(plain: Scenario, dice: Random) -> Scenario:
     if dice.random() < 0.4:
         stewards = int(Deciders.STEWARDS)
         invite, remove = (replace(rule, decided_by=stewards) for rule in dice.choice((_BRISK, _BRISK, _SLOW)))
-        policy = replace(COUNCIL, invite=invite, remove=remove, delivery_time=policy.delivery_time)
+        most = COUNCIL.stewards_max
+        policy = replace(full.policy, invite=invite, remove=remove, stewards_min=most, stewards_max=most)
     elif needs_stewards(policy):
         members_decide = int(Deciders.MEMBERS)
         invite, remove = (replace(rule, decided_by=members_decide) for rule in (policy.invite, policy.remove))
