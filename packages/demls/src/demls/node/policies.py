@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import floor, log10
 from typing import TypeVar
 
 from demls_consensus import Share
@@ -134,8 +133,8 @@ def chance_words(chance: float) -> str:
         return "never"
     if chance >= _SMALL_CHANCE:
         return f"{100 * chance:.2g} %" if chance < 1 else "always"
-    power = -floor(log10(chance))
-    return f"{max(1, round(chance * 10**power))} in 10^{power}"
+    digit, power = f"{chance:.0e}".split("e-")
+    return f"{digit} in 10^{int(power)}"
 
 
 def _shown_rule(rule: Rule) -> models.Rule:
