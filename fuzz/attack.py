@@ -53,6 +53,7 @@ from demls.wire.messages import (
     Succession,
     SuccessorNotice,
     Vote,
+    VoteBundle,
     encode_message,
     invite_content,
 )
@@ -239,6 +240,8 @@ class Attack:
                 return dataclasses.replace(message, signature=sign(device.leaf_private, PROPOSAL_LABEL, message.id))
             case Vote():
                 return self.sign_vote(message)
+            case VoteBundle():
+                return VoteBundle(tuple(map(self.sign_vote, message.votes)))
             case RoundStatement():
                 device = self.scene.signer(message.member)
                 message = dataclasses.replace(message, member=device.address)
@@ -498,6 +501,8 @@ def varied(message: Payload, number: int) -> Payload:
         case Vote():
             raw = message.signed_vote
             return Vote(raw[:1] + unique + raw[33:])
+        case VoteBundle(votes=votes):
+            return VoteBundle(tuple(Vote(vote.signed_vote[:1] + unique + vote.signed_vote[33:]) for vote in votes))
         case RoundStatement():
             return dataclasses.replace(message, view=number % 200, kind=1 + number % 2)
         case Offer():

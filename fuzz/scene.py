@@ -13,7 +13,7 @@ from functools import cache
 from demls.protocol.channel import Channel, joiner_channel, unseal
 from demls.protocol.credential import Device, binding_sentence
 from demls.protocol.group import Group
-from demls.protocol.policy import DAY, HOUR, MINUTE, QUICK
+from demls.protocol.policy import COUNCIL, DAY, HOUR, MINUTE, QUICK
 from demls.protocol.records import Ledger
 from demls.protocol.returning import Returning, ReturningRecord
 from demls.wire.ids import Address, Duration, Instant
@@ -157,6 +157,14 @@ def _settings(net: Net) -> None:
         net.run(20_000)
 
 
+def _stewards(net: Net) -> None:
+    """The stewards decide from now on: they admit somebody, and say to all that they have."""
+    net.do(LEADER, lambda group: group.change_settings(net.now, policy=COUNCIL))
+    net.vote(INSIDER)
+    net.run(20_000)
+    _admission(net)
+
+
 def _dormancy(net: Net) -> None:
     """The victim is not heard for long, and the others are: it counts no longer."""
     for _ in range(4):
@@ -230,6 +238,7 @@ def scene() -> Scene:
             _talk,
             _stalled,
             _settings,
+            _stewards,
             _dormancy,
             _successor,
         )

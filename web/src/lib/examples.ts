@@ -41,6 +41,9 @@ export function policy(change: Partial<Policy> = {}): Policy {
     dormant_after_ms: 14 * 86_400_000,
     emergency: rule({ duration_ms: 600_000 }),
     scoring: SCORING,
+    ack_limit: 1000,
+    committee: 256,
+    odds: [],
     sentences: [],
     ...change,
   };

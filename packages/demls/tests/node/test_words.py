@@ -66,7 +66,8 @@ from sights import (
         ),
         (
             {"decided_by_stewards": True, "voters": 64, "needed": 43},
-            "Passes with 43 of 64 votes, two thirds of the stewards; silence counts as yes at 12:00:30.",
+            "Passes with 43 of 64 votes, two thirds of the stewards; "
+            "what they have not decided at 12:00:30 goes to all members.",
         ),
         (
             {"needed": 5},
@@ -149,8 +150,8 @@ THREE_QUARTERS = Rule(DAY, False, Share.THREE_QUARTERS.code)
         (charter(description="We read."), "Change the description", ("description", "Description", "", "We read.")),
         (
             replace(charter(), policy=replace(COUNCIL, preset="day")),
-            "Change the settings: the stewards decide admissions, votes on removals last 2 days, "
-            "at least 64 stewards, at most 64 stewards",
+            "Change the settings: the stewards decide admissions, the stewards decide removals, "
+            "votes on removals last 2 days, at least 64 stewards, 1 more change",
             ("invite.decided_by", "Admissions, decided by", "the members", "the stewards"),
         ),
         (
@@ -699,3 +700,14 @@ def test_settings_come_from_the_command_line_the_environment_the_file_and_the_de
 )
 def test_two_texts_may_name_one_relay(one: str, other: str, same: bool) -> None:
     assert same_relay(one, other) is same
+
+
+def test_the_odds_of_a_group_are_said_where_something_is_drawn() -> None:
+    assert policies.shown(COUNCIL, 64).odds == []
+    shown = policies.shown(COUNCIL, 10_000)
+    assert {(one.of, one.drawn) for one in shown.odds} == {("stewards", 64), ("committee", 256)}
+    said = " ".join(shown.sentences)
+    assert "How likely 64 of 10000 stewards decide alone" in said
+    assert "33 %: 3 in 10^8." in said
+    assert "10 %: 1 in 10^25; 20 %: 2 in 10^7; 25 %: 0.11 %" in said
+    assert [policies.chance_words(one) for one in (0.0, 1.0, 0.5, 9.6e-5)] == ["never", "always", "50 %", "1 in 10^4"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from demls.protocol import policy as bounds
 from demls.protocol.admission import Meaning
+from demls.protocol.ballots import ballot_of_all
 from demls.protocol.channel import channel_of
 from demls.protocol.electorates import VOTE_LABEL, Electorate, electorate_of
 from demls.protocol.events import Reason
@@ -116,6 +117,12 @@ class Council:
             message = ballot(proposal, number, yes, keys)
             self.do(lambda step, it=message: self.governance.receive_vote(it, step))
 
+    def vote_of_all(self, proposal: Proposal, *ballots: tuple[int, bool]) -> None:
+        """In the ballot of all members, after that of the stewards."""
+        for number, yes in ballots:
+            message = ballot(proposal, number, yes, ballot_id=ballot_of_all(proposal.id))
+            self.do(lambda step, it=message: self.governance.receive_vote(it, step))
+
     def wait(self, milliseconds: int) -> None:
         self.now = Instant(self.now + milliseconds)
         self.do(self.governance.tick)
@@ -134,10 +141,10 @@ class Council:
         return self.governance.items[proposal.id].status
 
 
-def ballot(proposal: Proposal, number: int, yes: bool, keys: Any = None) -> Vote:
+def ballot(proposal: Proposal, number: int, yes: bool, keys: Any = None, ballot_id: bytes = b"") -> Vote:
     private = (keys or KEYS)[number].private
     choice = Choice.YES if yes else Choice.NO
     vote = SignedVote.cast(
-        proposal.id, address(number), choice, 5, lambda content: ENGINE.sign(private, VOTE_LABEL, content)
+        ballot_id or proposal.id, address(number), choice, 5, lambda content: ENGINE.sign(private, VOTE_LABEL, content)
     )
     return Vote(vote.encode())

@@ -10,6 +10,7 @@ from demls.protocol import policy as bounds
 from demls.protocol.channel import channel_of
 from demls.protocol.checks import Verdict
 from demls.protocol.commit_round import NIL, TRANSITIONS, Mint, Phase, Round
+from demls.protocol.committee import Committee
 from demls.protocol.events import Misbehaved, Reason, Rejected
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
@@ -113,10 +114,12 @@ GOOD = b"good".ljust(64, b".")
 class Table:
     """Member ``own`` of ``n`` at a table; member v leads view v. Time is moved by hand."""
 
-    def __init__(self, n: int = 4, own: int = 3, **host: object) -> None:
+    def __init__(self, n: int = 4, own: int = 3, inside: int | None = None, **host: object) -> None:
+        """``inside``: so many of the first are the committee; all if None."""
         self.n, self.own, self.now = n, own, START
         self.roster = Roster([Leaf(number) for number in range(n)], Epoch(0), {})  # type: ignore[arg-type]
-        self.host = FakeHost(q=self.roster.q, **host)  # type: ignore[arg-type]
+        self.committee = frozenset(address(number) for number in range(n if inside is None else inside))
+        self.host = FakeHost(q=Committee(self.committee).q, **host)  # type: ignore[arg-type]
         self.ledger = Ledger()
         self.round = self._make(self.ledger)
         self.said: list[object] = []
@@ -129,7 +132,7 @@ class Table:
             group_id=bytes(32),
             epoch=Epoch(0),
             head=HEAD,
-            roster=self.roster,
+            committee=Committee(self.committee),
             leaders=tuple(address(number) for number in range(self.n)),
             own=address(self.own),
             batch_window=WINDOW,
@@ -271,6 +274,51 @@ def test_every_transition_of_the_table_is_among_the_cases() -> None:
     seen |= {(Phase.LOCKED, Phase.IDLE)}  # test_a_round_without_work_comes_to_rest_in_the_next_view
     seen |= {(Phase.ACKED, Phase.IDLE)}  # test_a_member_whose_work_is_gone_rests_if_nobody_else_is_there
     assert {(transition.phase, transition.to) for transition in TRANSITIONS} <= seen
+
+
+def test_in_a_crowd_each_repeats_more_rarely_and_not_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "CROWD", 2)
+    times = set()
+    for own in range(8):
+        table = Table(n=8, own=own, work=True)
+        table.go()
+        repeat_at = table.round.at.repeat_at
+        assert repeat_at is not None
+        assert START + 4 * bounds.REPEAT_EVERY <= repeat_at < START + 8 * bounds.REPEAT_EVERY
+        times.add(repeat_at)
+    assert len(times) > 6
+
+
+def test_whose_word_does_not_count_goes_along_without_a_word() -> None:
+    """It takes the candidate, locks with the others, goes on with them, and merges: and signs nothing."""
+    table = Table(n=5, own=4, inside=4)
+    table.offer(0, X)
+    assert table.phase is Phase.ACKED
+    table.hear(ACK, 0, X, 0, 1, 2)
+    assert (table.phase, table.own_statements()) == (Phase.LOCKED, [])
+    table.hear(LOCK, 0, None, 0, 1, 2)
+    table.wait(T0 // 2)
+    assert (table.view, table.phase) == (1, Phase.WAITING)
+    table.wait(2 * T0)
+    assert (table.phase, table.own_statements()) == (Phase.ACKED, [])
+    table.hear(LOCK, 0, X, 3)
+    assert not table.host.settled
+    table.restart()
+    table.hear(LOCK, 1, X, 0, 1, 2)
+    assert [settled[0] for settled in table.host.settled] == [X.id]
+
+
+def test_those_outside_the_committee_draw_nobody_into_a_higher_view() -> None:
+    table = Table(n=8, own=0, inside=4, work=True)
+    table.go()
+    for number in (4, 5, 6, 7):
+        table.round._heard(address(number), View(3))
+    table.go()
+    assert table.view == 0
+    for number in (1, 2):
+        table.round._heard(address(number), View(3))
+    table.go()
+    assert table.view == 3
 
 
 def test_an_idle_round_asks_for_no_time() -> None:

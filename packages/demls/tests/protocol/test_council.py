@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from demls.protocol.errors import RequestRefused
+from demls.protocol.events import WentToAll
 from demls.protocol.policy import DAY, PRESETS, SECOND
 from demls.protocol.views import ProposalKind, ProposalStatus, ProposalView
 from demls.wire.messages import Remove
@@ -11,18 +12,19 @@ from insider import Insider
 from world import World
 
 COUNCIL = PRESETS["council"]
+STEWARDS = ("alice", "bob", "carol", "gina", "hank", "iris")
 
 
 @pytest.fixture
 def world() -> World:
-    """Alice, bob and carol are stewards; dave and erin have just come."""
+    """Six are stewards; dave and erin have just come."""
     world = World(12)
-    world.group_of("alice", "bob", "carol", policy=COUNCIL)
+    world.group_of(*STEWARDS, policy=COUNCIL)
     world.do("alice", lambda group: group.change_settings(world.now, name="the council"))
-    world.vote_on_everything("bob", "carol")
+    world.vote_on_everything(*STEWARDS[1:])
     world.run(20 * SECOND)
     world.admit("alice", "dave", "erin")
-    assert stewards(world) == {"alice", "bob", "carol"}
+    assert stewards(world) == set(STEWARDS)
     return world
 
 
@@ -40,10 +42,10 @@ def seen(world: World, name: str) -> ProposalView:
     return next(p for p in world.proposals(name) if p.kind is ProposalKind.INVITE and p.subject_name == "fred")
 
 
-def test_two_of_three_stewards_admit_somebody_to_a_group_of_five(world: World) -> None:
+def test_four_of_six_stewards_admit_somebody_to_a_group_of_eight(world: World) -> None:
     invite = asked(world)
-    assert (invite.decided_by_stewards, invite.voters, invite.needed) == (True, 3, 2)
-    world.vote_on_everything("alice", "bob")
+    assert (invite.decided_by_stewards, invite.voters, invite.needed) == (True, 6, 4)
+    world.vote_on_everything(*STEWARDS[:4])
     world.run(20 * SECOND)
     assert world.person("fred").is_member
     assert len({person.group.view(world.now).authenticator for person in world.members()}) == 1
@@ -62,15 +64,15 @@ def test_the_votes_of_others_do_not_count_whatever_they_send(world: World) -> No
         insider = Insider(world, name)
         insider.say(insider.vote(invite.proposal_id, False))
     world.deliver()
-    world.vote_on_everything("alice", "bob")
-    assert (seen(world, "carol").no, seen(world, "carol").yes) == (0, 2)
+    world.vote_on_everything(*STEWARDS[:4])
+    assert (seen(world, "carol").no, seen(world, "carol").yes) == (0, 4)
     world.run(20 * SECOND)
     assert world.person("fred").is_member
 
 
-def test_two_stewards_keep_somebody_out(world: World) -> None:
+def test_three_stewards_keep_somebody_out(world: World) -> None:
     invite = asked(world)
-    for name in ("alice", "carol"):
+    for name in ("alice", "carol", "iris"):
         world.do(name, lambda group: group.vote(invite.proposal_id, False, world.now))
         world.deliver()
     world.run(20 * SECOND)
@@ -82,35 +84,50 @@ def test_who_is_no_steward_may_propose_and_the_stewards_decide(world: World) -> 
     asked(world)
     (request,) = [p for p in world.proposals("erin") if p.subject_name == "fred"]
     assert request.status is ProposalStatus.OPEN
-    assert request.silent == 3
+    assert request.silent == 6
 
 
-def test_removals_are_decided_by_all(world: World) -> None:
+def test_stewards_decide_on_removals_too(world: World) -> None:
     world.do("dave", lambda group: group.propose(Remove(world.person("erin").address), world.now))
     world.deliver()
     removal = next(p for p in world.proposals("alice") if p.kind is ProposalKind.REMOVE)
-    assert (removal.decided_by_stewards, removal.voters, removal.yes, removal.needed) == (False, 5, 1, 4)
-    world.vote_on_everything("alice", "bob", "carol")
+    assert (removal.decided_by_stewards, removal.voters, removal.yes, removal.needed) == (True, 6, 0, 4)
+    world.vote_on_everything(*STEWARDS[:4])
     world.run(20 * SECOND)
     assert not world.person("erin").is_member
 
 
+def test_settings_are_decided_by_all(world: World) -> None:
+    world.do("dave", lambda group: group.change_settings(world.now, name="the small council"))
+    world.deliver()
+    settings = next(p for p in world.proposals("alice") if p.kind is ProposalKind.SETTINGS and p.status == "open")
+    assert (settings.decided_by_stewards, settings.voters, settings.yes, settings.needed) == (False, 8, 1, 6)
+
+
 def test_the_commit_takes_a_quorum_of_all_members_whoever_decides(world: World) -> None:
-    """Three stewards can admit somebody, and cannot do it in secret: two thirds of the members have to be there."""
+    """Four stewards can admit somebody, and cannot do it in secret: two thirds of the members have to be there."""
     asked(world)
-    for name in ("dave", "erin"):
+    for name in ("dave", "erin", "iris"):
         world.person(name).online = False
-    world.vote_on_everything("alice", "bob", "carol")
+    world.vote_on_everything(*STEWARDS[:4])
     world.run(60 * SECOND)
     assert not world.person("fred").is_member
-    for name in ("dave", "erin"):
+    for name in ("dave", "erin", "iris"):
         world.person(name).online = True
     world.run(60 * SECOND)
     assert world.person("fred").is_member
 
 
-def test_silence_of_stewards_is_consent_where_the_policy_says_so(world: World) -> None:
+def test_what_the_stewards_leave_open_is_for_all_and_then_silence_counts(world: World) -> None:
     asked(world)
+    assert not seen(world, "dave").may_vote
+    world.run(DAY - 2 * SECOND)
+    assert seen(world, "dave").decided_by_stewards
+    world.run(3 * SECOND)
+    for name in ("alice", "dave"):
+        after = seen(world, name)
+        assert (after.status, after.decided_by_stewards, after.voters) == (ProposalStatus.OPEN, False, 8)
+        assert after.may_vote
+        assert world.person(name).told(WentToAll)
     world.run(DAY)
-    world.run(60 * SECOND)
     assert world.person("fred").is_member

@@ -442,16 +442,16 @@ STEWARDS_INVITE = replace(DAY_POLICY, invite=Rule(bounds.DAY, False, 2, int(Deci
 
 
 def test_where_stewards_decide_the_votes_of_others_do_not_count() -> None:
-    council = Council(n=6, policy=STEWARDS_INVITE, stewards=(1, 2, 3))
+    council = Council(n=6, policy=STEWARDS_INVITE, stewards=(1, 2, 3, 4, 5))
     proposal = council.proposal(Invite(b"x" * 20))
     council.receive(proposal)
-    council.vote(proposal, (0, False), (4, False), (5, False), (1, True))
+    council.vote(proposal, (0, False), (1, True))
     item = council.governance.items[proposal.id]
-    assert (item.tally.yes, item.tally.no, item.tally.n) == (1, 0, 3)
+    assert (item.tally.yes, item.tally.no, item.tally.n) == (1, 0, 5)
     assert {event.detail for event in council.events if isinstance(event, Rejected)} == {
         "a vote by nobody who may vote on it"
     }
-    council.vote(proposal, (3, True))
+    council.vote(proposal, (2, True), (3, True), (4, True))
     assert council.status(proposal) is ProposalStatus.APPROVED
     removal = council.proposal(REMOVE)
     council.receive(removal)
@@ -459,14 +459,14 @@ def test_where_stewards_decide_the_votes_of_others_do_not_count() -> None:
 
 
 def test_the_stewards_of_the_epoch_decide_that_it_was_opened_in() -> None:
-    council = Council(n=5, policy=STEWARDS_INVITE, stewards=(1, 2, 3))
+    council = Council(n=5, policy=STEWARDS_INVITE, stewards=(1, 2, 3, 4))
     proposal = council.proposal(Invite(b"x" * 20))
     council.receive(proposal)
     council.stewards = (address(0), address(4))
     council.settle(roster(0, 1, 2, 4, epoch=1), 1)
     council.vote(proposal, (0, True), (4, True))
     assert council.status(proposal) is ProposalStatus.OPEN
-    council.vote(proposal, (1, True), (2, True))
+    council.vote(proposal, (1, True))
     assert council.status(proposal) is ProposalStatus.APPROVED
 
 
@@ -474,9 +474,22 @@ def test_what_nobody_is_left_to_decide_is_withdrawn() -> None:
     council = Council(n=5, policy=STEWARDS_INVITE, stewards=(3,))
     proposal = council.proposal(Invite(b"x" * 20))
     council.receive(proposal)
-    council.settle(roster(0, 1, 2, 4, epoch=1), 1)
+    council.settle(roster(*range(5), epoch=1, dormant=tuple(range(5))), 1)
     assert council.status(proposal) is ProposalStatus.WITHDRAWN
     assert council.governance.items[proposal.id].reason == "Nobody who may decide it is left."
+
+
+def test_where_no_steward_is_left_all_members_decide() -> None:
+    council = Council(n=5, policy=STEWARDS_INVITE, stewards=(1, 2, 3, 4))
+    proposal = council.proposal(Invite(b"x" * 20))
+    council.receive(proposal)
+    council.vote(proposal, (1, True), (2, True))
+    council.settle(roster(0, 5, 6, 7, 8, epoch=1), 1)
+    assert council.status(proposal) is ProposalStatus.OPEN
+    item = council.governance.items[proposal.id]
+    assert (item.tally.n, item.tally.yes) == (1, 0)
+    council.vote_of_all(proposal, (0, True))
+    assert council.status(proposal) is ProposalStatus.APPROVED
 
 
 def test_a_proposal_is_decided_by_the_policy_it_was_opened_under() -> None:

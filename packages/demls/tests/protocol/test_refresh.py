@@ -10,6 +10,7 @@ from bad_leader import Scene
 from demls.protocol import policy as bounds
 from demls.protocol import succession
 from demls.protocol.admission import Meaning
+from demls.protocol.ballots import Ballot
 from demls.protocol.credential import binding_sentence
 from demls.protocol.engine import Engine, EngineError
 from demls.protocol.errors import RequestRefused
@@ -680,4 +681,5 @@ def wish_of(number: int, kind: str, place: int) -> Item:
     change = Remove(owner) if kind == "remove" else Refresh(b"update %d" % place, renews_binding=kind == "bind")
     proposal = Proposal(bytes(32), 1, owner, ChangeRequest(change), 0, 0, bytes(64))
     meaning = Meaning(("remove" if kind == "remove" else "refresh", bytes(owner)), owner)
-    return Item(proposal, proposal.id, meaning, Instant(0), Instant(0), Tally(frozenset({b"v"}), Silence.COUNTS_AS_YES))
+    tally = Tally(frozenset({b"v"}), Silence.COUNTS_AS_YES)
+    return Item(proposal, proposal.id, meaning, Instant(0), (Ballot(proposal.id, tally, Instant(0)),))

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from demls.protocol import policy as bounds
 from demls.protocol.admission import meaning_of
+from demls.protocol.ballots import Ballot
 from demls.protocol.credential import BINDING_EXTENSION, Device, binding_sentence
 from demls.protocol.electorates import Electorates, electorate_of
 from demls.protocol.engine import MlsGroup, StagedCommit
@@ -177,7 +178,8 @@ class Bench:
         assert meaning is not None
         tally = Tally(frozenset(map(bytes, self.roster.addresses)), Silence.COUNTS_AS_YES)
         values: dict[str, Any] = {"status": ProposalStatus.APPROVED, "approved_since": NOW} | fields
-        item = Item(proposal, proposal.id, meaning, NOW, Instant(NOW + 30_000), tally, **values)
+        ballots = (Ballot(proposal.id, tally, Instant(NOW + 30_000)),)
+        item = Item(proposal, proposal.id, meaning, NOW, ballots, **values)
         self.items[item.proposal_id] = item
         return item
 

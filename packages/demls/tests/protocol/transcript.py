@@ -9,6 +9,7 @@
     leave bob
     refresh bob                     ask for new keys of bob's leaf
     describe alice as some words    propose another description of the group
+    adopt alice council             propose the policy of that name
     vote alice yes [on ban bob]     on everything open, or on one proposal
     both carol on ban dave          sign a yes and a no; the yes reaches the first half of the members only
     double carol                    acknowledge two different candidates in one view
@@ -59,6 +60,7 @@ from demls.protocol.events import (
     Settled,
     StewardsChanged,
     Waiting,
+    WentToAll,
 )
 from demls.protocol.group import Group
 from demls.protocol.policy import PRESETS, SCORING
@@ -70,9 +72,13 @@ from insider import Insider
 from world import Envelope, Person, World
 
 POLICIES = PRESETS | {"two": replace(PRESETS["quick"], stewards_max=2)}
+POLICIES |= {"committee": replace(PRESETS["quick"], ack_limit=6, committee=4, stewards_max=2)}
+_COUNCIL = PRESETS["council"]
+POLICIES |= {"stewards": replace(_COUNCIL, invite=replace(_COUNCIL.invite, duration=600_000))}
 POLICIES |= {"strict": replace(PRESETS["quick"], scoring=replace(SCORING, broken_commit=100))}
 """``two``: never more than two stewards, so that a small group has to elect them. ``strict``: one broken commit is
-enough for an emergency."""
+enough for an emergency. ``committee``: in groups of more than six, four members and the stewards acknowledge commits.
+``stewards``: the council, with ten minutes for an invite."""
 
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _VERBS = {ProposalKind.INVITE: "invite", ProposalKind.REMOVE: "ban", ProposalKind.LEAVE: "leave"}
@@ -161,6 +167,9 @@ class Story:
 
     def do_describe(self, name: str, _: str, *words: str) -> None:
         self._ask(name, lambda group: group.change_settings(self.world.now, description=" ".join(words)))
+
+    def do_adopt(self, name: str, policy: str) -> None:
+        self._ask(name, lambda group: group.change_settings(self.world.now, policy=POLICIES[policy]))
 
     def do_say(self, name: str, *words: str) -> None:
         self._ask(name, lambda group: group.send(" ".join(words), self.world.now))
@@ -447,6 +456,8 @@ def _sentence(world: World, event: Event) -> str:
     match event:
         case JoinRefused(reason):
             return f"join refused: {reason}"
+        case WentToAll():
+            return "goes to all"
         case ProposalDecided(approved=approved, reason=reason):
             return f"{'approved' if approved else 'rejected'}: {reason}"
         case ProposalWithdrawn(reason=reason):

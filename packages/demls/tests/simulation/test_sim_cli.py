@@ -61,7 +61,7 @@ def test_a_broken_promise_fails_with_its_story(monkeypatch: pytest.MonkeyPatch) 
         (("--seeds", "0..99999999"), "fewer at a time"),
         (("--members", "1"), "A group has 2 to 40 members here"),
         (("--members", "41"), "A group has 2 to 40 members here"),
-        (("--profile", "mild"), "say one of full, plain, harsh, calm"),
+        (("--profile", "mild"), "say one of full, plain, harsh, calm, crowd"),
         (("--seeds", "1..2", "--minimise"), "Only one seed can be made smaller at a time"),
         (("--engine", "steam"), "say model or real"),
         (("--jobs", "0"), "At least one process"),

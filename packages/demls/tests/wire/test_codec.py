@@ -417,3 +417,23 @@ def test_an_electorate_of_nobody_is_refused() -> None:
     assert decode_message(encode_message(sound), messages.Electorate) == sound
     with pytest.raises(WireError):
         decode_message(_serialized(dataclasses.replace(sound, seats=())), messages.Electorate)
+
+
+BEFORE = {"none": b"", "a hash": b"h" * 32}
+
+
+@pytest.mark.parametrize("case", BEFORE)
+def test_an_electorate_names_the_state_before_or_none(case: str) -> None:
+    sound = messages.Electorate(1, (SEAT,), (), POLICY, BEFORE[case])
+    assert decode_message(encode_message(sound), messages.Electorate) == sound
+    with pytest.raises(WireError):
+        decode_message(_serialized(dataclasses.replace(sound, before=b"h" * 33)), messages.Electorate)
+
+
+def test_a_bundle_of_no_votes_or_too_many_is_refused() -> None:
+    vote = messages.Vote(b"v" * 100)
+    sound = messages.VoteBundle((vote,) * 1_000)
+    assert decode_message(encode_message(Frame(sound)), Frame).payload == sound
+    for votes in ((), (vote,) * 1_001, (messages.Vote(b"v" * 513),), (messages.Vote(b""),)):
+        with pytest.raises(WireError):
+            decode_message(_serialized(messages.VoteBundle(votes)), messages.VoteBundle)

@@ -51,7 +51,7 @@ export interface PolicyDraft extends Record<RuleKind, RuleDraft> {
 }
 
 /** What the form holds; a policy says more, which stays as it is. */
-export type Values = Omit<Policy, "preset" | "sentences">;
+export type Values = Omit<Policy, "preset" | "sentences" | "odds" | "ack_limit" | "committee">;
 
 /** What is offered when members shall become dormant who did not before. */
 const DORMANT_OFFER: Span = { amount: 14, unit: "days" };

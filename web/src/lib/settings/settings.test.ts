@@ -26,8 +26,8 @@ describe("lengths of time", () => {
 describe("a form of rules", () => {
   test("holds exactly what the policy says", () => {
     for (const one of [day, quick, policy({ dormant_after_ms: 0 })]) {
-      const { preset, sentences, ...values } = one;
-      expect([preset, sentences]).toBeDefined();
+      const { preset, sentences, odds, ack_limit, committee, ...values } = one;
+      expect([preset, sentences, odds, ack_limit, committee]).toBeDefined();
       expect(valuesOf(draftOf(one))).toEqual(values);
       expect(changeOf(one, valuesOf(draftOf(one)))).toEqual({});
     }

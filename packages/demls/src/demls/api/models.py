@@ -111,11 +111,30 @@ class Scoring(Model):
     rejected: int
 
 
+class Odds(Model):
+    """Chances, from 0 to 1, that a draw falls to malicious members, if ``bad`` of ``members`` are.
+
+    ``of``: the steward list, or the committee that acknowledges commits in a large group; ``drawn``: how many are
+    drawn. ``third``: that a third of them is malicious; ``captured``: that these decide alone; ``blocked``: that they
+    can refuse whatever they want.
+    """
+
+    of: Literal["stewards", "committee"]
+    members: int
+    bad: int
+    drawn: int
+    third: float
+    captured: float
+    blocked: float
+
+
 class Policy(Model):
     """What the group has agreed; ``sentences`` says all of it in words.
 
     ``election``: also of who counts no longer, or again. ``dormant_after_ms``: a member not heard for so long may be
-    counted no longer; 0: never. ``preset``: a preset's name, or "custom" for any other policy.
+    counted no longer; 0: never. ``preset``: a preset's name, or "custom" for any other policy. In groups of more than
+    ``ack_limit`` members the stewards and ``committee`` drawn members acknowledge commits. ``odds``: of such draws, for
+    the group as large as it is now; empty where nothing is drawn, and of a preset.
     """
 
     preset: str
@@ -131,6 +150,9 @@ class Policy(Model):
     dormant_after_ms: int
     emergency: Rule
     scoring: Scoring
+    ack_limit: int
+    committee: int
+    odds: list[Odds]
     sentences: list[str]
 
 
@@ -442,6 +464,8 @@ class PolicyChange(Model):
     dormant_after_ms: Milliseconds | None = None
     emergency: RuleChange | None = None
     scoring: ScoringChange | None = None
+    ack_limit: Count | None = None
+    committee: Count | None = None
 
 
 class NewGroup(Model):

@@ -18,9 +18,9 @@ HELP = (
     "Change one field; may be given several times. Of each kind (invite, remove, election, settings, emergency): "
     "KIND.duration=2h, KIND.share=two-thirds (or half, three-quarters, all), KIND.silence=yes (or no), "
     "KIND.decided-by=members (or stewards). Of the group: stewards-min=3, stewards-max=9, batch-window=5s, "
-    "delivery-time=2s, reelections=2, dormant-after=14d (or never). Points of the scores: scoring.start=100, and so "
-    "threshold, heal, broken-commit, broken-proposal, misbehaving, equivocation, lost-turn, committed, upheld, "
-    "rejected."
+    "delivery-time=2s, reelections=2, dormant-after=14d (or never), ack-limit=1000, committee=256. Points of the "
+    "scores: scoring.start=100, and so threshold, heal, broken-commit, broken-proposal, misbehaving, equivocation, "
+    "lost-turn, committed, upheld, rejected."
 )
 
 SetOption = Annotated[list[str] | None, typer.Option("--set", help=HELP, metavar="FIELD=VALUE")]
@@ -90,6 +90,8 @@ _OF_GROUP: dict[str, tuple[str, Callable[[str], object]]] = {
     "stewards-max": ("stewards_max", _count),
     "batch-window": ("batch_window_ms", duration_ms),
     "delivery-time": ("delivery_time_ms", duration_ms),
+    "ack-limit": ("ack_limit", _count),
+    "committee": ("committee", _count),
     "reelections": ("reelections_max", _count),
     "dormant-after": ("dormant_after_ms", lambda text: 0 if text == "never" else duration_ms(text)),
 }

@@ -41,7 +41,8 @@ def simulate(
         str | None, typer.Option(help="Switch a rule of the core off, to see what breaks.", show_default="none")
     ] = None,
     profile: Annotated[
-        str | None, typer.Option(help="Which faults: full, plain, harsh or calm.", show_default="full, or the rule's")
+        str | None,
+        typer.Option(help="Which faults: full, plain, harsh, calm or crowd.", show_default="full, or the rule's"),
     ] = None,
     smallest: Annotated[
         bool, typer.Option("--minimise", help="Of one seed that breaks a promise, find the smallest world that does.")

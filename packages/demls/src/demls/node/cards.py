@@ -255,6 +255,8 @@ def rule_sentence(view: ProposalView, share: Share = Share.TWO_THIRDS) -> str:
     count = f"Passes with {view.needed} of {view.voters} votes{share_words}"
     at = time_words(view.deadline, view.opened_at)
     what = f"silence counts as yes at {at}" if view.silence_is_yes else f"without them it is rejected at {at}"
+    if view.decided_by_stewards:
+        what = f"what they have not decided at {at} goes to all members"
     by_nodes = "Nodes vote on this by themselves." if view.kind in BY_NODES else ""
     tried = f"It was tried {times_words(view.retry_round)} before." if view.retry_round else ""
     return joined(f"{count}; {what}.", by_nodes, tried)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
 
 from demls_consensus import Share
 
 from demls.api import models
 from demls.node.words import duration_words, times_words
-from demls.protocol.policy import PRESETS
+from demls.protocol.odds import odds_of_committee, odds_of_stewards
+from demls.protocol.policy import ACK_LIMIT, COMMITTEE, PRESETS, ack_limit, committee_drawn, needs_stewards
 from demls.wire.charters import Deciders, Policy, Rule, Scoring
 
 T = TypeVar("T")
@@ -72,8 +73,9 @@ def decider_name(code: int) -> models.Decider:
     return _DECIDERS[code]
 
 
-def shown(policy: Policy) -> models.Policy:
-    """The policy as the API gives it."""
+def shown(policy: Policy, members: int = 0) -> models.Policy:
+    """The policy as the API gives it; ``members``: how many count in its group."""
+    odds = list(_shown_odds(policy, members))
     return models.Policy(
         preset=policy.preset,
         invite=_shown_rule(policy.invite),
@@ -88,8 +90,51 @@ def shown(policy: Policy) -> models.Policy:
         dormant_after_ms=policy.dormant_after,
         emergency=_shown_rule(policy.emergency),
         scoring=models.Scoring(**{name: getattr(policy.scoring, name) for name in _POINTS}),
-        sentences=sentences(policy),
+        ack_limit=ack_limit(policy),
+        committee=committee_drawn(policy),
+        odds=odds,
+        sentences=sentences(policy) + odds_sentences(odds),
     )
+
+
+def _shown_odds(policy: Policy, members: int) -> Iterator[models.Odds]:
+    if needs_stewards(policy):
+        yield from (models.Odds(of="stewards", **asdict(one)) for one in odds_of_stewards(policy, members))
+    yield from (models.Odds(of="committee", **asdict(one)) for one in odds_of_committee(policy, members))
+
+
+def odds_sentences(odds: Sequence[models.Odds]) -> list[str]:
+    """What the draws may come to, in words, for some shares of malicious members."""
+    made = []
+    for of, what, chance_of in (
+        ("stewards", "stewards decide alone for the malicious ones", "captured"),
+        ("stewards", "stewards can refuse everything for them", "blocked"),
+        ("committee", "members of a committee are a third malicious, and could fork the group", "third"),
+    ):
+        found = [one for one in odds if one.of == of]
+        if found:
+            chances = [f"{share_words(one)}: {chance_words(getattr(one, chance_of))}" for one in found]
+            one = found[0]
+            made.append(
+                f"How likely {one.drawn} of {one.members} {what}, by the share of the members that is: "
+                f"{'; '.join(chances)}."
+            )
+    return made
+
+
+def share_words(one: models.Odds) -> str:
+    """``25 %``."""
+    return f"{round(100 * one.bad / one.members)} %"
+
+
+def chance_words(chance: float) -> str:
+    """``4.5 %``, ``3 in 10^8``, ``never``."""
+    if chance == 0:
+        return "never"
+    if chance >= _SMALL_CHANCE:
+        return f"{100 * chance:.2g} %" if chance < 1 else "always"
+    digit, power = f"{chance:.0e}".split("e-")
+    return f"{digit} in 10^{int(power)}"
 
 
 def _shown_rule(rule: Rule) -> models.Rule:
@@ -123,7 +168,17 @@ def sentences(policy: Policy) -> list[str]:
         f"Who is removed at once, for what it is proven to have done: {_rule_words(policy.emergency)} "
         "Other proposals wait meanwhile.",
         f"Each node keeps scores of what is proven: {', '.join(_points_words(policy.scoring))}.",
+        f"In groups of more than {ack_limit(policy)} members the stewards and {committee_drawn(policy)} drawn members "
+        "acknowledge the commits.",
+        *([_UNDECIDED] if needs_stewards(policy) else []),
     ]
+
+
+_SMALL_CHANCE = 0.001
+_UNDECIDED = (
+    "What the stewards leave undecided goes to all members, for as long again. If too few stewards are left, "
+    "all members decide at once."
+)
 
 
 def _points_words(scoring: Scoring) -> list[str]:
@@ -170,11 +225,18 @@ def changed(policy: Policy, change: models.PolicyChange) -> Policy:
         dormant_after=_or(change.dormant_after_ms, policy.dormant_after),
         emergency=_changed_rule(policy.emergency, change.emergency),
         scoring=_changed_scoring(policy.scoring, change.scoring),
+        ack_limit=_or_default(change.ack_limit, policy.ack_limit, ACK_LIMIT),
+        committee=_or_default(change.committee, policy.committee, COMMITTEE),
     )
     if made == policy:
         return policy
     same = (known for known in PRESETS.values() if replace(made, preset=known.preset) == known)
     return next(same, replace(made, preset=CUSTOM))
+
+
+def _or_default(given: int | None, present: int, default: int) -> int:
+    """On the wire the default is 0."""
+    return present if given is None else 0 if given == default else given
 
 
 def _or(given: T | None, present: T) -> T:
@@ -279,6 +341,13 @@ def _number_differences(old: Policy, new: Policy) -> Iterator[Changed]:
         "dormant_after_ms",
         "Members count no longer after",
         f"members not heard for {after} count no longer" if new.dormant_after else "every member always counts",
+    )
+    limit, committee = str(ack_limit(new)), str(committee_drawn(new))
+    yield from both(
+        str(ack_limit(old)), limit, "ack_limit", "A committee above", f"a committee in groups above {limit} members"
+    )
+    yield from both(
+        str(committee_drawn(old)), committee, "committee", "Drawn for a committee", f"committees of {committee} drawn"
     )
     for name, phrase in _POINTS.items():
         was_points, points = str(getattr(old.scoring, name)), str(getattr(new.scoring, name))

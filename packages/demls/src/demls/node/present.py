@@ -63,7 +63,7 @@ def group(
         description=view.description,
         state=models.GroupState(view.status.value),
         preset=view.preset,
-        policy=policies.shown(view.policy),
+        policy=policies.shown(view.policy, view.counted),
         epoch=view.epoch,
         authenticator=view.authenticator.hex(),
         members=view.members,

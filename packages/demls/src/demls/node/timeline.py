@@ -45,6 +45,7 @@ from demls.protocol.events import (
     Unproven,
     VoteRecorded,
     Waiting,
+    WentToAll,
 )
 from demls.protocol.scores import Cause
 from demls.protocol.views import GroupView, ProposalKind, ProposalView
@@ -345,6 +346,11 @@ def _tell_of_proposal(event: Event, context: Context) -> list[Told]:
                 text = f"Your node votes to {context.change(proposal)}: {answer}. {why}"
                 return [Told("quiet", Line(text, proposal=proposal))]
             return tell(f"Your vote to {context.change(proposal)}: {answer}. It is final.", proposal)
+        case WentToAll(proposal, _):
+            return tell(
+                f"The stewards have not decided whether to {context.change(proposal)}. Now all members may vote.",
+                proposal,
+            )
         case ProposalDecided(proposal, approved, _, reason):
             kind = context.kind(proposal)
             if kind in (ProposalKind.LEAVE, ProposalKind.RESYNC) or (kind in BY_NODES and approved):

@@ -89,8 +89,8 @@ def deadlock_of(state: GroupState) -> Emergency | None:
     now = state.round.at.view
     for view in range(now, max(last, now - bounds.VIEWS_BEHIND_MAX) - 1, -1):
         acks = state.round.supporters(StatementKind.ACK, view, _NIL)
-        if len(acks) >= state.roster.q:
-            return Emergency(Violation.DEADLOCK, b"", (), acks[: state.roster.q])
+        if len(acks) >= state.committee.q:
+            return Emergency(Violation.DEADLOCK, b"", (), acks[: state.committee.q])
     return None
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from demls_consensus import Certificate, Malformed, SignedVote, Silence, is_refusal
 
 from demls.protocol import policy as bounds
+from demls.protocol.ballots import Ballot, ballot_of_all, refused_by_acks
 from demls.protocol.checks import Check, Verdict
 from demls.protocol.credential import CredentialRefused, parse_credential
 from demls.protocol.engine import Candidate as BuiltCandidate
@@ -63,6 +64,12 @@ _WITH_PATH = frozenset({"remove", "settings", "refresh", "resync"})
 """What MLS commits only together with a path."""
 
 _CHOICE = {None: 0, True: 1, False: 2}
+_OF_STEWARDS = 2
+"""By so many bits the own vote in the stewards' ballot stands above that in the ballot of all, in an ack's choice."""
+
+_ALL, _NO = 3, 2
+_WITH_NO = frozenset({2, 6, 8, 9, 10})
+"""Choices that hold a NO in either ballot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,12 +349,13 @@ class Candidates:
         if not offer.certificate:
             self._offered_by.setdefault(offer.candidate.id, offer)
         shown: dict[bytes, list[SignedVote]] = {}
+        names = {ballot_of_all(e.proposal_id): e.proposal_id for e in self.entries(offer.candidate.id)}
         for message in offer.votes:
             try:
                 vote = SignedVote.decode(message.signed_vote)
             except Malformed:
                 continue
-            shown.setdefault(vote.proposal_id, []).append(vote)
+            shown.setdefault(names.get(ProposalId(vote.proposal_id), vote.proposal_id), []).append(vote)
         candidate_id, known = offer.candidate.id, self._shown.get(offer.candidate.id)
         if known is None:
             self._shown[candidate_id] = shown
@@ -367,10 +375,15 @@ class Candidates:
         """Do the votes that came with the candidate make the certificate that its entry names?"""
         item = self._governance.items[ProposalId(entry.proposal_id)]
         votes = self._shown.get(candidate_id, {}).get(entry.proposal_id, [])
-        genuine = [vote for vote in votes if vote.voter in item.tally.voters and self._is_genuine(item, vote)]
-        voted = sorted(genuine, key=lambda v: v.voter)
-        certificate = Certificate.collect(item.proposal_id, voted, item.tally.n, share=item.tally.share)
-        return certificate is not None and certificate.hash == entry.certificate_hash
+        return any(self._is_certified(item, ballot, votes, entry.certificate_hash) for ballot in item.ballots)
+
+    def _is_certified(self, item: Item, ballot: Ballot, votes: list[SignedVote], certificate_hash: bytes) -> bool:
+        """Do these votes make this certificate, in this ballot and no other?"""
+        tally = ballot.tally
+        own = [vote for vote in votes if vote.proposal_id == ballot.ballot_id and vote.voter in tally.voters]
+        voted = sorted((vote for vote in own if self._is_genuine(item, vote)), key=lambda v: v.voter)
+        certificate = Certificate.collect(ballot.ballot_id, voted, tally.n, share=tally.share)
+        return certificate is not None and certificate.hash == certificate_hash
 
     def _is_genuine(self, item: Item, vote: SignedVote) -> bool:
         encoded = vote.encode()
@@ -490,12 +503,12 @@ class Candidates:
     # --- Votes in acks ------------------------------------------------------------------------------------------
 
     def choices(self, candidate_id: CandidateId) -> bytes:
-        """The own vote on each entry: 0 none, 1 yes, 2 no."""
-        governance, own = self._governance, self._own_address
+        """The own vote on each entry: 0 none, 1 yes, 2 no; that in a stewards' ballot before it two bits up."""
         chosen = []
         for entry in self.entries(candidate_id):
-            item = governance.items.get(ProposalId(entry.proposal_id))
-            chosen.append(_CHOICE[governance.vote_of(item, own) if item else None])
+            item = self._governance.items.get(ProposalId(entry.proposal_id))
+            said = [_CHOICE[ballot.vote_of(self._own_address)] for ballot in item.ballots] if item else [0]
+            chosen.append(said[-1] | (said[0] << _OF_STEWARDS if len(said) > 1 else 0))
         return bytes(chosen)
 
     def is_good(self, candidate_id: CandidateId, acks: Iterable[RoundStatement], quorum: int) -> bool:
@@ -507,20 +520,24 @@ class Candidates:
         entries = self.entries(candidate_id)
         if not entries:
             return False
-        chosen = sorted(acks, key=lambda ack: (ack.choices.count(2), ack.member))[:quorum]
+        chosen = sorted(acks, key=lambda ack: (_noes(ack), ack.member))[:quorum]
         for place, entry in enumerate(entries):
             item = self._governance.items.get(ProposalId(entry.proposal_id))
             if item is None:
                 return False
             if entry.certificate_hash or not item.needs_votes:
                 continue
-            said = [
-                ack.choices[place] if place < len(ack.choices) else 0
-                for ack in chosen
-                if ack.member in item.tally.voters
-            ]
+            tally = item.ballots[-1].tally  # silence decides only among all
+            choices = {ack.member: ack.choices[place] if place < len(ack.choices) else 0 for ack in chosen}
+            if len(item.ballots) > 1:
+                stewards = item.ballots[0]
+                noes = [m for m, c in choices.items() if m in stewards.tally.voters and c >> _OF_STEWARDS == _NO]
+                if refused_by_acks(stewards, len(noes)):
+                    return False
+                choices = {member: choice & _ALL for member, choice in choices.items()}
+            said = [choice for member, choice in choices.items() if member in tally.voters]
             counts = {"yes": said.count(1), "no": said.count(2), "none": len(said) - said.count(1) - said.count(2)}
-            if is_refusal(item.tally.n, silence=Silence.COUNTS_AS_YES, share=item.tally.share, **counts):
+            if is_refusal(tally.n, silence=Silence.COUNTS_AS_YES, share=tally.share, **counts):
                 return False
         return True
 
@@ -566,6 +583,10 @@ def _admitted(packages: Iterable[KeyPackage]) -> list[tuple[Address, bytes]]:
             continue
         admitted.append((Address(credential.address), package.encoded))
     return admitted
+
+
+def _noes(ack: RoundStatement) -> int:
+    return sum(choice in _WITH_NO for choice in ack.choices)
 
 
 def _proof_of(offer: Offer, finding: Finding) -> Proof:

@@ -43,6 +43,11 @@ def channel_of(secret: bytes) -> Channel:
     return Channel(Topic(digest(b"demls topic 1", secret)), digest(b"demls channel key 1", secret))
 
 
+def booth_of(channel: Channel) -> Channel:
+    """Where the stewards of an epoch say their votes: others need not listen there. Every member can open it."""
+    return channel_of(digest(b"demls booth 1", channel.key))
+
+
 def joiner_channel(key_package: bytes) -> Channel:
     """Where the welcome for a key package is published: known to its owner and to those it was shown to."""
     return channel_of(digest(b"demls joiner 1", key_package))

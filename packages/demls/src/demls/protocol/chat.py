@@ -16,6 +16,7 @@ from demls.protocol.copies import Copies, Spot, parse
 from demls.protocol.errors import RequestRefused
 from demls.protocol.events import MessageReceived, MessagesDiffer, MessagesMissing, Reason
 from demls.protocol.gaps import Gap, Heard
+from demls.protocol.lots import paced
 from demls.protocol.roster import Roster
 from demls.protocol.step import Step
 from demls.wire.ids import Address, Duration, Epoch, Instant, LeafKey
@@ -280,9 +281,12 @@ class Chat:
         )
 
     def first_ask(self, now: Instant) -> int:
-        """It may only be late, and others may miss it, too: a while that is not the same for all."""
+        """It may only be late, and others may miss it, too: a while that is not the same for all.
+
+        Longer in a large group: the first who ask hold the others back, if these hear them before they ask.
+        """
         jitter = int.from_bytes(self._state.engine.random(2), "big") / 0xFFFF
-        return now + bounds.ASK_FIRST_AFTER + int(bounds.ASK_FIRST_AFTER * jitter)
+        return now + bounds.ASK_FIRST_AFTER + int(paced(bounds.ASK_FIRST_AFTER, len(self._state.roster.seats)) * jitter)
 
     def _was_away(self, now: Instant) -> bool:
         return self.returned_at is not None and now < self.returned_at + bounds.AWAY_FOR

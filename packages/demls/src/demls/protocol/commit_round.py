@@ -1,9 +1,9 @@
 """How do the members agree on the next commit, and never fork? One round for one state.
 
-One leader a view offers a candidate; members acknowledge it, lock it on a quorum of acknowledgements, and merge it on
-a quorum of locks, the certificate. The lock survives view changes, so no two candidates of one state can both get a
-certificate while fewer than a third of the members sign twice. This module knows views, statements and timers; what a
-candidate means is asked of its ``Host`` (``round_host.py``).
+One leader a view offers a candidate; members (in a large group, a committee of them) acknowledge it, lock it on a
+quorum of acknowledgements, and merge it on a quorum of locks, the certificate. The lock survives view changes, so no
+two candidates of one state can both get a certificate while fewer than a third of those whose word counts sign twice.
+This module knows views, statements and timers; what a candidate means is asked of its ``Host`` (``round_host.py``).
 
 The transitions and timers are literal data (``TRANSITIONS``, ``TIMERS``); the documentation's diagram is made of them.
 """
@@ -16,9 +16,10 @@ from enum import StrEnum
 
 from demls.protocol import policy as bounds
 from demls.protocol.checks import Verdict
+from demls.protocol.committee import Committee
 from demls.protocol.events import Misbehaved, Reason
+from demls.protocol.lots import lot, paced
 from demls.protocol.records import Ledger
-from demls.protocol.roster import Roster
 from demls.protocol.round_host import Host, Mint
 from demls.protocol.step import Step
 from demls.wire.ids import Address, CandidateId, Duration, Epoch, Head, Instant, View
@@ -105,18 +106,26 @@ class Round:
         group_id: bytes,
         epoch: Epoch,
         head: Head,
-        roster: Roster,
+        committee: Committee,
         leaders: tuple[Address, ...],
         own: Address,
         batch_window: Duration,
         base_time: Duration,
+        members: int = 0,
     ) -> None:
+        """``members``: how many there are, those included whose acknowledgements do not count."""
         self._host = host
         self._ledger = ledger
         self._group_id = group_id
         self.epoch = epoch
         self.head = head
-        self._roster = roster
+        self._committee = committee
+        self._crowd = committee.n if own in committee.members else max(members, committee.n)
+        """So many say again what they have stated, or ask, at the pace of the own member."""
+        self._speaks = own in committee.members
+        """Do the own acknowledgements count? Else the member goes through the phases without a word."""
+        self._unsaid: dict[StatementKind, tuple[int, bytes]] = {}
+        """Of such a member: in which view it would have stated what, the last time."""
         self._leaders = leaders
         self._own = own
         self._batch_window = batch_window
@@ -269,7 +278,7 @@ class Round:
         if before is not None and view <= before:
             return
         self._reached[member] = view
-        if member == self._own:
+        if member == self._own or member not in self._committee.members:
             return
         self._gathered[view] = self._gathered.get(view, 0) + 1
         if before is not None:
@@ -284,7 +293,7 @@ class Round:
         others = 0
         for view in sorted(self._gathered, reverse=True):
             others += self._gathered[view]
-            if others > self._roster.f:
+            if others > self._committee.f:
                 return view
         return -1
 
@@ -307,12 +316,12 @@ class Round:
 
         Of two members, what makes a quorum depends on the work too.
         """
-        if self._roster.n == 2 or statement.view != self.at.view or self._followed > self.at.view or self.is_settled:
+        if self._committee.n == 2 or statement.view != self.at.view or self._followed > self.at.view or self.is_settled:
             return False
         if statement.kind == StatementKind.ACK and self.at.phase is Phase.LOCKED:
             return self.at.best_view == self.at.view
         is_asked = self.at.phase in (Phase.ACKED, Phase.LOCKED)
-        return is_asked and len(self.statements(StatementKind(statement.kind), statement.view)) < self._roster.q
+        return is_asked and len(self.statements(StatementKind(statement.kind), statement.view)) < self._committee.q
 
     def leader(self, view: int) -> Address:
         return self._leaders[view % len(self._leaders)]
@@ -394,7 +403,7 @@ class Round:
 
         Looked for only after a lock or an offer came in; of two members, what settles depends on the work too.
         """
-        if not self._may_settle and self._roster.n != 2:
+        if not self._may_settle and self._committee.n != 2:
             return False
         self._may_settle = False
         for view, said in self._locks.items():
@@ -416,7 +425,7 @@ class Round:
         self.at.view = view
         self.at.entered_at = step.now
         self.at.acks_at = self.at.locks_at = None
-        self.at.repeat_at = step.now + bounds.REPEAT_EVERY
+        self.at.repeat_at = self._repeat_after(step.now)
         self.at.opened_at = self.at.opened_at or step.now
         self._forget_statements()
         for kind in StatementKind:
@@ -467,7 +476,10 @@ class Round:
 
     def _state(self, kind: StatementKind, candidate: bytes, choices: bytes, step: Step) -> None:
         """Sign and send the own ack or lock of this view; there is at most one of each."""
-        if self._own in self.statements(kind, self.at.view):
+        if self._stated(kind) is not None:
+            return
+        if not self._speaks:
+            self._unsaid[kind] = self.at.view, candidate
             return
         unsigned = RoundStatement(
             self.epoch, self.head, self.at.view, candidate, choices, self._own, bytes(64), int(kind)
@@ -481,6 +493,12 @@ class Round:
         self._note_quorums(kind, View(self.at.view), step)
         step.say(statement)
 
+    def _stated(self, kind: StatementKind) -> bytes | None:
+        """What the own member has stated in this view, or would have."""
+        own = self.statements(kind, self.at.view).get(self._own)
+        view, unsaid = self._unsaid.get(kind, (-1, NIL))
+        return own.candidate if own is not None else unsaid if view == self.at.view else None
+
     # --- Guards and actions of the transitions ------------------------------------------------------------------
 
     def may_start(self, step: Step) -> bool:
@@ -492,8 +510,7 @@ class Round:
 
     def is_pointless(self, step: Step) -> bool:  # noqa: ARG002 - guards have one form
         """The work is gone, nothing was acked, and too few members are here for the others to come."""
-        own = self.statements(StatementKind.ACK, self.at.view).get(self._own)
-        return own is not None and own.candidate == NIL and not self._has_reason()
+        return self._stated(StatementKind.ACK) == NIL and not self._has_reason()
 
     def pause(self, step: Step) -> None:  # noqa: ARG002 - actions have one form
         self.at.opened_at = None
@@ -504,7 +521,7 @@ class Round:
     def is_acceptable(self, step: Step) -> bool:
         """Rule of the ack: fresh and valid and not against the own lock, or certified since the own lock."""
         offer = self.offers.get(View(self.at.view))
-        if offer is None or self._own in self.statements(StatementKind.ACK, self.at.view):
+        if offer is None or self._stated(StatementKind.ACK) is not None:
             return False
         candidate = offer.candidate.id
         if not offer.certificate:
@@ -559,7 +576,7 @@ class Round:
 
         Or the own ack was given before a rest.
         """
-        if self._own in self.statements(StatementKind.ACK, self.at.view):
+        if self._stated(StatementKind.ACK) is not None:
             return True
         if step.now >= self._offer_end():
             return True
@@ -615,7 +632,7 @@ class Round:
         """Say the own statements (and offer) of this view again if it is time. Says whether it did."""
         if not self.is_open or self.at.repeat_at is None or step.now < self.at.repeat_at:
             return False
-        self.at.repeat_at = step.now + bounds.REPEAT_EVERY
+        self.at.repeat_at = self._repeat_after(step.now)
         self._save()
         offer = self.offers.get(View(self.at.view))
         if offer is not None and offer.leader == self._own:
@@ -625,6 +642,11 @@ class Round:
             if statement is not None:
                 step.say(statement)
         return True
+
+    def _repeat_after(self, now: Instant) -> int:
+        """Every 2 s; of more than 64 members each more rarely, and not all at once."""
+        pace = paced(bounds.REPEAT_EVERY, self._crowd)
+        return now + pace + lot(self.head + self.at.view.to_bytes(8, "big"), self._own, self._crowd, pace)
 
     def deadline(self, now: Instant) -> Instant | None:
         """When to call ``advance`` next although nothing arrives; what was due by ``now`` has been done."""
@@ -654,7 +676,12 @@ class Round:
 _OPEN = (Phase.WAITING, Phase.ACKED, Phase.LOCKED)
 
 TIMERS: tuple[Timer, ...] = (
-    Timer(_OPEN, "every 2 s", "repeat the own statements and offer, ask one member what is missing", Round.repeats_at),
+    Timer(
+        _OPEN,
+        "every 2 s, in large groups more rarely",
+        "repeat the own statements and offer, ask one member what is missing",
+        Round.repeats_at,
+    ),
     Timer(
         (Phase.WAITING,),
         "the batch window after entering view 0, at once in later views or when nothing else is being decided",
@@ -707,15 +734,8 @@ _FROM = {phase: tuple(transition for transition in TRANSITIONS if transition.pha
 
 def _content(statement: RoundStatement) -> tuple[int | bytes, ...]:
     """All that it says: two statements with the same may still differ in their signatures."""
-    return (
-        statement.epoch,
-        statement.head,
-        statement.view,
-        statement.kind,
-        statement.candidate,
-        statement.choices,
-        statement.member,
-    )
+    about = statement.epoch, statement.head, statement.view
+    return (*about, statement.kind, statement.candidate, statement.choices, statement.member)
 
 
 def _offer_key(view: int) -> bytes:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from demls_consensus import Choice
 
 from demls.protocol import policy as bounds
+from demls.protocol.ballots import Ballot, is_for
 from demls.protocol.commit_round import Round
 from demls.protocol.governance import Governance
-from demls.protocol.items import Item
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.wire.fields import STATED_PROPOSALS_MAX
@@ -124,8 +124,14 @@ def make_digest(
 ) -> Digest:
     """What the own member holds of the open work of this state."""
     proposals = tuple(
-        ProposalState(item.proposal_id, _voted(item, Choice.YES, roster), _voted(item, Choice.NO, roster))
+        ProposalState(
+            ballot.ballot_id if place else item.proposal_id,
+            _voted(ballot, Choice.YES, roster),
+            _voted(ballot, Choice.NO, roster),
+        )
         for item in governance.alive()
+        for place, ballot in enumerate(item.ballots)
+        if ballot.votes or not place
     )[:STATED_PROPOSALS_MAX]
     unsigned = Digest(
         current.epoch,
@@ -163,8 +169,10 @@ def answer_digest(wanted: Digest, *, current: Round, governance: Governance, ros
             continue
         if item.proposal_id not in held:
             answer.append(item.proposal)
-        known = held.get(item.proposal_id, frozenset())
-        answer.extend(Vote(vote.encode()) for place, vote in item.votes.items() if place not in known)
+        for place, ballot in enumerate(item.ballots):
+            if is_for(item.ballots, place, item.place, wanted.member):
+                known = held.get(ballot.ballot_id, frozenset())
+                answer.extend(Vote(vote.encode()) for voted, vote in ballot.votes.items() if voted not in known)
     newest_first = sorted(current.offers.values(), key=lambda offer: -offer.view)
     answer.extend(offer for offer in newest_first if offer.candidate.id not in wanted.candidates)
     for kind, bitmap in ((StatementKind.ACK, wanted.acked), (StatementKind.LOCK, wanted.locked)):
@@ -174,19 +182,26 @@ def answer_digest(wanted: Digest, *, current: Round, governance: Governance, ros
     return answer[:ANSWER_PAYLOADS_MAX]
 
 
-def lacks(wanted: Digest, *, governance: Governance, roster: Roster, current: Round) -> bool:
+def lacks(wanted: Digest, *, governance: Governance, roster: Roster, current: Round, own: bytes) -> bool:
     """Does the sender of a digest hold something that is missing here?"""
     for state in wanted.proposals:
-        item = governance.items.get(ProposalId(state.proposal_id))
-        if item is None or _held(state, roster).difference(item.votes):
+        found = governance.find(state.proposal_id)
+        if found is None:
+            return True
+        item, ballot = found
+        if ballot is None:
+            continue
+        missing = _held(state, roster).difference(ballot.votes)
+        is_mine = is_for(item.ballots, item.ballots.index(ballot), item.place, own)
+        if missing and (is_mine or ballot.would_decide(_held(state, roster))):
             return True
     acked, locked = (current.statements(kind, wanted.view) for kind in (StatementKind.ACK, StatementKind.LOCK))
     unknown = roster.marked(wanted.acked).difference(acked) or roster.marked(wanted.locked).difference(locked)
     return bool(unknown) or any(candidate not in current.candidates for candidate in wanted.candidates)
 
 
-def _voted(item: Item, choice: Choice, roster: Roster) -> bytes:
-    return roster.bitmap(voter for voter, said in item.votes if said is choice)
+def _voted(ballot: Ballot, choice: Choice, roster: Roster) -> bytes:
+    return roster.bitmap(voter for voter, said in ballot.votes if said is choice)
 
 
 def _held(state: ProposalState, roster: Roster) -> frozenset[tuple[Address, Choice]]:

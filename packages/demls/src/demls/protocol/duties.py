@@ -14,6 +14,7 @@ from demls.protocol.asking import Asking
 from demls.protocol.errors import RequestRefused
 from demls.protocol.events import Reason
 from demls.protocol.items import Item
+from demls.protocol.lots import lot
 from demls.protocol.refreshing import Refreshing
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
@@ -60,6 +61,7 @@ class Duties:
             return
         self._done = stamp
         self._notice_fresh(step)
+        self._state.announcing.act(step)
         self._retry_held(step)
         self._open_emergencies(step)
         self._thaw(step)
@@ -97,7 +99,7 @@ class Duties:
         """Proposals that have come in, whichever way."""
         state = self._state
         fresh = state.governance.take_fresh()
-        self._unvoted |= fresh
+        self._unvoted |= fresh | state.governance.take_moved()
         for proposal_id in sorted(fresh):
             item = state.governance.items.get(proposal_id)
             if item is not None and isinstance(item.change, Invite):
@@ -105,7 +107,9 @@ class Duties:
 
     def caught_up(self, now: Instant) -> None:
         """A commit that others had settled was merged: there may be more, so ask once more in a moment."""
-        self._return_at, self._returns = Instant(now + bounds.REPEAT_EVERY), 1
+        state = self._state
+        after = lot(state.state.head, state.own, len(state.roster.seats))  # all may have been behind
+        self._return_at, self._returns = Instant(now + bounds.REPEAT_EVERY + after), 1
 
     def came_back(self, now: Instant) -> None:
         """After a restart, or new in the group: ask a few more in a while, since whoever was asked may be away."""
@@ -116,12 +120,13 @@ class Duties:
         state = self._state
         after = state.charter.policy.dormant_after
         times = [state.requests.deadline(), self._election_at(), self._gossip_at, self._awake_at(), self._return_at]
-        times += [state.presence.must_speak_at(state.own, after), self._emergency_at(), self._thawed_at(now)]
-        times.append(self.refreshing.deadline())
+        times += [self._must_speak_at(), self._emergency_at(), self._thawed_at(now)]
+        times += [self.refreshing.deadline(), state.announcing.deadline()]
         for proposal_id in self._unvoted:
             item = state.governance.items.get(proposal_id)
             if item is not None and isinstance(item.change, Dormant | Emergency):
-                times.append(_grace_end(item))
+                times.append(self._grace_end(item))
+            times.append(self._votes_from(item) if item is not None else None)
         if after:  # a settings vote may have made it shorter
             latest = Instant(now + after // bounds.HEARD_GRAIN)
             self._look_at = latest if self._look_at is None else min(self._look_at, latest)
@@ -257,7 +262,7 @@ class Duties:
         """Before anybody could take the own silence for absence, and at once if somebody does."""
         state = self._state
         after = state.charter.policy.dormant_after
-        at = state.presence.must_speak_at(state.own, after)
+        at = self._must_speak_at()
         if at is not None and step.now >= at:
             self._ask(step)
             state.presence.note(state.own, state.roster, step.now, after)
@@ -267,6 +272,15 @@ class Duties:
             if is_mine and proposal_id not in self._answered:
                 self._answered.add(proposal_id)
                 self._ask(step)
+
+    def _must_speak_at(self) -> Instant | None:
+        """When the own node says that it is there; not all of a large group that fell silent together at once."""
+        state = self._state
+        after = state.charter.policy.dormant_after
+        at = state.presence.must_speak_at(state.own, after)
+        if at is None:
+            return None
+        return Instant(at + lot(state.state.head, state.own, len(state.roster.seats), after // 4))
 
     def _awake_at(self) -> Instant | None:
         times = [self._awake_due(member, heard) for member, heard in self._state.presence.returned.items()]
@@ -300,6 +314,8 @@ class Duties:
         if item is None or not is_open or state.governance.vote_of(item, state.own) is not None:
             self._unvoted.discard(proposal_id)
             return
+        if step.now < self._votes_from(item):
+            return
         opinion = self._opinion(item, step.now)
         if opinion is not None:
             self._unvoted.discard(proposal_id)
@@ -315,20 +331,38 @@ class Duties:
                 return state.elections.opinion(election, state.state)
             case Dormant(member_id=member):
                 opinion = state.presence.opinion_dormant(Address(member), now, state.charter.policy.dormant_after)
-                return None if opinion and now < _grace_end(item) else opinion
+                return None if opinion and now < self._grace_end(item) else opinion
             case Awake(member_id=member):
                 return True if member in state.presence.returned or member == state.own else None
             case Emergency() as emergency:
                 is_mine = emergency.target_member_id == state.own
-                if is_mine or now < _grace_end(item):
+                if is_mine or now < self._grace_end(item):
                     return None
                 return state.emergencies.is_confirmed(emergency) or None
             case Invite():
                 founders = {founder for before in state.charter.predecessor for founder in before.founders}
                 is_agreed = item.subject in founders and item.subject not in state.former_names
-                return True if is_agreed else None
+                return True if is_agreed else self._said_as_steward(item)
             case _:
-                return None
+                return self._said_as_steward(item)
+
+    def _said_as_steward(self, item: Item) -> bool | None:
+        """What the own person has said as a steward, when all members are asked the same: it need not say it again."""
+        return item.ballots[0].vote_of(self._state.own) if item.place else None
+
+    def _votes_from(self, item: Item) -> Instant:
+        """When the own node may say what it votes by itself: in large groups not all at once, each by its lot."""
+        return Instant((item.ballots[0].deadline if item.place else item.first_seen) + self._lot(item))
+
+    def _grace_end(self, item: Item) -> Instant:
+        """So long a member that is called dormant has to say that it is there, before nodes vote YES.
+
+        And so long people have to vote themselves, before their nodes vote YES on an emergency that they confirm.
+        """
+        return Instant(item.first_seen + item.proposal.duration // 2 + self._lot(item))
+
+    def _lot(self, item: Item) -> int:
+        return lot(item.proposal_id, self._state.own, item.tally.n, item.proposal.duration // 4)
 
     # --- Comparing ----------------------------------------------------------------------------------------------
 
@@ -352,11 +386,3 @@ class Duties:
         self._seen = self._state.governance.changes
         jitter = int.from_bytes(self._state.engine.random(2), "big") / 0xFFFF
         self._gossip_at = Instant(step.now + int(self._pace * (1 + jitter)))
-
-
-def _grace_end(item: Item) -> Instant:
-    """So long a member that is called dormant has to say that it is there, before nodes vote YES.
-
-    And so long people have to vote themselves, before their nodes vote YES on an emergency that they have confirmed.
-    """
-    return Instant(item.first_seen + item.proposal.duration // 2)

@@ -166,9 +166,14 @@ class Elections:
 
 
 def is_due(state: State, epoch: Epoch) -> bool:
-    """Does the list need a successor by election: is it used up, or has each of its stewards lost its turn?"""
+    """Does the list need a successor by election?
+
+    It does if it is used up, each of its stewards has lost its turn, or stewards decide and too few of them are left.
+    """
     if state.stewards.since > epoch:
         return False
     eligible = set(state.stewards.rotated(state.epoch, state.roster))
     is_dead = eligible <= {Address(turn.member_id) for turn in state.lost}
-    return (state.stewards.is_exhausted(epoch) or is_dead) and state.settled > state.charter.policy.stewards_max
+    policy = state.charter.policy
+    is_short = bounds.needs_stewards(policy) and len(eligible) < bounds.stewards_deciding_min(state.settled)
+    return (state.stewards.is_exhausted(epoch) or is_dead or is_short) and state.settled > policy.stewards_max

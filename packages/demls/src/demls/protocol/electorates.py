@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from demls.protocol import policy as bounds
+from demls.protocol.committee import Committee, committee_of
 from demls.protocol.engine import Engine
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
@@ -29,22 +30,37 @@ class Electorate:
     seats: dict[Address, Seat]
     stewards: tuple[Address, ...]
     policy: Policy
+    before: bytes = b""
+    """Hash of the state before the parent, where a committee acknowledges the epoch's commit."""
 
     @classmethod
     def read(cls, message: WireElectorate) -> Electorate:
         seats = {Address(seat.address): seat for seat in message.seats}
-        return cls(Epoch(message.epoch), seats, tuple(Address(a) for a in message.stewards), message.policy)
+        return cls(
+            Epoch(message.epoch), seats, tuple(Address(a) for a in message.stewards), message.policy, message.before
+        )
 
     def message(self) -> WireElectorate:
         """The form in which it is stored and travels."""
-        return WireElectorate(self.epoch, tuple(self.seats.values()), self.stewards, self.policy)
+        return WireElectorate(self.epoch, tuple(self.seats.values()), self.stewards, self.policy, self.before)
 
     def rule(self, change: Change) -> Rule:
         return bounds.rule_of(self.policy, change)
 
     def deciding(self, change: Change) -> Iterable[Address]:
-        """Whose votes decide a change that is opened in this epoch."""
-        return self.stewards if self.rule(change).decided_by == Deciders.STEWARDS else self.seats
+        """Whose votes decide a change that is opened in this epoch, first if not only."""
+        return self.stewards if self.is_for_stewards(change) else self.seats
+
+    def is_for_stewards(self, change: Change) -> bool:
+        """Do the stewards decide it, before all members may? Not if too few are left of them (``policy``)."""
+        counted = len(self.seats) - len(self.dormant())
+        return self.rule(change).decided_by == Deciders.STEWARDS and 0 < bounds.stewards_deciding_min(counted) <= len(
+            self.stewards
+        )
+
+    def committee(self) -> Committee:
+        """Who acknowledges the commit that ends the epoch. O(n log k)."""
+        return committee_of(self.seats.keys() - self.dormant(), self.stewards, self.before, self.policy)
 
     def settled(self) -> frozenset[Address]:
         """Who can become a steward of a list for this epoch; the dormant ones are among them."""
@@ -54,12 +70,14 @@ class Electorate:
         return frozenset(address for address, seat in self.seats.items() if seat.dormant)
 
 
-def electorate_of(epoch: Epoch, roster: Roster, stewards: tuple[Address, ...], policy: Policy) -> Electorate:
-    """The electorate of a state."""
+def electorate_of(
+    epoch: Epoch, roster: Roster, stewards: tuple[Address, ...], policy: Policy, before: bytes = b""
+) -> Electorate:
+    """The electorate of a state; ``before``: the hash of the state before the parent."""
     seats = {
         seat.address: Seat(seat.address, seat.leaf, seat.leaf_key, seat.since, seat.dormant) for seat in roster.seats
     }
-    return Electorate(epoch, seats, stewards, policy)
+    return Electorate(epoch, seats, stewards, policy, before if bounds.committee_size(policy, roster.n) else b"")
 
 
 class VoteScheme:

@@ -203,7 +203,7 @@ class Emergencies:
             if about != (state.epoch, state.head, first, b"", StatementKind.ACK) or not self._is_signed(ack):
                 return Reason.FORGED, UNPROVEN
             members.add(ack.member)
-        if emergency.target_member_id or emergency.proofs or len(members) < state.roster.q:
+        if emergency.target_member_id or emergency.proofs or len(members) < state.electorate.committee().q:
             return Reason.FORGED, UNPROVEN
         if emergency.stuck[0].view + 1 < stewards:
             return Reason.INVALID, "a deadlock although not every steward has had its turn"

@@ -106,6 +106,14 @@ class VoteRecorded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WentToAll(Event):
+    """The stewards have left a proposal undecided: now all members may vote on it, until ``deadline``."""
+
+    proposal_id: ProposalId
+    deadline: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class ProposalDecided(Event):
     """``approved``: it will be (or has been) committed. ``by_silence``: provisional until the commit is settled."""
 

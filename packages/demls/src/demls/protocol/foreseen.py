@@ -14,7 +14,7 @@ from demls_consensus import Malformed, SignedVote
 
 from demls.protocol.commit_round import ROUND_LABEL
 from demls.protocol.electorates import VOTE_LABEL
-from demls.wire.ids import Address, ProposalId
+from demls.wire.ids import Address
 from demls.wire.messages import Vote
 from demls.wire.statements import RoundStatement, StatementKind
 
@@ -80,13 +80,15 @@ class Foreseen:
             return None
         self._waiting.append(message)
         self._votes[id(message)] = vote
-        item = state.governance.items.get(ProposalId(vote.proposal_id))
-        if item is None:
+        place = state.governance.find(vote.proposal_id)
+        if place is None:
             seat = state.roster.seat(vote.voter)
             return (seat.leaf_key, vote) if seat is not None else None
-        is_over = (Address(vote.voter), vote.choice) in item.votes or item.is_closed
+        item, ballot = place
+        if ballot is None or (Address(vote.voter), vote.choice) in ballot.votes or item.is_closed:
+            return None
         key = state.governance.electorates.leaf_key_of(vote.voter, item.proposal.epoch)
-        return (key, vote) if key is not None and not is_over and vote.voter in item.tally.voters else None
+        return (key, vote) if key is not None and vote.voter in ballot.tally.voters else None
 
     @staticmethod
     def _key_of(statement: RoundStatement, state: GroupState) -> bytes | None:

@@ -10,15 +10,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from demls_consensus import Certificate, Choice, Malformed, Recorded, Share, SignedVote, Silence, Tally, Verdict
+from demls_consensus import Certificate, Choice, Malformed, Recorded, SignedVote, Silence, Tally, Verdict
 
 from demls.protocol import policy as bounds
 from demls.protocol.admission import Meaning
+from demls.protocol.ballots import (
+    Ballot,
+    Ballots,
+    ballot_of_all,
+    ballots_of,
+    decision_sentence,
+    judge,
+    recounted,
+    votes_that_show,
+)
+from demls.protocol.early_votes import EarlyVotes
 from demls.protocol.electorates import VOTE_LABEL, Electorate, Electorates, VoteScheme
 from demls.protocol.engine import Engine
-from demls.protocol.events import Misbehaved, ProposalDecided, ProposalOpened, ProposalWithdrawn, Reason, VoteRecorded
+from demls.protocol.events import (
+    Misbehaved,
+    ProposalDecided,
+    ProposalOpened,
+    ProposalWithdrawn,
+    Reason,
+    VoteRecorded,
+    WentToAll,
+)
 from demls.protocol.foreseen import Foreseen
-from demls.protocol.items import Item, ProposalRecord, decision_sentence
+from demls.protocol.items import Item, ProposalRecord
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.step import Step
@@ -96,7 +115,10 @@ class Governance:
         self.turns = 0
         """How often more has changed than that a vote was counted."""
         self._fresh: set[ProposalId] = set()
-        self._early: dict[Address, dict[tuple[ProposalId, Choice], SignedVote]] = {}
+        self._moved: set[ProposalId] = set()
+        self._of_all: dict[ProposalId, ProposalId] = {}
+        """Whose the ballots of all members are that follow on one of the stewards."""
+        self._early = EarlyVotes(lambda key, vote: self._scheme.verify(key, vote.content, vote.signature))
         self.locked: frozenset[ProposalId] = frozenset()
         """Entries under a lock of the own: a late NO no longer changes them here."""
 
@@ -109,7 +131,7 @@ class Governance:
         self.electorates.load()
         for _, record in self._ledger.under(b"proposal/", ProposalRecord):
             proposal = decode_message(record.proposal, Proposal)
-            item = self._make(proposal, Instant(record.first_seen), Instant(record.deadline))
+            item = self._make(proposal, Instant(record.first_seen))
             if item is None:
                 continue
             item.status = ProposalStatus(record.status)
@@ -118,15 +140,16 @@ class Governance:
             item.reason = record.reason
             item.epoch = None if record.epoch is None else Epoch(record.epoch)
             item.ended_at = None if record.ended_at is None else Instant(record.ended_at)
+            item.place = record.place
             item.approved_since = None if record.approved_since is None else Instant(record.approved_since)
             self.items[item.proposal_id] = item
             self._track(item)
         for _, raw in self._ledger.bytes_under(b"vote/"):
             vote = SignedVote.decode(raw)
-            item = self.items.get(ProposalId(vote.proposal_id))
-            if item is not None:
-                item.votes[Address(vote.voter), vote.choice] = vote
-                item.tally.record(vote.voter, vote.choice)
+            found = self.find(vote.proposal_id)
+            if found is not None and found[1] is not None:
+                found[1].votes[Address(vote.voter), vote.choice] = vote
+                found[1].tally.record(vote.voter, vote.choice)
 
     def enter(self, roster: Roster, electorate: Electorate) -> None:
         """A new state: its members may open proposals and decide what is opened in it."""
@@ -166,7 +189,7 @@ class Governance:
         if refusal is not None:
             step.refuse(*refusal)
             return None
-        item = self._make(proposal, step.now, Instant(step.now + proposal.duration))
+        item = self._make(proposal, step.now)
         if item is None:
             step.refuse(Reason.INVALID, "a proposal whose change makes no sense")
             return None
@@ -178,11 +201,9 @@ class Governance:
         self._fresh.add(proposal_id)
         if not isinstance(item.change, Refresh):  # of that people are told when it is done
             step.tell(ProposalOpened(proposal_id, Address(proposal.owner)))
-        for votes in self._early.values():
-            for choice in Choice:
-                vote = votes.pop((proposal_id, choice), None)
-                if vote is not None:
-                    self._record(item, vote, step)
+        for ballot in item.ballots:
+            for vote in self._early.take(ballot):
+                self._record(item, ballot, vote, step)
         self.refresh(item, step)
         self._save(item)
         return item
@@ -192,11 +213,29 @@ class Governance:
         fresh, self._fresh = self._fresh, set()
         return fresh
 
+    def take_moved(self) -> set[ProposalId]:
+        """Proposals that have gone from the stewards to all members since the last call."""
+        moved, self._moved = self._moved, set()
+        return moved
+
+    def find(self, ballot_id: bytes) -> tuple[Item, Ballot | None] | None:
+        """The proposal that votes with this id are on, and the ballot; no ballot if nobody is left in it."""
+        named = ProposalId(ballot_id)
+        item = self.items.get(self._of_all.get(named, named))
+        if item is None:
+            return None
+        return item, next((ballot for ballot in item.ballots if ballot.ballot_id == named), None)
+
     def has_room(self, owner: bytes) -> bool:
         """May this member open one more proposal?"""
         going = [i for i in self.items.values() if i.ended_at is None and not isinstance(i.change, Resync)]
         own = sum(1 for item in going if item.proposal.owner == owner)
         return own < bounds.OPEN_PROPOSALS_PER_MEMBER_MAX and len(going) < bounds.OPEN_PROPOSALS_MAX
+
+    def wants_stewards_votes(self, member: Address) -> bool:
+        """Is there such a thing in whose first ballot this member votes, or which has gone to all?"""
+        items = (item for item in self._going.values() if len(item.ballots) > 1)
+        return any(item.place or member in item.ballots[0].tally.voters for item in items)
 
     def _refusal(self, proposal: Proposal, proposal_id: ProposalId, solicited: bool) -> tuple[Reason, str] | None:
         if proposal.group_id != self._group_id:
@@ -227,14 +266,12 @@ class Governance:
             return Reason.FORGED, "a proposal that its owner did not sign"
         return self._fault_of(proposal)
 
-    def _make(self, proposal: Proposal, first_seen: Instant, deadline: Instant) -> Item | None:
+    def _make(self, proposal: Proposal, first_seen: Instant) -> Item | None:
         meaning = self._meaning_of(proposal.change.payload, Address(proposal.owner))
         if meaning is None:
             return None
-        tally = self._tally(proposal)
-        if tally is None:
-            return None
-        return Item(proposal, proposal.id, meaning, first_seen, deadline, tally)
+        ballots = self._ballots(proposal, first_seen)
+        return None if ballots is None else Item(proposal, proposal.id, meaning, first_seen, ballots)
 
     def _electorate_of(self, proposal: Proposal) -> Electorate | None:
         """Who decides it, None if that is not known here.
@@ -251,20 +288,16 @@ class Governance:
         seats = {address: seat for address, seat in present.seats.items() if seat.since <= proposal.epoch}
         return Electorate(Epoch(proposal.epoch), seats, (), present.policy)
 
-    def _tally(self, proposal: Proposal) -> Tally | None:
-        """The count of those who decide it and are still in and counted; None if nobody is."""
+    def _ballots(self, proposal: Proposal, first_seen: Instant) -> Ballots | None:
+        """The ballots of those who decide it and are still in and counted; None if nobody is."""
         electorate = self._electorate_of(proposal)
         if electorate is None:
             return None
         change = proposal.change.payload
         if isinstance(change, Resync):
-            return Tally(frozenset({bytes(proposal.owner)}), Silence.COUNTS_FOR_NOTHING)
-        rule = electorate.rule(change)
-        latest = _witnessed_in(change, proposal.epoch)
-        seats = (self._roster.seat(address) for address in electorate.deciding(change))
-        voters = frozenset(bytes(seat.address) for seat in seats if seat and seat.since <= latest and not seat.dormant)
-        silence = Silence.COUNTS_AS_YES if rule.silence_is_yes else Silence.COUNTS_FOR_NOTHING
-        return Tally(voters, silence, share=Share.from_code(rule.share)) if voters else None
+            tally = Tally(frozenset({bytes(proposal.owner)}), Silence.COUNTS_FOR_NOTHING)
+            return (Ballot(proposal.id, tally, Instant(first_seen + proposal.duration)),)
+        return ballots_of(proposal, electorate, self._roster, first_seen, _witnessed_in(change, proposal.epoch))
 
     # --- Votes --------------------------------------------------------------------------------------------------
 
@@ -272,14 +305,12 @@ class Governance:
         """A signed vote of the own member."""
         choice = Choice.YES if yes else Choice.NO
         return SignedVote.cast(
-            item.proposal_id, voter, choice, now, lambda content: self._engine.sign(private, VOTE_LABEL, content)
+            item.ballot.ballot_id, voter, choice, now, lambda content: self._engine.sign(private, VOTE_LABEL, content)
         )
 
     def vote_of(self, item: Item, voter: Address) -> bool | None:
-        """How a member voted, None if it did not; whoever signed both counts as YES."""
-        if (voter, Choice.YES) in item.votes:
-            return True
-        return False if (voter, Choice.NO) in item.votes else None
+        """How a member voted in the ballot that counts now, None if it did not; whoever signed both counts as YES."""
+        return item.ballot.vote_of(voter)
 
     def receive_vote(self, message: Vote, step: Step) -> tuple[Item, SignedVote] | None:
         """A vote from the network; returns it and what it is about if something changed. O(1)."""
@@ -288,15 +319,18 @@ class Governance:
         except Malformed:
             step.refuse(Reason.UNREADABLE, "a vote that cannot be read")
             return None
-        item = self.items.get(ProposalId(vote.proposal_id))
-        if item is None:
-            self._keep_early(message, vote, step)
+        found = self.find(vote.proposal_id)
+        if found is None:
+            self.changes += self._early.keep(
+                vote, self._roster, step, lambda key: self.foreseen.has_signed(message, key)
+            )
             return None
-        if (Address(vote.voter), vote.choice) in item.votes:
+        item, ballot = found
+        if ballot is not None and (Address(vote.voter), vote.choice) in ballot.votes:
             step.is_known = True
             return None
         key = self.electorates.leaf_key_of(vote.voter, item.proposal.epoch)
-        if key is None or vote.voter not in item.tally.voters:
+        if key is None or ballot is None or vote.voter not in ballot.tally.voters:
             step.is_known = True
             step.refuse(Reason.NOT_ENTITLED, "a vote by nobody who may vote on it")
             return None
@@ -306,60 +340,38 @@ class Governance:
         if not (self.foreseen.has_signed(message, key) or self._scheme.verify(key, vote.content, vote.signature)):
             step.refuse(Reason.FORGED, "a vote that its voter did not sign")
             return None
-        self._record(item, vote, step, message.signed_vote)
+        self._record(item, ballot, vote, step, message.signed_vote)
         self.refresh(item, step)
         return item, vote
 
     def is_genuine(self, item: Item, vote: SignedVote) -> bool:
         """Has its voter signed it? It may have signed the same choice twice, at two times."""
-        if item.votes.get((Address(vote.voter), vote.choice)) == vote:
+        place = Address(vote.voter), vote.choice
+        if any(ballot.votes.get(place) == vote for ballot in item.ballots):
             return True
         key = self.electorates.leaf_key_of(vote.voter, item.proposal.epoch)
         return key is not None and self._scheme.verify(key, vote.content, vote.signature)
 
-    def _keep_early(self, message: Vote, vote: SignedVote, step: Step) -> None:
-        """Votes may overtake their proposal: keep a few of each current member, proven to be its own."""
-        seat = self._roster.seat(vote.voter)
-        if seat is None:
-            step.refuse(Reason.NOT_ENTITLED, "a vote by no member")
-            return
-        kept = self._early.setdefault(seat.address, {})
-        is_foreseen = self.foreseen.has_signed(message, seat.leaf_key)
-        if not (is_foreseen or self._scheme.verify(seat.leaf_key, vote.content, vote.signature)):
-            step.refuse(Reason.FORGED, "a vote that its voter did not sign")
-            return
-        if len(kept) >= bounds.EARLY_VOTES_PER_MEMBER_MAX:
-            del kept[next(iter(kept))]  # else old votes, said again by others, would keep out the new ones
-        about = ProposalId(vote.proposal_id), vote.choice
-        if about not in kept:
-            self.changes += 1
-        else:
-            step.is_known = True
-        kept[about] = vote
-
     def is_approved_early(self, proposal: Proposal) -> bool:
         """Have so many said YES to a proposal not known here that it is approved, and that one of them is honest?"""
-        tally = self._tally(proposal)
-        if tally is None:
+        ballots = self._ballots(proposal, Instant(0))
+        if ballots is None:
             return False
-        about = [(proposal.id, choice) for choice in Choice]
-        for voter, kept in self._early.items():
-            for key in about:
-                if key in kept:
-                    tally.record(voter, key[1])
+        self._early.count(ballots[-1])
+        tally = ballots[-1].tally
         return tally.verdict(deadline_passed=False).is_yes and tally.yes > self._roster.f
 
-    def _record(self, item: Item, vote: SignedVote, step: Step, encoded: bytes | None = None) -> None:
-        recorded = item.tally.record(vote.voter, vote.choice)
+    def _record(self, item: Item, ballot: Ballot, vote: SignedVote, step: Step, encoded: bytes | None = None) -> None:
+        recorded = ballot.tally.record(vote.voter, vote.choice)
         if recorded in (Recorded.REPEATED, Recorded.NOT_A_VOTER):
             return
-        item.votes[Address(vote.voter), vote.choice] = vote
+        ballot.votes[Address(vote.voter), vote.choice] = vote
         self.changes += 1
         self._ledger.put_bytes(_vote_key(vote), encoded or vote.encode())
         step.tell(VoteRecorded(item.proposal_id, Address(vote.voter), vote.choice is Choice.YES))
         if recorded is Recorded.EQUIVOCATION:
             voter = Address(vote.voter)
-            both = [item.votes[voter, choice].encode() for choice in Choice]
+            both = [ballot.votes[voter, choice].encode() for choice in Choice]
             proof = Proof(DoubleVote(item.proposal.epoch, both[0], both[1]))
             step.tell(Misbehaved(voter, "signed both a yes and a no on one proposal", proof))
 
@@ -369,8 +381,9 @@ class Governance:
         """Bring the item's status in line with its votes and the time."""
         if item.is_closed or item.proposal_id in self.locked:
             return
+        before = item.place
         if item.needs_votes:
-            verdict = item.tally.verdict(deadline_passed=step.now >= item.deadline)
+            item.place, verdict = judge(item.ballots, step.now)
             approved, refused, by_silence = verdict.is_yes, verdict.is_no, verdict is Verdict.YES_BY_SILENCE
             reason = ""
             if approved and item.effect[0] == "remove" and isinstance(item.change, Emergency):
@@ -383,9 +396,11 @@ class Governance:
             reason = reason or ("Leaving needs no vote." if isinstance(item.change, Leave) else "It needs no vote.")
         status = ProposalStatus.APPROVED if approved else ProposalStatus.REJECTED if refused else ProposalStatus.OPEN
         if (status, by_silence) == (item.status, item.by_silence):
+            if item.place != before:
+                self._move(item, step)
             return
         if item.needs_votes:
-            reason = reason or decision_sentence(item.tally, verdict)
+            reason = reason or decision_sentence(item.ballots, item.place, verdict)
         item.status, item.by_silence, item.reason = status, by_silence, reason
         if approved and item.effect[0] == "note":
             item.status, item.ended_at = ProposalStatus.NOTED, step.now
@@ -397,6 +412,13 @@ class Governance:
             item.ended_at = step.now if refused else None
         if (approved or refused) and not isinstance(item.change, Refresh):
             step.tell(ProposalDecided(item.proposal_id, approved, by_silence, reason))
+        self._save(item)
+
+    def _move(self, item: Item, step: Step) -> None:
+        """Another ballot counts from now on."""
+        if item.place > 0 and item.status is ProposalStatus.OPEN:
+            self._moved.add(item.proposal_id)
+            step.tell(WentToAll(item.proposal_id, item.deadline))
         self._save(item)
 
     def tick(self, step: Step) -> None:
@@ -446,10 +468,8 @@ class Governance:
         return work
 
     def certificate(self, item: Item) -> Certificate | None:
-        """The decision certificate, if a quorum voted YES."""
-        voters = item.tally.voters
-        votes = [vote for (voter, _), vote in sorted(item.votes.items(), key=lambda kv: kv[0][0]) if voter in voters]
-        return Certificate.collect(item.proposal_id, votes, len(voters), share=item.tally.share)
+        """The decision certificate, if as many as decide have voted YES in one of its ballots."""
+        return next(filter(None, (ballot.certificate() for ballot in item.ballots)), None)
 
     def entry(self, item: Item) -> Entry:
         """How a commit names this work. Leaving and consent by silence have no certificate."""
@@ -457,13 +477,8 @@ class Governance:
         return Entry(item.proposal_id, certificate.hash if certificate else b"")
 
     def votes_for(self, items: Iterable[Item]) -> tuple[Vote, ...]:
-        """All votes that make these items what they are, by voter."""
-        return tuple(
-            Vote(vote.encode())
-            for item in items
-            for (voter, _), vote in sorted(item.votes.items(), key=lambda kv: kv[0][0])
-            if voter in item.tally.voters
-        )
+        """The votes that make these items what they are, by voter."""
+        return tuple(Vote(vote.encode()) for item in items for vote in votes_that_show(item.ballots))
 
     # --- Settling -----------------------------------------------------------------------------------------------
 
@@ -489,17 +504,13 @@ class Governance:
             if impossible:
                 self._withdraw(item, impossible, step)
                 continue
-            tally = self._tally(item.proposal)
-            if tally is None:
+            ballots = self._ballots(item.proposal, item.first_seen)
+            if ballots is None:
                 self._withdraw(item, "Nobody who may decide it is left.", step)
                 continue
-            if tally.voters != item.tally.voters:
-                for voter, choice in item.votes:
-                    tally.record(voter, choice)
-                item.tally = tally
+            item.ballots = recounted(item.ballots, ballots)
             self.refresh(item, step)
-        for gone in [address for address in self._early if address not in roster.addresses]:
-            del self._early[gone]
+        self._early.retain(roster.addresses)
         self._forget()
 
     def _impossible(self, item: Item) -> str:
@@ -589,6 +600,7 @@ class Governance:
         self._going.pop(item.proposal_id, None)
         self.resyncs.pop(item.proposal_id, None)
         if self.items.pop(item.proposal_id, None) is not None:
+            self._of_all.pop(ballot_of_all(item.proposal_id), None)
             self._ledger.delete(b"proposal/" + item.proposal_id)
 
     def _forget(self) -> None:
@@ -612,11 +624,16 @@ class Governance:
         self.turns += 1
         for known in (self.items, self._going, self.elections, self.emergencies, self.resyncs):
             known.pop(item.proposal_id, None)
+        of_all = ballot_of_all(item.proposal_id)
+        self._of_all.pop(of_all, None)
         self._ledger.delete(b"proposal/" + item.proposal_id)
-        self._ledger.delete_all(b"vote/" + item.proposal_id)
+        for ballot_id in (item.proposal_id, of_all):
+            self._ledger.delete_all(b"vote/" + ballot_id)
 
     def _track(self, item: Item) -> None:
         """Keep the indexes in line with the item's status."""
+        if item.ballots[-1].ballot_id != item.proposal_id:
+            self._of_all[item.ballots[-1].ballot_id] = item.proposal_id
         if item.status in _GOING:
             self._going[item.proposal_id] = item
         else:
@@ -637,7 +654,7 @@ class Governance:
             ProposalRecord(
                 encode_message(item.proposal),
                 item.first_seen,
-                item.deadline,
+                item.first_seen + item.proposal.duration,
                 item.status.value,
                 item.by_silence,
                 item.is_void,
@@ -645,6 +662,7 @@ class Governance:
                 item.epoch,
                 item.approved_since,
                 item.ended_at,
+                item.place,
             ),
         )
 

@@ -7,7 +7,7 @@ from the engine. Hostile input never raises; what people ask for and cannot have
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from demls.protocol import policy as bounds
 from demls.protocol.accusing import NO_DEADLOCK, accusation_of, deadlock_of, open_emergency
@@ -17,7 +17,7 @@ from demls.protocol.credential import BINDING_EXTENSION, Device
 from demls.protocol.duties import Duties
 from demls.protocol.effects import Change as RecordChange
 from demls.protocol.effects import Effects, Outbound, Taken
-from demls.protocol.engine import Engine, EngineError, MlsGroup
+from demls.protocol.engine import Engine, EngineError
 from demls.protocol.errors import (
     BadSnapshot,
     NotAMember,
@@ -36,6 +36,7 @@ from demls.protocol.events import (
     Waiting,
 )
 from demls.protocol.inbound import Found, Inbound, answer_rejected
+from demls.protocol.membership import MACHINE, Ended, check_schema, device_of, new_state
 from demls.protocol.overview import group_view, member_views, returning_view
 from demls.protocol.profile import DEMLS
 from demls.protocol.ratchets import UNWRITTEN
@@ -77,7 +78,6 @@ from demls.wire.messages import (
 
 __all__ = ["SUPPORTED_EXTENSIONS", "Group", "Invite", "Remove"]
 
-MACHINE = "group"
 SUPPORTED_EXTENSIONS = (bounds.POLICY_EXTENSION, BINDING_EXTENSION)
 """Extension types that every member's leaf lists; the policy's is required by the group."""
 
@@ -85,19 +85,6 @@ _MLS = b"mls/"
 _WAITING_AFTER_VIEWS = 3
 _LESSONS_MAX = 4
 """So often what a call has brought to light may bring more to light in the same call."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """What is left of a group that the own member is no longer in: no key, no state."""
-
-    schema: int
-    machine: str
-    group_id: bytes
-    address: bytes
-    charter: bytes
-    status: GroupStatus
-    epoch: int
 
 
 class Group:
@@ -163,7 +150,7 @@ class Group:
             supported=SUPPORTED_EXTENSIONS,
             context_extensions={bounds.POLICY_EXTENSION: encode_message(charter)},
         )
-        state = _new_state(Ledger(), engine, device, group_id, charter, mls)
+        state = new_state(Ledger(), engine, device, group_id, charter, mls)
         state.found(now)
         group = cls(state)
         step = Step(now, state.channel)
@@ -194,7 +181,7 @@ class Group:
             ledger.put_bytes(name, value)
         sync = accepted.sync
         group_id = GroupId(accepted.mls.group_id)
-        state = _new_state(ledger, engine, device, group_id, accepted.charter, accepted.mls)
+        state = new_state(ledger, engine, device, group_id, accepted.charter, accepted.mls)
         state.requests.adopt_used(sync.used_tokens)
         state.enter_joined(accepted, now)
         if introducer is not None and introducer not in {lock.member for lock in accepted.settled.locks}:
@@ -218,26 +205,18 @@ class Group:
         ledger = Ledger({key: value for key, value in records.items() if not key.startswith(_MLS)})
         ended = ledger.find(b"ended", Ended)
         if ended is not None:
-            _check_schema(ended.schema, ended.machine)
+            check_schema(ended.schema, ended.machine)
             group = cls(None, ended)
             group._ledger = ledger
             return group, Effects()
         if ledger.find_bytes(b"returning") is not None:
             returning, effects = Returning.load(ledger, engine)
-            _check_schema(returning.record.schema, MACHINE)
+            check_schema(returning.record.schema, MACHINE)
             group = cls(None, returning=returning)
             group._ledger, group._engine = ledger, engine
             return group, effects
         record = ledger.get(b"group", GroupRecord)
-        _check_schema(record.schema, record.machine)
-        device = Device(
-            Address(record.address),
-            record.name,
-            record.device,
-            LeafKey(record.leaf_key),
-            record.leaf_private,
-            decode_message(record.binding, Binding),
-        )
+        check_schema(record.schema, record.machine)
         charter = decode_message(record.charter, Charter)
         mls_state = {key[len(_MLS) :]: value for key, value in records.items() if key.startswith(_MLS)}
         try:
@@ -247,7 +226,7 @@ class Group:
         state = GroupState(
             ledger=ledger,
             engine=engine,
-            device=device,
+            device=device_of(record),
             group_id=GroupId(record.group_id),
             charter=charter,
             mls=mls,
@@ -530,7 +509,7 @@ class Group:
             returning, effects = Returning.again(ledger, sign=sign, engine=engine, now=now)
         else:
             record = ledger.get(b"group", GroupRecord)
-            _check_schema(record.schema, record.machine)
+            check_schema(record.schema, record.machine)
             returning, effects = Returning.begin(
                 ledger, sign=sign, reason=reason, engine=engine, now=now, saved_at=saved_at
             )
@@ -728,7 +707,7 @@ class Group:
             missing = state.missing()
         if missing != self._waiting:
             self._waiting = missing
-            step.tell(Waiting(missing, state.roster.q, state.short() if missing else 0))
+            step.tell(Waiting(missing, state.committee.q, state.short() if missing else 0))
 
     def _deadline(self, state: GroupState, now: Instant) -> Instant | None:
         times = [
@@ -767,29 +746,3 @@ class Group:
         outbound = self._outbound(state, step)
         self._state = None
         return Effects(tuple(mls) + self._ledger.drain(), outbound, tuple(step.events), None)
-
-
-def _check_schema(schema: int, machine: str) -> None:
-    if schema != SCHEMA or machine != MACHINE:
-        raise BadSnapshot("This group was stored by another version of demls; update, or restore a backup.")
-
-
-def _new_state(
-    ledger: Ledger, engine: Engine, device: Device, group_id: GroupId, charter: Charter, mls: MlsGroup
-) -> GroupState:
-    record = GroupRecord(
-        SCHEMA,
-        MACHINE,
-        group_id,
-        device.address,
-        device.name,
-        device.device,
-        device.leaf_key,
-        device.leaf_private,
-        encode_message(device.binding),
-        encode_message(charter),
-    )
-    ledger.put(b"group", record)
-    state = GroupState(ledger=ledger, engine=engine, device=device, group_id=group_id, charter=charter, mls=mls)
-    state.mls_changed = True
-    return state

@@ -37,6 +37,7 @@ from demls.wire.messages import (
     SettledCommit,
     SuccessorNotice,
     Vote,
+    VoteBundle,
 )
 from demls.wire.statements import RoundStatement
 from demls.wire.talk import ChatPlaces, ChatQuestion, SaidAgain
@@ -107,17 +108,21 @@ class Inbound:
                 case _:
                     step.refuse(Reason.INVALID, "a message that does not belong on the rendezvous topic")
             return
+        if state.is_booth(channel) and not isinstance(message, Vote):
+            step.refuse(Reason.INVALID, "a message that does not belong where stewards say their votes")
+            return
         match message:
             case RoundStatement():
                 self._receive_statement(message, read.raw, step)
             case Vote():
-                voted = state.governance.receive_vote(message, step)
-                if voted is not None:
-                    item, vote = voted
-                    state.heard(Address(vote.voter), step.now, in_epoch=Epoch(item.proposal.epoch))
+                self._receive_vote(message, step)
             case Proposal():
                 step.is_known = message.id in state.governance.items
                 state.receive_proposal(message, step)
+            case VoteBundle(votes=votes):
+                for vote in votes:
+                    self._receive_vote(vote, step)
+                state.announcing.heard(message)
             case Offer():
                 self._receive_offer(message, step)
             case SettledCommit():
@@ -143,16 +148,24 @@ class Inbound:
         if not isinstance(message, _OFTEN_KNOWN):
             step.is_known = False  # votes that came with it say nothing about it
 
+    def _receive_vote(self, message: Vote, step: Step) -> None:
+        voted = self._state.governance.receive_vote(message, step)
+        if voted is not None:
+            item, vote = voted
+            self._state.heard(Address(vote.voter), step.now, in_epoch=Epoch(item.proposal.epoch))
+
     def _receive_statement(self, statement: RoundStatement, raw: bytes, step: Step) -> None:
         state = self._state
         if not self._is_current(statement) or state.is_halted:
             step.is_known = True
             return
         seat = state.roster.seat(statement.member)
-        if seat is not None and seat.dormant:
+        if seat is not None and seat.address not in state.committee.members:
             content = statement.content(state.group_id)
             if state.engine.verify(seat.leaf_key, ROUND_LABEL, content, statement.signature):
                 state.heard(seat.address, step.now)
+            if not seat.dormant:
+                step.refuse(Reason.NOT_ENTITLED, "a round statement by a member that is not in the committee")
         elif state.round.receive_statement(
             statement,
             step,
@@ -172,7 +185,9 @@ class Inbound:
         is_late = step.now < state.settled_at + STRAGGLER_AFTER
         if is_late:
             return
-        epoch = next(epoch for epoch, known in state.channels.items() if known == channel)
+        epoch = next((epoch for epoch, known in state.channels.items() if known == channel), None)
+        if epoch is None:
+            return  # on a stewards' channel: whoever speaks there does so elsewhere too
         if state.own in self._helpers(epoch):
             state.say_history(epoch, channel, step)
 
@@ -243,9 +258,11 @@ class Inbound:
         if self._is_current(wanted):
             self._greet(Address(wanted.member), step)
             for payload in answer_digest(wanted, current=state.round, governance=state.governance, roster=state.roster):
-                step.say(payload)
+                state.say_answer(payload, step)
             due = step.now >= self._asked_back_at + bounds.REPEAT_EVERY
-            if due and lacks(wanted, governance=state.governance, roster=state.roster, current=state.round):
+            if due and lacks(
+                wanted, governance=state.governance, roster=state.roster, current=state.round, own=state.own
+            ):
                 self._asked_back_at = step.now
                 step.say(self._asking.digest(Address(wanted.member)))
         elif wanted.epoch < state.epoch:
@@ -279,7 +296,7 @@ class Inbound:
                 self._asking.say_here(step)
         if wanted.epoch < state.epoch and is_asked and state.history.leaving(wanted.epoch) is None:
             witnesses = self._witnesses(Epoch(wanted.epoch), wanted.member)
-            if not witnesses or state.own in witnesses:  # else others can help
+            if not witnesses or state.own in witnesses[: bounds.CROWD]:  # else others can help
                 self._stranding.answer(Address(wanted.member), Epoch(wanted.epoch), step)
         if wanted.epoch < state.epoch and channel is not None and is_asked:
             state.say_history(Epoch(wanted.epoch), channel, step)

@@ -1,12 +1,13 @@
-"""One proposal as its decision goes on: what it is about, its votes, its status, and its place in a commit."""
+"""What is known of one proposal: who asked for what, its ballots, and how it stands?"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from demls_consensus import Choice, SignedVote, Tally, Verdict
+from demls_consensus import Choice, SignedVote, Tally
 
 from demls.protocol.admission import Meaning
+from demls.protocol.ballots import Ballot, Ballots
 from demls.protocol.views import ProposalStatus
 from demls.wire.ids import Address, Epoch, Instant, ProposalId
 from demls.wire.messages import (
@@ -46,6 +47,7 @@ class ProposalRecord:
     epoch: int | None
     approved_since: int | None
     ended_at: int | None
+    place: int = 0
 
 
 @dataclass(slots=True)
@@ -56,8 +58,7 @@ class Item:
     proposal_id: ProposalId
     meaning: Meaning
     first_seen: Instant
-    deadline: Instant
-    tally: Tally
+    ballots: Ballots
     status: ProposalStatus = ProposalStatus.OPEN
     reason: str = ""
     by_silence: bool = False
@@ -66,7 +67,25 @@ class Item:
     epoch: Epoch | None = None
     approved_since: Instant | None = None
     ended_at: Instant | None = None
-    votes: dict[tuple[Address, Choice], SignedVote] = field(default_factory=dict)
+    place: int = 0
+    """Which of the ballots counts now."""
+
+    @property
+    def ballot(self) -> Ballot:
+        """The one that counts now."""
+        return self.ballots[min(self.place, len(self.ballots) - 1)]
+
+    @property
+    def tally(self) -> Tally:
+        return self.ballot.tally
+
+    @property
+    def votes(self) -> dict[tuple[Address, Choice], SignedVote]:
+        return self.ballot.votes
+
+    @property
+    def deadline(self) -> Instant:
+        return self.ballot.deadline
 
     @property
     def change(self) -> Change:
@@ -101,19 +120,3 @@ class Item:
             age = (1 << 64) - 1 - self.proposal.created_at
             return _KIND_ORDER[Resync], age.to_bytes(8, "big") + self.proposal_id
         return _KIND_ORDER[type(self.change)], self.proposal_id
-
-
-def decision_sentence(tally: Tally, verdict: Verdict) -> str:
-    """How it was decided, in words."""
-    counts = f"{tally.yes} yes, {tally.no} no, {tally.silent} silent of {tally.n}"
-    match verdict:
-        case Verdict.YES_BY_VOTES:
-            return f"Approved by vote: {counts}."
-        case Verdict.YES_BY_SILENCE:
-            return f"Approved because silence counts as yes: {counts}."
-        case Verdict.NO_BY_VOTES:
-            return f"Rejected by vote: {counts}."
-        case Verdict.NO_BY_SILENCE:
-            return f"Rejected because too few said yes in time: {counts}."
-        case Verdict.PENDING:
-            return ""

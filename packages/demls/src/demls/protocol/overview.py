@@ -28,7 +28,7 @@ from demls.protocol.views import (
     ScoreEntry,
     SuccessorView,
 )
-from demls.wire.charters import Charter, Deciders
+from demls.wire.charters import Charter
 from demls.wire.ids import Address, Epoch, Instant
 from demls.wire.links import invite_text
 from demls.wire.messages import (
@@ -164,7 +164,7 @@ def _proposal_view(state: GroupState, item: Item) -> ProposalView:
         item.status,
         item.reason,
         item.epoch,
-        _is_decided_by_stewards(state, item),
+        len(item.ballots) > 1 and item.place == 0,
         *_details(state, change),
         isinstance(change, Emergency) and state.emergencies.is_confirmed(change),
         Epoch(item.proposal.epoch),
@@ -227,11 +227,6 @@ def _violation(emergency: Emergency) -> Violation:
     return shown.pop() if len(shown) == 1 else said
 
 
-def _is_decided_by_stewards(state: GroupState, item: Item) -> bool:
-    electorate = state.governance.electorates.get(item.proposal.epoch)
-    return electorate is not None and electorate.rule(item.change).decided_by == Deciders.STEWARDS
-
-
 def _name_of(state: GroupState, subject: Address, change: Change) -> str:
     """What the subject calls itself, from the roster or from its key package."""
     known = state.name_of(subject)
@@ -254,7 +249,7 @@ def _round_view(state: GroupState, waiting: tuple[Address, ...]) -> RoundView:
         current.is_open,
         current.at.view,
         leader,
-        state.roster.q,
+        state.committee.q,
         len(heard),
         waiting,
         state.short() if waiting else 0,

@@ -10,7 +10,7 @@ from dataclasses import astuple, replace
 from demls_consensus import Share
 
 from demls.wire.charters import Deciders, Policy, Rule, Scoring
-from demls.wire.fields import STEWARDS_MAX
+from demls.wire.fields import ROSTER_MAX, STEWARDS_MAX
 from demls.wire.ids import Duration
 from demls.wire.messages import Awake, Change, Dormant, Emergency, Invite, Remove, Settings, StewardElection
 
@@ -25,6 +25,14 @@ DAY = 24 * HOUR
 STEWARDS_DECIDING_MIN = 64
 """Where stewards decide, the list has at least so many: a third of a short list is too easily bad by chance."""
 
+
+ACK_LIMIT = 1_000
+"""In groups of more members a committee acknowledges the commits, where the policy names no other number."""
+
+COMMITTEE = 256
+"""So many of the members are drawn for it, and the stewards besides, where the policy names no other number."""
+
+COMMITTEE_MIN, COMMITTEE_MAX = 4, 4_096
 
 _TWO_THIRDS = Share.TWO_THIRDS.code
 _MEMBERS, _STEWARDS = int(Deciders.MEMBERS), int(Deciders.STEWARDS)
@@ -76,11 +84,11 @@ COUNCIL = replace(
     DAY_POLICY,
     preset="council",
     invite=Rule(DAY, True, _TWO_THIRDS, _STEWARDS),
-    remove=Rule(2 * DAY, False),
+    remove=Rule(2 * DAY, False, _TWO_THIRDS, _STEWARDS),
     stewards_min=STEWARDS_DECIDING_MIN,
     stewards_max=STEWARDS_DECIDING_MIN,
 )
-"""Large groups: stewards decide who is invited, all members everything else."""
+"""Large groups: stewards decide who comes and who goes, all members everything else, and what stewards leave open."""
 
 PRESETS = {policy.preset: policy for policy in (QUICK, DAY_POLICY, COUNCIL)}
 
@@ -101,6 +109,39 @@ FREEZE_MAX = Duration(10 * MINUTE)
 DORMANT_AFTER_MIN = Duration(HOUR)
 
 _NO_VOTE = Rule(0, False)
+
+
+def ack_limit(policy: Policy) -> int:
+    """In groups of more members than this a committee acknowledges the commits."""
+    return policy.ack_limit or ACK_LIMIT
+
+
+def committee_drawn(policy: Policy) -> int:
+    """So many the policy wants to be drawn for the committee, besides the stewards."""
+    return policy.committee or COMMITTEE
+
+
+def committee_size(policy: Policy, counted: int) -> int:
+    """How many of ``counted`` members are drawn for the committee; 0: all of them acknowledge commits.
+
+    Never fewer than 256 or half of the members, whatever the policy says: a small committee is for small groups.
+    """
+    if counted <= ack_limit(policy):
+        return 0
+    return min(counted, max(committee_drawn(policy), min(COMMITTEE, (counted + 1) // 2)))
+
+
+def stewards_deciding_min(members: int) -> int:
+    """So many stewards have to be there, of ``members`` that count, for them to decide alone: else all members do.
+
+    Three quarters of 64, or of all members where the group has fewer: of a list of 64 some may have left since.
+    """
+    return (3 * min(STEWARDS_DECIDING_MIN, members) + 3) // 4
+
+
+def needs_stewards(policy: Policy) -> bool:
+    """Do stewards decide any kind of change?"""
+    return _STEWARDS in (policy.invite.decided_by, policy.remove.decided_by)
 
 
 def rule_of(policy: Policy, change: Change) -> Rule:
@@ -149,10 +190,15 @@ def fault_of(policy: Policy) -> str:
     scoring = policy.scoring
     if not scoring.threshold < scoring.start <= SCORE_MAX or max(astuple(scoring)) > SCORE_MAX:
         return f"A newcomer's score lies above the threshold, and no number of the scores above {SCORE_MAX}."
-    if _STEWARDS in (policy.invite.decided_by, policy.remove.decided_by) and (
-        policy.stewards_min < STEWARDS_DECIDING_MIN
-    ):
+    if needs_stewards(policy) and policy.stewards_min < STEWARDS_DECIDING_MIN:
         return f"Where stewards decide, the list needs at least {STEWARDS_DECIDING_MIN} of them."
+    if not COMMITTEE_MIN <= committee_drawn(policy) <= min(COMMITTEE_MAX, ack_limit(policy)):
+        return (
+            f"The committee that acknowledges commits has {COMMITTEE_MIN} to {COMMITTEE_MAX} members, "
+            "and not more than the number of members above which there is one."
+        )
+    if ack_limit(policy) > ROSTER_MAX:
+        return f"A committee acknowledges commits at the latest in groups of more than {ROSTER_MAX} members."
     if policy.reelections_max > REELECTIONS_MAX:
         return f"An election is tried again at most {REELECTIONS_MAX} times in one epoch."
     if policy.dormant_after and not DORMANT_AFTER_MIN <= policy.dormant_after <= DURATION_MAX:
@@ -282,6 +328,9 @@ HEARD_GRAIN = 16
 
 LACKING_FOR = Duration(30 * SECOND)
 """So long members have to lack old work, of which they were told, before it is taken for what they cannot know."""
+
+CROWD = 64
+"""In larger groups what all have to say in one moment is spread, so that about so many speak in a second."""
 
 GOSSIP_FIRST = Duration(10 * SECOND)
 GOSSIP_MOST = Duration(10 * MINUTE)

@@ -58,6 +58,8 @@ class Entered:
     succession: Succession
     since: Mapping[Address, Epoch]
     """When those members joined who were there before."""
+    before: bytes = b""
+    """Names the state that the commit continued."""
 
 
 def settle_own(
@@ -107,7 +109,7 @@ def _compare_histories(state: GroupState, settled: SettledCommit, step: Step) ->
     electorate = state.governance.electorates.get(settled.epoch)
     if electorate is None:
         return
-    counted = electorate.seats.keys() - electorate.dormant()
+    counted = electorate.committee().members
 
     def is_signed(lock: RoundStatement) -> bool:
         key = electorate.seats[Address(lock.member)].leaf_key if lock.member in counted else None
@@ -129,7 +131,7 @@ def _is_genuine(state: GroupState, settled: SettledCommit, step: Step) -> bool:
     if not state.candidates.prepare(settled.candidate):
         step.refuse(Reason.INVALID, "a settled commit that is no commit on this state")
         return False
-    least = state.roster.q if state.roster.n != 2 else 1  # of two, one may settle the other's leave
+    least = state.committee.q if state.roster.n != 2 else 1  # of two, one may settle the other's leave
     if not _is_certified(state, settled, least):
         step.refuse(Reason.FORGED, "a settled commit without its certificate")
         return False
@@ -182,7 +184,7 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     state.read_charter(step)
     head = next_head(settled.head, settled.epoch, candidate.id)
     stewards_before, view, left_epoch = state.state.stewards, minted[0], state.epoch
-    state.enter(Entered(head, minted[1], succession, before.since()), step.now)
+    state.enter(Entered(head, minted[1], succession, before.since(), settled.head), step.now)
     roster = state.roster
     joined = tuple(seat.address for seat in roster.seats if seat.address not in before.addresses)
     left = tuple(seat.address for seat in before.seats if seat.address not in roster.addresses)

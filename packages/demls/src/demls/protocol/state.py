@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from demls_consensus import SignedVote
+
 from demls.protocol import policy as bounds
 from demls.protocol.admission import meaning_of
+from demls.protocol.announcing import Announcing
 from demls.protocol.candidates import Candidates
-from demls.protocol.channel import EXPORTER_LABEL, SECRET_BYTES, WAY_BACK_LABEL, Channel, channel_of
+from demls.protocol.channel import EXPORTER_LABEL, SECRET_BYTES, WAY_BACK_LABEL, Channel, booth_of, channel_of
 from demls.protocol.chat import Chat
 from demls.protocol.checks import Verdict
-from demls.protocol.commit_round import NIL, ROUND_LABEL, Round
+from demls.protocol.commit_round import NIL, OFFER_LABEL, ROUND_LABEL, Round
+from demls.protocol.committee import Committee
 from demls.protocol.continuity import History, first_head, next_head
 from demls.protocol.credential import Device
 from demls.protocol.elections import Elections
@@ -29,6 +33,7 @@ from demls.protocol.events import (
     Unproven,
 )
 from demls.protocol.evidence import Court
+from demls.protocol.foreseen import Foreseen
 from demls.protocol.governance import PROPOSAL_LABEL, Governance
 from demls.protocol.items import Item
 from demls.protocol.presence import Presence
@@ -75,6 +80,7 @@ from demls.wire.messages import (
     KeyAge,
     Leave,
     LostTurn,
+    Payload,
     Proposal,
     Refresh,
     Reseated,
@@ -127,10 +133,14 @@ class Standing:
     is_halted: bool = False
     reseated: tuple[Reseated, ...] = ()
     keys: tuple[KeyAge, ...] = ()
+    before: bytes = b""
 
 
 class GroupState:
     """One member's state of one group."""
+
+    now = Instant(0)
+    """The time of the call that is going on."""
 
     def __init__(
         self, *, ledger: Ledger, engine: Engine, device: Device, group_id: GroupId, charter: Charter, mls: MlsGroup
@@ -155,14 +165,11 @@ class GroupState:
             obstacle=self._obstacle,
             hindrance=self._hindrance,
         )
-        self.foreseen = self.governance.foreseen
         self.resyncs = Resyncs(self.governance, lambda: self.state.reseated, self._carried)
         self.elections = Elections(self.governance, group_id)
         self.scores = Scores(ledger)
         self.court = Court(ledger, engine, group_id, self.known_key, self._is_known_epoch)
         self.emergencies = Emergencies(ledger, self.governance, self.scores, self.court, self._is_said)
-        self.now = Instant(0)
-        """The time of the call that is going on."""
         self.presence = Presence(ledger)
         self.updates = OwnUpdates(ledger)
         self.requests = Requests(ledger, engine, group_id)
@@ -176,20 +183,23 @@ class GroupState:
         introducer = ledger.find_bytes(_INTRODUCER)
         self.introducer: Address | None = Address(introducer) if introducer else None
         """Whose link led here, as long as it was not heard in a state of this group."""
-        former = ledger.find(b"former", dict[bytes, str]) or {}
-        self.former_names = {Address(address): name for address, name in former.items()}
-        keys = ledger.find(b"former-keys", dict[bytes, bytes]) or {}
-        self._former_keys = {Address(address): LeafKey(key) for address, key in keys.items()}
+        self.former_names: dict[Address, str] = {}
+        self._former_keys: dict[Address, LeafKey] = {}
         """Of those who left: who does not know yet that it is out asks with its key."""
+        self._load_former()
         self.is_halted = False
         self.chat = Chat(self)
         self.repair = Repair(self)
-        self._listening: tuple[State, dict[Topic, Channel]] | None = None
+        self.announcing = Announcing(self)
+        self._listening: tuple[tuple[Head, int], dict[Topic, Channel]] | None = None
+        self._booths: tuple[Channel, ...] = ()
         self._addable: tuple[State, dict[bytes, bool]] | None = None
         """Which key packages MLS takes in the present state, of those that were tried."""
         self.heard_at = Instant(0)
         """When another member was last heard in the present state."""
         self.roster: Roster
+        self.committee: Committee
+        """Whose acknowledgements and locks count."""
         self.state: State
         self.ages: KeyAges
         self.candidates: Candidates
@@ -198,6 +208,11 @@ class GroupState:
     @property
     def own(self) -> Address:
         return self.device.address
+
+    @property
+    def foreseen(self) -> Foreseen:
+        """What was found out about the messages that are waiting."""
+        return self.governance.foreseen
 
     @property
     def epoch(self) -> Epoch:
@@ -244,7 +259,7 @@ class GroupState:
         sync, settled = accepted.sync, accepted.settled
         before = {Address(seat.address): Epoch(seat.since) for seat in sync.roster}
         head = next_head(sync.head, sync.epoch, settled.candidate.id)
-        self.enter(Entered(head, Instant(sync.time), sync.succession, before), now)
+        self.enter(Entered(head, Instant(sync.time), sync.succession, before, sync.head), now)
         self.ledger.put_bytes(_back_key(sync.epoch), sync.way_back)
         self.governance.enter(self.roster, self.state.electorate)
         for electorate in (*sync.electorates, sync.electorate):
@@ -286,7 +301,7 @@ class GroupState:
             standing.keys,
         )
         self.mls_changed = self.ratchets.burn(self.mls)
-        self._assemble(Entered(Head(standing.head), Instant(standing.time), succession, known))
+        self._assemble(Entered(Head(standing.head), Instant(standing.time), succession, known, standing.before))
         self.governance.load(self.roster, self.epoch)
         self.round.load(now)
 
@@ -307,12 +322,14 @@ class GroupState:
             succession.lost,
             succession.deeds,
             self.charter,
-            electorate_of(epoch, roster, stewards.rotated(epoch, roster), policy),
+            electorate_of(epoch, roster, stewards.rotated(epoch, roster), policy, entered.before),
             len(settled_pool(roster.since(), epoch) & roster.counted),
             self.mls.export_secret(WAY_BACK_LABEL, entered.head, SECRET_BYTES),
             succession.reseated,
             succession.keys,
+            entered.before,
         )
+        self.committee = self.state.electorate.committee()
         self.ages = KeyAges(succession.keys, roster.counted, entered.head)
         self.candidates = Candidates(
             state=self.state,
@@ -334,11 +351,12 @@ class GroupState:
             group_id=self.group_id,
             epoch=epoch,
             head=entered.head,
-            roster=roster,
+            committee=self.committee,
             leaders=self.state.leaders,
             own=self.own,
             batch_window=Duration(policy.batch_window),
             base_time=base_time,
+            members=len(roster.seats),
         )
 
     def _fault_of(self, proposal: Proposal) -> tuple[Reason, str] | None:
@@ -453,6 +471,7 @@ class GroupState:
                 self.is_halted,
                 self.state.reseated,
                 self.state.keys,
+                self.state.before,
             ),
         )
 
@@ -539,12 +558,12 @@ class GroupState:
         )
 
     def quorum(self, candidate: CandidateId) -> int:
-        """q of the roster. Of two members, one commits alone what the other has signed: its leave or its new seat.
+        """q of the committee. Of two members, one commits alone what the other has signed: its leave or its new seat.
 
         ``NIL``: how many end a phase without a candidate.
         """
         if self.roster.n != 2:
-            return self.roster.q
+            return self.committee.q
         if candidate == NIL:
             signed = [item for item in self.governance.approved() if isinstance(item.change, Leave | Resync)]
             signed = [item for item in signed if self.resyncs.is_due(item, self.now)]
@@ -565,9 +584,13 @@ class GroupState:
         return key is None or key == self.device.leaf_key
 
     def verify(self, member: bytes, label: str, content: bytes, signature: bytes) -> bool:
-        """By a member that counts: a dormant one is heard, but its statements make no quorum."""
+        """By a member that counts in the round: others are heard, but their statements make no quorum.
+
+        Of an offer it is enough to lead, which only counted members do.
+        """
         seat = self.roster.seat(member)
-        if seat is None or seat.dormant:
+        speaks = seat is not None and (not seat.dormant if label == OFFER_LABEL else member in self.committee.members)
+        if seat is None or not speaks:
             return False
         return self.engine.verify(seat.leaf_key, label, content, signature)
 
@@ -593,6 +616,12 @@ class GroupState:
             while len(kept) > bounds.FORMER_NAMES_KEPT:
                 del kept[next(iter(kept))]
 
+    def _load_former(self) -> None:
+        names = self.ledger.find(b"former", dict[bytes, str]) or {}
+        self.former_names |= {Address(address): name for address, name in names.items()}
+        keys = self.ledger.find(b"former-keys", dict[bytes, bytes]) or {}
+        self._former_keys |= {Address(address): LeafKey(key) for address, key in keys.items()}
+
     def name_of(self, address: bytes) -> str:
         """What a member, or a former one, calls itself; empty for anybody else."""
         seat = self.roster.seat(address)
@@ -612,11 +641,38 @@ class GroupState:
             self.welcomes.add(message, added, order.index(self.own), self.round.base_time, step)
 
     def listening(self) -> dict[Topic, Channel]:
-        """Where this member listens now, by topic."""
-        if self._listening is None or self._listening[0] is not self.state:
-            channels = (self.rendezvous, channel_of(self.state.way_back), *self.channels.values())
-            self._listening = self.state, {channel.topic: channel for channel in channels}
+        """Where this member listens now, by topic: to the stewards' votes if it decides with them, or all do by now."""
+        stamp = self.state.head, self.governance.changes
+        if self._listening is None or self._listening[0] != stamp:
+            channels = [self.rendezvous, channel_of(self.state.way_back), *self.channels.values()]
+            self._booths = tuple(map(booth_of, self.channels.values())) if self._hears_stewards() else ()
+            self._listening = stamp, {channel.topic: channel for channel in (*channels, *self._booths)}
         return self._listening[1]
+
+    def is_booth(self, channel: Channel) -> bool:
+        """Is this where stewards say their votes?"""
+        return channel in self._booths
+
+    def _hears_stewards(self) -> bool:
+        """Is the own member a steward where stewards decide, or one of those to whom they have left something?"""
+        is_steward = self.own in self.state.electorate.stewards
+        is_asked = bounds.needs_stewards(self.charter.policy) and is_steward
+        return is_asked or self.governance.wants_stewards_votes(self.own)
+
+    def say_vote(self, item: Item, vote: Vote, step: Step) -> None:
+        """Say it where those listen who decide in its ballot."""
+        is_of_stewards = len(item.ballots) > 1 and item.place == 0
+        step.say(vote, booth_of(self.channel) if is_of_stewards else None)
+
+    def say_answer(self, payload: Payload, step: Step) -> None:
+        """Say it to a member that lacks it; votes of an open stewards' ballot, where the stewards listen."""
+        where = None
+        if isinstance(payload, Vote):
+            found = self.governance.find(SignedVote.decode(payload.signed_vote).proposal_id)
+            item, ballot = found if found is not None else (None, None)
+            if item is not None and ballot is not None and ballot is not item.ballots[-1]:
+                where = None if item.place or ballot.is_decided() else booth_of(self.channel)
+        step.say(payload, where)
 
     def way_back(self, epoch: Epoch) -> Channel | None:
         """Where members that are still in ``epoch`` listen for an answer; None if that is not known here."""
@@ -663,12 +719,12 @@ class GroupState:
 
     def short(self) -> int:
         """How many of the missing members the round needs to hear before it can go on."""
-        return max(0, self.roster.q - len(self.round.heard() & self.roster.counted))
+        return max(0, self.committee.q - len(self.round.heard() & self.committee.members))
 
     def missing(self) -> tuple[Address, ...]:
-        """Members not heard in the own view or later."""
-        heard = self.round.heard()
-        return tuple(seat.address for seat in self.roster.seats if seat.address not in heard and not seat.dormant)
+        """Those whose acknowledgements count who were not heard in the own view or later."""
+        missing = self.committee.members - self.round.heard()
+        return tuple(seat.address for seat in self.roster.seats if seat.address in missing)
 
 
 def _channel_key(epoch: int) -> bytes:

@@ -145,10 +145,12 @@ def _continued(
     """A list that is used up is drawn anew without a vote if that leaves no choice (LIP-104 §Liveness criteria).
 
     In a larger group an election is due, and the old list goes on until it is decided; a list without anybody left
-    is always drawn anew.
+    is always drawn anew. A list with too few for them to decide, where stewards do, is used up at once.
     """
     left = [member for member in stewards.active(after) if member not in dormant]
-    if left and not stewards.is_exhausted(entered):
+    settled = len(settled_pool(after, entered) - dormant)
+    is_short = bounds.needs_stewards(policy) and len(left) < bounds.stewards_deciding_min(settled)
+    if left and not stewards.is_exhausted(entered) and not is_short:
         return stewards
     epoch = entered
     if not settled_pool(after, epoch) - dormant:

@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 
 from demls_consensus import quorum
 
+from demls.protocol import policy as bounds
 from demls.protocol.candidates import JOINER_EXTENSION
 from demls.protocol.commit_round import ROUND_LABEL
 from demls.protocol.continuity import is_certified
 from demls.protocol.credential import CredentialRefused, check_leaf
+from demls.protocol.electorates import Electorate
 from demls.protocol.engine import Engine, EngineError, MlsGroup
 from demls.protocol.governance import Governance
 from demls.protocol.policy import CHARTER_VERSION, INSTANT_MAX, POLICY_EXTENSION, is_sound
@@ -153,16 +155,20 @@ def _check(
         raise WelcomeRefused(f"A member of the group is not who it says: {problem}") from problem
     _check_roster(mls, sync)
     keys = {seat.address: seat.leaf_key for seat in sync.roster}
-    counted = {seat.address for seat in sync.roster if not seat.dormant}
+    counted = frozenset(seat.address for seat in sync.roster if not seat.dormant)
     if not counted:
         raise WelcomeRefused("The roster of the sync counts nobody.")
+    electorate = Electorate.read(sync.electorate)
+    if bool(bounds.committee_size(electorate.policy, len(counted))) != bool(electorate.before):
+        raise WelcomeRefused("The sync does not say from what the committee of its state was drawn.")
+    speaking = electorate.committee().members
     own = settled.proposals[0] if len(settled.proposals) == 1 and is_own_request(settled.proposals[0]) else None
     is_alone = own is not None and len(counted) == 2  # of two members, one gives the other its new seat
     if not is_certified(
         settled,
-        quorum=1 if is_alone else quorum(len(counted)),
+        quorum=1 if is_alone else quorum(len(speaking)),
         is_signed=lambda lock: (
-            lock.member in counted
+            lock.member in speaking
             and not (is_alone and own is not None and lock.member == own.owner)
             and engine.verify(keys[lock.member], ROUND_LABEL, lock.content(sync.group_id), lock.signature)
         ),

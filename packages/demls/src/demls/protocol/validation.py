@@ -76,6 +76,8 @@ class State:
     """Who was given a new leaf within the last hour of chain time."""
     keys: tuple[KeyAge, ...] = ()
     """How old each member's encryption key is, by address."""
+    before: bytes = b""
+    """The state before the parent, from which the committee is drawn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def cast_vote(item: Item, yes: bool, state: GroupState, step: Step) -> None:
     vote = state.governance.new_vote(item, state.own, state.device.leaf_private, yes, step.now)
     message = Vote(vote.encode())
     state.governance.receive_vote(message, step)
-    step.say(message)
+    state.say_vote(item, message, step)
 
 
 def check_vote(proposal_id: ProposalId, state: GroupState) -> Item:
@@ -125,7 +125,7 @@ def check_vote(proposal_id: ProposalId, state: GroupState) -> Item:
         raise RequestRefused(
             "You joined after this proposal was opened, so others decide it."
             if is_old
-            else "The stewards decide this kind of proposal."
+            else "The stewards decide this kind of proposal; all members do if they leave it undecided."
         )
     if not state.may_sign(item):
         raise RequestRefused("You came back with a new key since this was opened, so the others decide it.")

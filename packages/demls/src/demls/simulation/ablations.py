@@ -16,6 +16,7 @@ from demls.protocol import candidates, continuity, settling, sync
 from demls.protocol.candidates import Candidates
 from demls.protocol.checks import Verdict
 from demls.protocol.commit_round import _FROM, NIL, Phase, Round
+from demls.protocol.committee import Committee
 from demls.protocol.duties import Duties
 from demls.protocol.items import Item
 from demls.protocol.profile import DEMLS, PROFILES
@@ -219,7 +220,7 @@ def _alone() -> Patches:
 
 
 def _two_thirds() -> Patches:
-    yield Roster, "q", property(lambda self: _majority(self.n))
+    yield Committee, "q", property(lambda self: _majority(self.n))
     yield settling, "quorum", _majority
     yield sync, "quorum", _majority
 

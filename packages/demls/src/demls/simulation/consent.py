@@ -8,6 +8,7 @@ the state before and what the commit carries, and compared with what the members
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 from demls_consensus import Share, quorum
 
@@ -21,7 +22,7 @@ from demls.simulation.nodes import Node
 from demls.simulation.people import Truth
 from demls.simulation.promises import Agreement
 from demls.simulation.world import Broken, Watcher, World
-from demls.wire.charters import Deciders, Policy, Rule
+from demls.wire.charters import Deciders, Policy
 from demls.wire.ids import Address, Epoch, Instant, ProposalId
 from demls.wire.messages import (
     Awake,
@@ -187,30 +188,32 @@ class Consent(Watcher):
         if opened is None:
             return True  # passed in the middle of a step, by somebody alone
         rule = bounds.rule_of(opened.charter.policy, case.change)
-        for epoch in range(case.epoch, before + 1):
-            voters = self._voters(case, rule, opened, Epoch(epoch))
+        stewards = set(opened.stewards.active(opened.since)) - opened.dormant
+        counted = len(opened.counted)
+        is_theirs = rule.decided_by == Deciders.STEWARDS and bounds.stewards_deciding_min(counted) <= len(stewards)
+        ballots = [(stewards, False), (None, True)] if is_theirs else [(None, True)]
+        for epoch, (deciding, is_last) in product(range(case.epoch, before + 1), ballots):
+            voters = self._voters(case, deciding, Epoch(epoch))
             if not voters:
                 continue
             n, needed = len(voters), Share.from_code(rule.share).needed(len(voters))
             said = [votes.get(voter) for voter in voters]
             if said.count(True) >= needed:
                 return True
-            is_due = rule.silence_is_yes and n > 2 and self.world.clock.now >= case.deadline - self.world.scenario.skew
+            due = case.deadline + (rule.duration if is_theirs else 0) - self.world.scenario.skew
+            is_due = is_last and rule.silence_is_yes and n > 2 and self.world.clock.now >= due
             unheard = len(self._rosters[Epoch(epoch)]) - quorum(len(self._rosters[Epoch(epoch)]))
             if is_due and said.count(False) <= n - needed + unheard:
                 return True
         return False
 
-    def _voters(self, case: Case, rule: Rule, opened: Seen, epoch: Epoch) -> list[Address]:
-        """Who decides it, of those who are in ``epoch`` still."""
+    def _voters(self, case: Case, deciding: set[Address] | None, epoch: Epoch) -> list[Address]:
+        """Who decides it, of all or of those named, of those who are in ``epoch`` still."""
         since, seen = self._rosters.get(epoch, {}), self._agreement.epochs.get(epoch)
         asleep = seen.dormant if seen is not None else frozenset()
-        if rule.decided_by == Deciders.STEWARDS:
-            deciding = set(opened.stewards.active(opened.since)) - opened.dormant
-        else:
-            deciding = set(since)
         latest = min((case.epoch, *_shown_in(case.change)))
-        return [a for a, joined in since.items() if joined <= latest and a in deciding and a not in asleep]
+        present = [a for a, joined in since.items() if joined <= latest and a not in asleep]
+        return [a for a in present if deciding is None or a in deciding]
 
     # --- What follows from it -----------------------------------------------------------------------------------
 
@@ -312,7 +315,7 @@ class Consent(Watcher):
         pool = settled_pool(after.since, listed.election_epoch) - after.dormant
         if before is not None and self._left(before.stewards, after):
             has_choice = len(pool) > policy.stewards_max
-            if has_choice or not before.stewards.is_exhausted(after.epoch):
+            if has_choice or not (before.stewards.is_exhausted(after.epoch) or self._is_short(before.stewards, after)):
                 raise Broken("P2", f"epoch {after.epoch} has new stewards without an election")
         if listed.members != _list_of(pool, policy, listed.election_epoch, 0, after) or not pool:
             raise Broken("P2", f"epoch {after.epoch} has stewards that are not drawn by the rule")
@@ -322,13 +325,20 @@ class Consent(Watcher):
         if (old.members, old.since, old.election_epoch) != (new.members, new.since, new.election_epoch):
             raise Broken("P2", f"epoch {after.epoch} has other stewards than the epoch before, without an election")
         pool = settled_pool(after.since, after.epoch) - after.dormant
-        if not self._left(old, after) or (old.is_exhausted(after.epoch) and pool and len(pool) <= policy.stewards_max):
+        is_over = old.is_exhausted(after.epoch) or self._is_short(old, after)
+        if not self._left(old, after) or (is_over and pool and len(pool) <= policy.stewards_max):
             raise Broken("P2", f"epoch {after.epoch} keeps stewards whose time is over")
 
     def _left(self, listed: StewardList, after: Seen) -> list[Address]:
         """Who of a list can still lead."""
         gone = after.dormant | self._anew(min(listed.since, listed.election_epoch))
         return [member for member in listed.active(after.since) if member not in gone]
+
+    def _is_short(self, listed: StewardList, after: Seen) -> bool:
+        """Are too few left of it for them to decide, where stewards do?"""
+        settled = len(settled_pool(after.since, after.epoch) - after.dormant)
+        left = len(self._left(listed, after))
+        return bounds.needs_stewards(after.charter.policy) and left < bounds.stewards_deciding_min(settled)
 
     def _anew(self, since: Epoch) -> frozenset[Address]:
         """Who was given a new seat after an epoch."""

@@ -14,6 +14,7 @@ from demls.protocol.events import (
     Removed,
     Settled,
     Unproven,
+    WentToAll,
 )
 from demls.simulation.inside import Machine, change_of
 from demls.simulation.network import Envelope
@@ -40,6 +41,8 @@ NAMES = (
     "election",
     "re-election",
     "settings changed",
+    "committed by a committee",
+    "left to all by stewards",
     "keys renewed",
     "member dormant",
     "member awake",
@@ -100,6 +103,8 @@ class Counters(Watcher):
         for event in effects.events:
             if isinstance(event, Settled):
                 self._note_settled(node, event, cause)
+            elif isinstance(event, WentToAll):
+                self._count_once("left to all by stewards", event.proposal_id)
             elif isinstance(event, KeysRenewed) and event.epoch not in self._renewed:
                 self._renewed.add(int(event.epoch))
                 self.count["keys renewed"] += len(event.members)
@@ -164,6 +169,7 @@ class Counters(Watcher):
             self.count["election"] += is_elected
             self.count["re-election"] += is_elected and after.stewards.retry_round > 0
             self.count["settings changed"] += before.charter != after.charter
+            self.count["committed by a committee"] += len(before.committee) < len(before.counted)
             self.count["member dormant"] += len(after.dormant - before.dormant)
             self.count["member awake"] += len((before.dormant - after.dormant) & after.since.keys())
         if before is not None and before.stewards.members:

@@ -81,7 +81,7 @@ class Faults:
         self.world.clock.after(2 * self._pause(), self._black_out)
         newest = self.world.newest()
         state = newest.state if newest is not None else None
-        if state is None or len(state.state.stewards.members) > state.roster.n - state.roster.q:
+        if state is None or len(state.state.stewards.members) > state.committee.n - state.committee.q:
             return
         down = self._dice.randint(15_000, 15_000 + self._longest)
         for address in state.state.stewards.members:
@@ -118,7 +118,7 @@ class Faults:
         if state is None:
             return
         members = [self.world.node_of(address) for address in sorted(state.roster.addresses)]
-        if sum(1 for node in members if not node.is_up) < state.roster.n - state.roster.q:
+        if sum(1 for node in members if not node.is_up) < state.committee.n - state.committee.q:
             self.world.kill(self._dice.choice(members), None, self._dice.randint(40_000, 180_000))
 
     def _muffle(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from demls.protocol import policy as bounds
-from demls.protocol.channel import Channel
+from demls.protocol.channel import Channel, booth_of
 from demls.protocol.group import Group
 from demls.protocol.joining import Joining
 from demls.protocol.state import GroupState
@@ -50,6 +50,8 @@ class Seen:
     charter: Charter
     group_id: GroupId
     keys: tuple[KeyAge, ...]
+    committee: frozenset[Address]
+    """Whose acknowledgements count."""
 
     @property
     def since(self) -> dict[Address, Epoch]:
@@ -76,6 +78,7 @@ def seen_by(state: GroupState) -> Seen:
         state.charter,
         state.group_id,
         state.state.keys,
+        state.committee.members,
     )
 
 
@@ -89,7 +92,8 @@ def change_of(state: GroupState, proposal_id: bytes) -> tuple[Change, Address, A
 
 def channels_of(state: GroupState) -> dict[Topic, Channel]:
     """The channels that a member can open now."""
-    return {channel.topic: channel for channel in (state.rendezvous, *state.channels.values())}
+    booths = map(booth_of, state.channels.values())
+    return {channel.topic: channel for channel in (state.rendezvous, *state.channels.values(), *booths)}
 
 
 def held_by(state: GroupState) -> Iterator[tuple[str, int, int]]:
@@ -105,7 +109,7 @@ def held_by(state: GroupState) -> Iterator[tuple[str, int, int]]:
     yield "open proposals", len(going), bounds.OPEN_PROPOSALS_MAX
     most = bounds.PROPOSALS_PER_MEMBER_AND_EPOCH_MAX
     yield "open proposals of one member", _most(item.proposal.owner for item in going), most
-    early = max((len(votes) for votes in governance._early.values()), default=0)
+    early = max((len(votes) for votes in governance._early._kept.values()), default=0)
     yield "early votes of one member", early, bounds.EARLY_VOTES_PER_MEMBER_MAX
     seats = Counter(item.proposal.owner for item in governance.resyncs.values() if item.epoch is None)
     yield "requests of one member for a new seat", max(seats.values(), default=0), bounds.RESYNCS_CARRIED_MAX

@@ -14,7 +14,7 @@ from random import Random
 
 from demls.protocol.effects import Effects
 from demls.protocol.errors import RequestRefused
-from demls.protocol.events import Event, Joined, ProposalOpened, RequestReceived
+from demls.protocol.events import Event, Joined, ProposalOpened, RequestReceived, WentToAll
 from demls.protocol.items import Item
 from demls.protocol.joining import Joining
 from demls.protocol.policy import HOUR, MINUTE, SECOND
@@ -118,6 +118,10 @@ class People(Watcher):
         if isinstance(event, ProposalOpened):
             pause = self._dice.randint(100, 1_500) if self.is_eager else int(self._dice.expovariate(1 / 6_000)) + 300
             self.world.clock.after(pause, lambda: self._decide(node, event.proposal_id))
+        elif isinstance(event, WentToAll):
+            if node.address not in self.truth.votes.get(event.proposal_id, {}):
+                pause = self._dice.randint(100, 1_500)
+                self.world.clock.after(pause, lambda: self._decide(node, event.proposal_id))
         elif isinstance(event, Joined):
             self.truth.admitted.setdefault(node.address, set()).add(event.epoch)
         elif isinstance(event, RequestReceived):

@@ -151,14 +151,19 @@ class Progress(Watcher):
         return [node for node in there if node.state is not None and node.state.epoch == newest.epoch]
 
     def can_progress(self) -> bool:
-        """Are two thirds of the newest epoch honest, and not lost for good?"""
+        """Are two thirds of the newest epoch, or of its committee, honest, and not lost for good?"""
         newest = self._agreement.newest
-        return newest is not None and len(self._owed(newest)) >= quorum(len(newest.counted))
+        return newest is not None and self._is_quorum(self._owed(newest), newest)
+
+    @staticmethod
+    def _is_quorum(nodes: list[Node], newest: Seen) -> bool:
+        speaking = sum(1 for node in nodes if node.address in newest.committee)
+        return speaking >= quorum(len(newest.committee))
 
     def has_quorum(self) -> bool:
-        """Are two thirds of the newest epoch there, honest and in it?"""
+        """Are two thirds of the newest epoch, or of its committee, there, honest and in it?"""
         newest = self._agreement.newest
-        return newest is not None and len(self._here(newest)) >= quorum(len(newest.counted))
+        return newest is not None and self._is_quorum(self._here(newest), newest)
 
     # --- Watching -----------------------------------------------------------------------------------------------
 
@@ -182,7 +187,7 @@ class Progress(Watcher):
         if newest is None or self.healed_at is None or self.world.newest() is None:
             return
         here = self._here(newest)
-        if len(here) < quorum(len(newest.counted)):
+        if not self._is_quorum(here, newest):
             self._whole_since = None
             self._looked_at = now
             self._apart_since = None if self.is_welcome_missing() else self._apart_since or now

@@ -124,7 +124,7 @@ class Durable(Watcher):
             if (
                 node.address in item.tally.voters
                 and state.may_sign(item)
-                and state.governance.vote_of(item, node.address) is None
+                and all(ballot.vote_of(node.address) is None for ballot in item.ballots)
             ):
                 raise Broken("P5", f"{node.name} forgot its vote on {proposal_id.hex()[:6]}")
 

@@ -83,7 +83,8 @@ class Returns(Watcher):
         n = len(newest.counted)
         nodes = [self.world.node_of(address) for address in newest.counted if address != node.address]
         away = [one for one in nodes if one.is_adversary or one.state is None]
-        return not away if n == 2 else n > 2 and len(away) + 1 <= n - quorum(n)
+        speaking = min(n, len(newest.committee))
+        return not away if n == 2 else n > 2 and len(away) + 1 <= speaking - quorum(speaking)
 
     def _restore(self, node: Node, backup: Backup, reason: ResyncReason) -> None:
         self._backups.pop(node.name, None)

@@ -281,6 +281,8 @@ class Life:
             return
         there = [node for node in world.honest() if node.address in newest.counted and node.is_member]
         spare = len(there) - quorum(len(newest.counted))
+        if len(newest.committee) < len(newest.counted):
+            spare = 0  # who sleeps may be more than a third of the next committee
         sleepers = dice.sample(there, min(spare, dice.randint(1, 2))) if spare > 0 else []
         for node in sleepers:
             self.progress.vanished.add(node.name)

@@ -8,8 +8,8 @@ from random import Random
 
 from demls_consensus import Share
 
-from demls.protocol.policy import DAY, HOUR, MINUTE, PRESETS, SECOND
-from demls.wire.charters import Policy, Rule
+from demls.protocol.policy import COUNCIL, DAY, HOUR, MINUTE, PRESETS, SECOND, needs_stewards
+from demls.wire.charters import Deciders, Policy, Rule
 
 MEMBERS_MIN, MEMBERS_MAX = 2, 40
 EPOCHS_LEAST = 20
@@ -46,6 +46,9 @@ REAL_DISK_EVERY = 20
 _REAL_DISK_BELOW = 6
 _EPOCHS_OF_LARGE = 6
 """Large groups live through fewer epochs, but not fewer than this."""
+
+_ACK_LIMIT = 8
+"""In a crowd, groups of more members have a committee."""
 
 _LOSSES = (0.0, 0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
 
@@ -226,11 +229,30 @@ def _calm(plain: Scenario, dice: Random) -> Scenario:  # noqa: ARG001 - one form
     )
 
 
+def _crowd(plain: Scenario, dice: Random) -> Scenario:
+    """What only large groups have, in small ones: committees, and stewards who decide before all others may."""
+    full = _full(plain, dice)
+    members = plain.members if plain.members > _ACK_LIMIT else dice.randint(_ACK_LIMIT + 1, _ACK_LIMIT + 4)
+    policy = replace(full.policy, ack_limit=_ACK_LIMIT, committee=dice.choice((4, 6, 6, 8)))
+    if dice.random() < 0.4:
+        stewards = int(Deciders.STEWARDS)
+        invite, remove = (replace(rule, decided_by=stewards) for rule in dice.choice((_BRISK, _BRISK, _SLOW)))
+        most = COUNCIL.stewards_max
+        policy = replace(full.policy, invite=invite, remove=remove, stewards_min=most, stewards_max=most)
+    elif needs_stewards(policy):
+        members_decide = int(Deciders.MEMBERS)
+        invite, remove = (replace(rule, decided_by=members_decide) for rule in (policy.invite, policy.remove))
+        policy = replace(policy, invite=invite, remove=remove, stewards_min=1, stewards_max=dice.choice(_STEWARDS))
+    adversaries = min(full.adversaries, (members - 1) // 3)
+    return replace(full, profile="crowd", members=members, policy=policy, adversaries=adversaries)
+
+
 PROFILES: dict[str, Callable[[Scenario, Random], Scenario]] = {
     "full": _full,
     "plain": _plain,
     "harsh": _harsh,
     "calm": _calm,
+    "crowd": _crowd,
 }
 """Which faults a world has. ``plain``: as full, with good clocks, disks and relays: seeds with names are of it."""
 

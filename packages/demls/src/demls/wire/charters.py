@@ -59,7 +59,8 @@ class Policy:
     ``batch_window``: how long the first leader of a round waits for more approved work; ``delivery_time``: expected
     time from one member to all others, twice this (at least 4 s) is the first view's time. ``reelections_max``: so
     often an election is tried again in one epoch (LIP-104 max_reelection_attempts). ``dormant_after``: a member not
-    heard for so long may be counted no longer; 0: never.
+    heard for so long may be counted no longer; 0: never. In groups of more than ``ack_limit`` members a committee
+    acknowledges commits: the stewards, and ``committee`` members drawn for each epoch; 0: 1,000 and 256.
     """
 
     preset: Annotated[str, Size(1, 32)]
@@ -75,6 +76,8 @@ class Policy:
     dormant_after: int
     emergency: Rule
     scoring: Scoring
+    ack_limit: int = 0
+    committee: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -557,6 +557,28 @@ class Vote(_message.Message):
 Global___Vote: _TypeAlias = Vote  # noqa: Y015
 
 @_typing.final
+class VoteBundle(_message.Message):
+    """Votes of a stewards' ballot that show all members how it ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOTES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def votes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Vote]: ...
+    def __init__(
+        self,
+        *,
+        votes: _abc.Iterable[Global___Vote] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["votes", b"votes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VoteBundle: _TypeAlias = VoteBundle  # noqa: Y015
+
+@_typing.final
 class Entry(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -911,7 +933,10 @@ class Electorate(_message.Message):
     SEATS_FIELD_NUMBER: _builtins.int
     STEWARDS_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
+    before: _builtins.bytes
+    """hash of the state before the parent, if a committee acknowledges the epoch's commit"""
     @_builtins.property
     def seats(self) -> _containers.RepeatedCompositeFieldContainer[Global___Seat]: ...
     @_builtins.property
@@ -927,10 +952,11 @@ class Electorate(_message.Message):
         seats: _abc.Iterable[Global___Seat] | None = ...,
         stewards: _abc.Iterable[_builtins.bytes] | None = ...,
         policy: Global___Policy | None = ...,
+        before: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "policy", b"policy", "seats", b"seats", "stewards", b"stewards"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "epoch", b"epoch", "policy", b"policy", "seats", b"seats", "stewards", b"stewards"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1496,6 +1522,7 @@ class Frame(_message.Message):
     CHAT_QUESTION_FIELD_NUMBER: _builtins.int
     SAID_AGAIN_FIELD_NUMBER: _builtins.int
     CHAT_PLACES_FIELD_NUMBER: _builtins.int
+    VOTE_BUNDLE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def proposal(self) -> Global___Proposal: ...
     @_builtins.property
@@ -1530,6 +1557,8 @@ class Frame(_message.Message):
     def said_again(self) -> Global___SaidAgain: ...
     @_builtins.property
     def chat_places(self) -> Global___ChatPlaces: ...
+    @_builtins.property
+    def vote_bundle(self) -> Global___VoteBundle: ...
     def __init__(
         self,
         *,
@@ -1550,12 +1579,13 @@ class Frame(_message.Message):
         chat_question: Global___ChatQuestion | None = ...,
         said_again: Global___SaidAgain | None = ...,
         chat_places: Global___ChatPlaces | None = ...,
+        vote_bundle: Global___VoteBundle | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote", "vote_bundle", b"vote_bundle"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote", "vote_bundle", b"vote_bundle"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["proposal", "vote", "commit_candidate", "member_welcome", "private_message", "round_statement", "settled", "digest", "join_request", "join_answer", "key_package_request", "key_package_answer", "successor_notice", "nothing_kept", "chat_question", "said_again", "chat_places"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["proposal", "vote", "commit_candidate", "member_welcome", "private_message", "round_statement", "settled", "digest", "join_request", "join_answer", "key_package_request", "key_package_answer", "successor_notice", "nothing_kept", "chat_question", "said_again", "chat_places", "vote_bundle"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -1997,6 +2027,8 @@ class Policy(_message.Message):
     DORMANT_AFTER_FIELD_NUMBER: _builtins.int
     EMERGENCY_FIELD_NUMBER: _builtins.int
     SCORING_FIELD_NUMBER: _builtins.int
+    ACK_LIMIT_FIELD_NUMBER: _builtins.int
+    COMMITTEE_FIELD_NUMBER: _builtins.int
     preset: _builtins.str
     batch_window: _builtins.int
     delivery_time: _builtins.int
@@ -2006,6 +2038,10 @@ class Policy(_message.Message):
     """LIP-104 max_reelection_attempts"""
     dormant_after: _builtins.int
     """milliseconds; 0: never"""
+    ack_limit: _builtins.int
+    """in larger groups a committee acknowledges commits; 0: 1,000"""
+    committee: _builtins.int
+    """so many are drawn for it, besides the stewards; 0: 256"""
     @_builtins.property
     def invite(self) -> Global___Rule: ...
     @_builtins.property
@@ -2034,10 +2070,12 @@ class Policy(_message.Message):
         dormant_after: _builtins.int = ...,
         emergency: Global___Rule | None = ...,
         scoring: Global___Scoring | None = ...,
+        ack_limit: _builtins.int = ...,
+        committee: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["election", b"election", "emergency", b"emergency", "invite", b"invite", "remove", b"remove", "scoring", b"scoring", "settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_window", b"batch_window", "delivery_time", b"delivery_time", "dormant_after", b"dormant_after", "election", b"election", "emergency", b"emergency", "invite", b"invite", "preset", b"preset", "reelections_max", b"reelections_max", "remove", b"remove", "scoring", b"scoring", "settings", b"settings", "stewards_max", b"stewards_max", "stewards_min", b"stewards_min"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack_limit", b"ack_limit", "batch_window", b"batch_window", "committee", b"committee", "delivery_time", b"delivery_time", "dormant_after", b"dormant_after", "election", b"election", "emergency", b"emergency", "invite", b"invite", "preset", b"preset", "reelections_max", b"reelections_max", "remove", b"remove", "scoring", b"scoring", "settings", b"settings", "stewards_max", b"stewards_max", "stewards_min", b"stewards_min"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -204,6 +204,13 @@ class Vote:
     signed_vote: Annotated[bytes, Size(1, 512)]
 
 
+@dataclass(frozen=True, slots=True)
+class VoteBundle:
+    """Votes of a stewards' ballot that show all members how it ended."""
+
+    votes: Annotated[tuple[Vote, ...], Size(1, STEWARDS_MAX)]
+
+
 # --- The round ----------------------------------------------------------------------------------------------------
 
 
@@ -332,12 +339,16 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Electorate:
-    """Who decides what is opened in ``epoch``, and by which rules; ``stewards``: the active ones of the list."""
+    """Who decides what is opened in ``epoch``, and by which rules; ``stewards``: the active ones of the list.
+
+    ``before``: hash of the state before the parent, from which the committee is drawn; empty if there is none.
+    """
 
     epoch: int
     seats: Annotated[tuple[Seat, ...], Size(1, ROSTER_MAX)]
     stewards: Annotated[tuple[AddressBytes, ...], Size(0, STEWARDS_MAX)]
     policy: Policy
+    before: Annotated[bytes, Size(0, 32)] = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -554,6 +565,7 @@ Payload: TypeAlias = (
     | ChatQuestion
     | SaidAgain
     | ChatPlaces
+    | VoteBundle
 )
 
 _PAYLOADS: dict[str, type] = {
@@ -574,6 +586,7 @@ _PAYLOADS: dict[str, type] = {
     "chat_question": ChatQuestion,
     "said_again": SaidAgain,
     "chat_places": ChatPlaces,
+    "vote_bundle": VoteBundle,
 }
 
 

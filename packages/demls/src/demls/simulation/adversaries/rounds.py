@@ -87,7 +87,7 @@ def falsify(mind: Mind, payload: Payload) -> list[Parcel] | None:
     if isinstance(payload, RoundStatement) and payload.kind == StatementKind.LOCK and mind.is_own_round(payload):
         body = mind.state.round.candidates.get(CandidateId(payload.candidate))
         if body is not None:
-            locks = (payload,) * mind.state.roster.q
+            locks = (payload,) * mind.state.committee.q
             early = SettledCommit(payload.epoch, payload.head, body, payload.view, locks, ())
             return [Parcel(payload), Parcel(early)]
     return None

@@ -143,7 +143,7 @@ class Sabotage(Watcher):
         if not self.is_on or state is None:
             return False
         bad = [name for name, mind in self.minds.items() if mind.node.address in state.roster.addresses]
-        return node.name in bad[: state.roster.f]
+        return node.name in bad[: state.committee.f]
 
     # --- What its node says -------------------------------------------------------------------------------------
 
