@@ -85,11 +85,14 @@ class Leaves:
     seats: tuple[Seat, ...]
 
     def group_of(
-        self, insider: Insider, stewards: int, now: Instant, *, is_used_up: bool = False
+        self, insider: Insider, stewards: int, now: Instant, *, serves_for: int | None = None
     ) -> tuple[Group, Effects]:
-        """A new machine of this member, in the first state; ``is_used_up``: the list of stewards needs an election."""
-        list_since = self.epoch - stewards if is_used_up else self.epoch
-        listing = StewardList(self.order[:stewards], Epoch(list_since), _SETTLED_IN).listing()
+        """A new machine of this member, in the first state.
+
+        ``serves_for``: after so many epochs the list of stewards needs an election; None: after each had its turn.
+        """
+        since = self.epoch - stewards + (stewards if serves_for is None else serves_for)
+        listing = StewardList(self.order[:stewards], Epoch(since), _SETTLED_IN).listing()
         before = tuple(sorted(self.seats, key=lambda seat: seat.leaf))
         ages = tuple(KeyAge(seat.address, self.epoch, START) for seat in sorted(before, key=lambda seat: seat.address))
         head = hashlib.sha256(b"head").digest()

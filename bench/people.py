@@ -79,7 +79,9 @@ class Member:
 class People:
     """A group and the network between its members."""
 
-    def __init__(self, leaves: Leaves, *, stewards: int, is_used_up: bool = False, crowd: Crowd | None = None) -> None:
+    def __init__(
+        self, leaves: Leaves, *, stewards: int, serves_for: int | None = None, crowd: Crowd | None = None
+    ) -> None:
         self.now = Instant(START + 60_000)
         self.cost = Cost()
         self.all: list[Member] = []
@@ -87,11 +89,11 @@ class People:
         self.newcomers = 0
         self._log: dict[Topic, list[bytes]] = defaultdict(list)
         self._known: set[Topic] | None = None
-        """While somebody acts: topics whose envelopes go out now. What nodes say in the next state waits for its turn."""
+        """While somebody acts: topics whose envelopes go out now. What is said in the next state waits."""
         self._held: list[tuple[Member, Topic, bytes]] = []
         for insider in leaves.insiders:
             member = Member(insider.number, insider.engine, insider.device)
-            member.machine, effects = leaves.group_of(insider, stewards, self.now, is_used_up=is_used_up)
+            member.machine, effects = leaves.group_of(insider, stewards, self.now, serves_for=serves_for)
             member.deadline = effects.deadline
             self.all.append(member)
 
@@ -185,18 +187,20 @@ class People:
 
     def decide(self, proposer: Member, change: Invite | Remove, *, but: Address | None = None) -> None:
         """Propose it, and have all whole members vote yes who may."""
-        group = proposer.group
-        assert group is not None
-        self._act(proposer, lambda: group.propose(change, self.now))
-        for member in self.members():
-            if member.address != but:
-                self._vote(member)
+        self.propose(proposer, change)
+        self.vote(but)
 
     def propose(self, proposer: Member, change: Invite | Remove) -> None:
         """Propose it, and leave it at that."""
         group = proposer.group
         assert group is not None
         self._act(proposer, lambda: group.propose(change, self.now))
+
+    def vote(self, but: Address | None = None) -> None:
+        """All whole members say yes to all that is open to them."""
+        for member in self.members():
+            if member.address != but:
+                self._vote(member)
 
     def _vote(self, member: Member) -> None:
         group = member.group
