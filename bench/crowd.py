@@ -33,12 +33,15 @@ class Crowd:
         self._said: set[tuple[bytes, ...]] = set()
         self._twins: dict[Address, list[Address]] = {}
 
-    def follow(self, models: list[Address]) -> None:
-        """Share the light members out among these whole ones."""
+    def follow(self, models: list[Address], stewards: frozenset[Address] = frozenset()) -> None:
+        """Share the light members out among these whole ones, stewards among stewards: they are asked more often."""
         self._models = models
         self._twins = {model: [] for model in models}
+        listed = [model for model in models if model in stewards] or models
+        others = [model for model in models if model not in stewards] or models
         for place, light in enumerate(self.lights):
-            self._twins[models[place % len(models)]].append(light)
+            like = listed if light in stewards else others
+            self._twins[like[place % len(like)]].append(light)
 
     def add(self, device: Device) -> None:
         self.lights[device.address] = device

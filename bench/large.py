@@ -20,13 +20,14 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from crowd import Crowd
 from demls.protocol.policy import QUICK, STEWARDS_DECIDING_MIN
 from demls.wire.charters import Deciders, Policy, Rule
 from demls.wire.fields import ROSTER_MAX
 from demls.wire.ids import Instant, Topic
-from demls.wire.messages import Invite, SettledCommit
+from demls.wire.messages import Candidate, Invite, SettledCommit
 from demls.wire.statements import RoundStatement, StatementKind
 from leaves import START, Leaves, device_of, key_package, make, new_engine
 from people import Cost, Member, People
@@ -55,6 +56,13 @@ def policy_of(decided_by: str, members: int) -> tuple[Policy, int]:
     return replace(QUICK, stewards_min=stewards, stewards_max=stewards, invite=rule, remove=rule), stewards
 
 
+def make_large(members: int, full: int, decided_by: str, batch: int = 100) -> Leaves:
+    """With ``full`` whole members, of whom at least so many lead as there are commits."""
+    policy, stewards = policy_of(decided_by, members)
+    leading = min(STEWARDS, max(full // 2, min(_COMMITS, full - _ORDINARY_LEAST)), stewards)
+    return make(members, policy=policy, leading=leading, ordinary=full - leading, batch=batch)
+
+
 class Large:
     """One group in one mode of decision, and what is measured of it."""
 
@@ -62,10 +70,8 @@ class Large:
         self.ends_at = time.monotonic() + budget_s
         self.decided_by = decided_by
         self.full = full
-        policy, self.stewards = policy_of(decided_by, members)
-        leading = min(STEWARDS, max(full // 2, min(_COMMITS, full - _ORDINARY_LEAST)), self.stewards)
-        began = time.process_time()
-        self.leaves: Leaves = make(members, policy=policy, leading=leading, ordinary=full - leading, batch=batch)
+        self.stewards, began = policy_of(decided_by, members)[1], time.process_time()
+        self.leaves = make_large(members, full, decided_by, batch)
         self.result: Result = {
             "members": members,
             "full": full,
@@ -218,13 +224,13 @@ def _epochs(people: People, epochs: int, ends_at: float) -> list[tuple[Topic, by
             member.arriving.clear()
             machine = member.machine
             assert machine is not None
-            people._step(member, lambda m=machine: m.receive(channel.topic, settled, people.now))
+            people._step(member, lambda m=machine, it=history[-1]: m.receive(*it, people.now))
             member.arriving.clear()
         assert all(member.state.epoch == epoch + 1 for member in awake)
     return history
 
 
-def _offer(leader: Member, change: Invite, people: People):  # noqa: ANN202 - a Candidate
+def _offer(leader: Member, change: Invite, people: People) -> Candidate:
     """What the leader offers, when the two who are awake have agreed to it as stewards, or else silence has."""
     group = leader.group
     assert group is not None
@@ -237,7 +243,7 @@ def _offer(leader: Member, change: Invite, people: People):  # noqa: ANN202 - a 
     return leader.state.round.offers[0].candidate
 
 
-def in_new_process(what: str, told: dict) -> Result:  # type: ignore[type-arg]
+def in_new_process(what: str, told: dict[str, Any]) -> Result:
     """Measured by ``member.py`` in a process of its own: its time and memory."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "told"

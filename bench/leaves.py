@@ -78,6 +78,7 @@ class Leaves:
     """A group just made. ``order``: all addresses as the steward list has them; the first insiders lead first."""
 
     charter: Charter
+    start: Instant
     epoch: Epoch
     insiders: list[Insider]
     lights: list[Device]
@@ -94,7 +95,9 @@ class Leaves:
         since = self.epoch - stewards + (stewards if serves_for is None else serves_for)
         listing = StewardList(self.order[:stewards], Epoch(since), _SETTLED_IN).listing()
         before = tuple(sorted(self.seats, key=lambda seat: seat.leaf))
-        ages = tuple(KeyAge(seat.address, self.epoch, START) for seat in sorted(before, key=lambda seat: seat.address))
+        ages = tuple(
+            KeyAge(seat.address, self.epoch, self.start) for seat in sorted(before, key=lambda seat: seat.address)
+        )
         head = hashlib.sha256(b"head").digest()
         first = self.order[0]
         lock = RoundStatement(self.epoch - 1, head, 0, bytes(32), b"", first, bytes(64), StatementKind.LOCK)
@@ -106,7 +109,7 @@ class Leaves:
             Succession(listing, (), (), (), (), ages),
             (),
             (),
-            START,
+            self.start,
             (),
             (),
             hashlib.sha256(b"way back").digest()[:SECRET_BYTES],
@@ -118,7 +121,7 @@ class Leaves:
 
 
 def make(
-    members: int, *, policy: Policy, leading: int, ordinary: int, batch: int = 100, first_epoch: int = FIRST_EPOCH
+    members: int, *, policy: Policy, leading: int, ordinary: int, batch: int = 100, start: Instant = START
 ) -> Leaves:
     """A group of so many. ``leading``: insiders that lead the first views, in this order; ``ordinary``: other insiders.
 
@@ -129,7 +132,7 @@ def make(
     engines = {number: new_engine(number) for number in numbers} if leading + ordinary >= members else {}
     devices = {}
     for number in numbers:
-        devices[number] = device_of(number, engines.get(number, shared), START)
+        devices[number] = device_of(number, engines.get(number, shared), start)
     by_address = {device.address: number for number, device in devices.items()}
     order = generate(by_address, members, _SETTLED_IN, 0, GROUP_ID)
     inside = [by_address[address] for address in order[:leading]]
@@ -146,7 +149,7 @@ def make(
         supported=SUPPORTED_EXTENSIONS,
         context_extensions={POLICY_EXTENSION: encode_message(charter)},
     )
-    for _ in range(first_epoch):
+    for _ in range(FIRST_EPOCH):
         mls.merge(mls.propose_commit().staged)
     chosen = set(inside)
     lights = [number for number in numbers if number not in chosen]
@@ -160,6 +163,7 @@ def make(
     )
     return Leaves(
         charter,
+        start,
         Epoch(mls.epoch),
         [Insider(number, engines[number], devices[number], states[number]) for number in inside],
         [devices[number] for number in lights],

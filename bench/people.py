@@ -25,7 +25,7 @@ from demls.protocol.state import GroupState
 from demls.protocol.views import GroupStatus
 from demls.wire.ids import Address, Instant, Topic
 from demls.wire.messages import Invite, Remove
-from leaves import START, Leaves, device_of, new_engine
+from leaves import Leaves, device_of, new_engine
 
 SETTLE_MS_MAX = 300_000
 _SIGNERS_KEPT = 1024
@@ -82,7 +82,8 @@ class People:
     def __init__(
         self, leaves: Leaves, *, stewards: int, serves_for: int | None = None, crowd: Crowd | None = None
     ) -> None:
-        self.now = Instant(START + 60_000)
+        self.start = leaves.start
+        self.now = Instant(leaves.start + 60_000)
         self.cost = Cost()
         self.all: list[Member] = []
         self.crowd = crowd
@@ -119,7 +120,7 @@ class People:
         self.newcomers += 1
         number = 1_000_000 + self.newcomers
         engine = new_engine(number)
-        member = Member(number, engine, device_of(number, engine, START))
+        member = Member(number, engine, device_of(number, engine, self.start))
         member.machine, effects = Joining.await_welcome(device=member.device, engine=engine, now=self.now)
         member.deadline = effects.deadline
         self.all.append(member)
