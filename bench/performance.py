@@ -151,15 +151,15 @@ def page(found: dict[str, Result]) -> str:
     lines = [
         "# Performance",
         "",
-        "Written by `python bench docs` from the newest measurements; [bench/README.md](../bench/README.md) says what each",
-        "one does and how to take it. Nothing here is estimated: what was not measured is not there.",
+        "Written by `python bench docs` from the newest measurements; [bench/README.md](../bench/README.md) says what",
+        "each does and how to take it. Nothing here is estimated: what was not measured is not there.",
         "",
     ]
     busy = [name for name, one in found.items() if (one["machine"]["load"] or 0) > _BUSY * one["machine"]["cores"]]
     if busy:
         lines += [
-            f"**Preliminary:** the machine was busy with other work while these were taken: {', '.join(busy)}. Processor "
-            "times are too high by some tens of per cent then, and times on the clock by more.",
+            f"**Preliminary:** the machine was busy with other work while these were taken: {', '.join(busy)}.",
+            "Processor times are too high by some tens of per cent then, and times on the clock by more.",
             "",
         ]
     for write in (_group, _consensus, _large, _latency, _node):
@@ -182,9 +182,9 @@ def _group(found: dict[str, Result]) -> list[str]:
         "## A group, every member real",
         "",
         "Processor time in ms, summed over all members. Ours includes the agreement of the round: a vote, an",
-        "acknowledgement and a lock of every member, where the reference node (Rust, `de-mls` 4.1.0) has a vote. The last",
-        f"column: how the cost grows from {FIT_FROM} members on; while all decide, each message is read by all, so a sum",
-        "over all members grows as n² and the cost of one member as n.",
+        "acknowledgement and a lock of every member, where the reference node (Rust, `de-mls` 4.1.0) has a vote.",
+        f"The last column: how the cost grows from {FIT_FROM} members on. While all decide, each message is read by",
+        "all: then a sum over all members grows as n² and the cost of one member as n.",
         "",
         "![Processor time of a group](performance/group.svg)",
         "",
@@ -237,9 +237,9 @@ def _large(found: dict[str, Result]) -> list[str]:
     lines = [
         "## A very large group",
         "",
-        "All leaves are real keys; everybody who may vote does, acknowledges and locks. The figures are of one ordinary",
-        "member: processor time, what it received, what it wrote to its store. The clock is virtual; what happens at once",
-        "does so in no time.",
+        "All leaves are real keys; everybody who may vote does, acknowledges and locks. The figures are of one",
+        "ordinary member: processor time, what it received, what it wrote to its store. Where no number of messages",
+        "stands, it was measured in a process of its own, whose memory stands beside it.",
         "",
     ]
     for one in ours["results"]:
