@@ -20,8 +20,8 @@ FULL = (
     ("group", "--members", "3", "5", "10", "20", "50", "100", "200", "400"),
     ("reference", "--members", "3", "5", "10", "20", "50", "100", "200"),
     ("node",),
-    ("latency", "--members", "10", "100", "1000", "9999"),
-    ("large", "--members", "10000", "--budget", "270"),
+    ("latency", "--members", "10", "100", "1000", "9999", "--full", "20"),
+    ("large", "--members", "10000", "--budget", "220"),
 )
 QUICK = (
     ("consensus", "--voters", "100", "1000", "--runs", "2"),
