@@ -16,11 +16,19 @@ from demls.protocol.credential import Device
 from demls.protocol.electorates import VOTE_LABEL
 from demls.protocol.engine import Engine
 from demls.protocol.group import Group
+from demls.protocol.state import GroupState
 from demls.wire.ids import Address, Topic
 from demls.wire.messages import Payload, Vote
 from demls.wire.statements import RoundStatement
 from demls_consensus import Choice, SignedVote
 from leaves import GROUP_ID
+
+
+def speaking(state: GroupState) -> frozenset[Address]:
+    """Whose acknowledgements and locks count: a committee, if the group's rules draw one, else all who count."""
+    committee = getattr(state, "committee", None)
+    members: frozenset[Address] = state.roster.counted if committee is None else committee.members
+    return members
 
 
 class Crowd:
@@ -33,14 +41,14 @@ class Crowd:
         self._said: set[tuple[bytes, ...]] = set()
         self._twins: dict[Address, list[Address]] = {}
 
-    def follow(self, models: list[Address], stewards: frozenset[Address] = frozenset()) -> None:
-        """Share the light members out among these whole ones, stewards among stewards: they are asked more often."""
+    def follow(self, models: list[Address], asked: frozenset[Address] = frozenset()) -> None:
+        """Share the light members out among these whole ones; who is ``asked`` more than others, among such."""
         self._models = models
         self._twins = {model: [] for model in models}
-        listed = [model for model in models if model in stewards] or models
-        others = [model for model in models if model not in stewards] or models
+        listed = [model for model in models if model in asked] or models
+        others = [model for model in models if model not in asked] or models
         for place, light in enumerate(self.lights):
-            like = listed if light in stewards else others
+            like = listed if light in asked else others
             self._twins[like[place % len(like)]].append(light)
 
     def add(self, device: Device) -> None:
@@ -98,7 +106,8 @@ class Crowd:
         """Who of the twins acknowledges and locks in the present state."""
         state = group._state
         assert state is not None
-        return [light for light in self._twins[model] if light in state.roster.counted]
+        heard = speaking(state)
+        return [light for light in self._twins[model] if light in heard]
 
     def vote(self, light: Address, proposal: bytes, choice: Choice, at: int) -> Vote:
         private = self.lights[light].leaf_private

@@ -22,13 +22,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from crowd import Crowd
+from crowd import Crowd, speaking
 from demls.protocol.policy import QUICK, STEWARDS_DECIDING_MIN
 from demls.wire.charters import Deciders, Policy, Rule
 from demls.wire.fields import ROSTER_MAX
 from demls.wire.ids import Instant, Topic
 from demls.wire.messages import Candidate, Invite, SettledCommit
 from demls.wire.statements import RoundStatement, StatementKind
+from demls_consensus import quorum
 from leaves import START, Leaves, device_of, key_package, make, new_engine
 from people import Cost, Member, People
 from report import Result, add_arguments, publish, say
@@ -215,8 +216,10 @@ def _epochs(people: People, epochs: int, ends_at: float) -> list[tuple[Topic, by
         lock = RoundStatement(
             epoch, state.state.head, 0, offered.id, b"", leader.address, bytes(64), StatementKind.LOCK
         )
-        voters = [light for light in crowd.lights if light in state.roster.counted][: state.roster.q]
-        locks = tuple(crowd.state(light, lock) for light in voters)
+        heard = speaking(state)
+        voters = [light for light in crowd.lights if light in heard]
+        assert len(voters) >= quorum(len(heard)), "too few light members for a certificate; fewer have to be whole"
+        locks = tuple(crowd.state(light, lock) for light in voters[: quorum(len(heard))])
         proposals = tuple(state.candidates.carry(offered.id)[1])
         settled = crowd.seal(channel, SettledCommit(epoch, state.state.head, offered, 0, locks, proposals))
         history.append((channel.topic, settled))

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from random import Random
 from statistics import mean, median
 
-from crowd import Crowd
+from crowd import Crowd, speaking
 from demls.protocol import credential
 from demls.protocol.effects import Effects
 from demls.protocol.joining import Joining
@@ -30,7 +30,7 @@ from demls.wire.ids import Instant, ProposalId
 from demls.wire.messages import Invite
 from large import make_large, policy_of
 from leaves import START, Leaves, device_of, new_engine
-from people import Member
+from people import Member, next_call
 from report import Result, add_arguments, publish, say
 
 NETWORK = Weather(loss=0.01, repeats=0.0, delay_least=50, delay_most=300, stragglers=0.0)
@@ -69,8 +69,11 @@ class Timed:
             member = Member(insider.number, insider.engine, insider.device)
             member.machine, effects = leaves.group_of(insider, stewards, self.clock.now)
             self._connect(Node(member), effects)
-        listed = frozenset(self.nodes[0].member.state.state.stewards.members)
-        self.crowd.follow([node.member.address for node in self.nodes], listed)
+        state = self.nodes[0].member.state
+        asked = frozenset(state.state.stewards.members)
+        if speaking(state) != state.roster.counted:
+            asked |= speaking(state)
+        self.crowd.follow([node.member.address for node in self.nodes], asked)
 
     def add(self) -> Result:
         """Propose to add somebody; what it took, from the proposal and from the last vote that was needed."""
@@ -123,10 +126,13 @@ class Timed:
         """Read what is there, as far as the time goes."""
         node.is_planned = False
         while node.inbox and node.free_at < self.clock.now + 1:
-            envelope = node.inbox.popleft()
             machine = node.member.machine
             assert machine is not None
-            self._do(node, lambda it=envelope, m=machine: m.receive(it.topic, it.payload, self.clock.now))
+            waiting = deque((envelope.topic, envelope.payload) for envelope in node.inbox)
+            call, count = next_call(machine, waiting, self.clock.now)
+            for _ in range(count):
+                node.inbox.popleft()
+            self._do(node, call)
         if node.inbox:
             self._plan(node, node.free_at)
 

@@ -76,12 +76,32 @@ class Member:
         return group._state
 
 
+def next_call(
+    machine: Group | Joining, waiting: deque[tuple[Topic, bytes]], now: Instant, *, one_by_one: bool = False
+) -> tuple[Callable[[], Effects], int]:
+    """(what a node calls with what waits for it, how many envelopes that takes): all at once, if the machine can."""
+    receive_many = getattr(machine, "receive_many", None)
+    if one_by_one or receive_many is None:
+        topic, payload = waiting[0]
+        return lambda: machine.receive(topic, payload, now), 1
+    together = list(waiting)
+    return lambda: receive_many(together, now), len(together)
+
+
 class People:
     """A group and the network between its members."""
 
     def __init__(
-        self, leaves: Leaves, *, stewards: int, serves_for: int | None = None, crowd: Crowd | None = None
+        self,
+        leaves: Leaves,
+        *,
+        stewards: int,
+        serves_for: int | None = None,
+        crowd: Crowd | None = None,
+        one_by_one: bool = False,
     ) -> None:
+        """``one_by_one``: each vote arrives before the next is cast, and each envelope is taken in by itself."""
+        self.one_by_one = one_by_one
         self.start = leaves.start
         self.now = Instant(leaves.start + 60_000)
         self.cost = Cost()
@@ -202,6 +222,9 @@ class People:
         for member in self.members():
             if member.address != but:
                 self._vote(member)
+            if self.one_by_one:
+                self._deliver()
+        self._deliver()
 
     def _vote(self, member: Member) -> None:
         group = member.group
@@ -209,7 +232,7 @@ class People:
         for proposal in group.view(self.now).proposals:
             if proposal.may_vote:
                 vote = proposal.proposal_id
-                self._act(member, lambda vote=vote: group.vote(vote, True, self.now))
+                self._step(member, lambda vote=vote: group.vote(vote, True, self.now))
 
     # --- The network --------------------------------------------------------------------------------------------
 
@@ -280,18 +303,27 @@ class People:
                 other.arriving.append((topic, payload))
 
     def _deliver(self) -> None:
-        """Everything that is on its way, in turn, until nothing follows any more."""
-        moved = True
-        while moved:
-            moved = False
+        """Everything that is on its way, until nothing follows any more: all ways take equally long.
+
+        What arrives at a member at one time is taken in together, as a node does with what waits for it.
+        """
+        while True:
+            arrived = []
             for member in self.all:
                 if member.arriving and member.machine is not None:
-                    moved = True
-                    topic, payload = member.arriving.popleft()
-                    member.spent.received += 1
-                    member.spent.received_bytes += len(payload)
+                    arrived.append((member, member.arriving))
+                    member.arriving = deque()
+            if not arrived:
+                return
+            for member, waiting in arrived:
+                while waiting:
                     machine = member.machine
-                    self._step(member, lambda: machine.receive(topic, payload, self.now))  # noqa: B023 - called at once
+                    assert machine is not None
+                    call, count = next_call(machine, waiting, self.now, one_by_one=self.one_by_one)
+                    for _ in range(count):
+                        member.spent.received += 1
+                        member.spent.received_bytes += len(waiting.popleft()[1])
+                    self._step(member, call)
 
     def settle(self, is_done: Callable[[], bool], most: int = SETTLE_MS_MAX) -> None:
         """Let time pass until it is done and everybody is in the same epoch."""

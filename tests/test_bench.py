@@ -60,7 +60,7 @@ def test_one_decision_tells_what_its_parts_cost(tmp_path: Path) -> None:
     assert set(found) == {"voters", "verify_one_by_one", "verify_batch", "tally", "decision"}
 
 
-@pytest.mark.parametrize(("decided_by", "size"), [("members", 30), ("stewards", 70)])
+@pytest.mark.parametrize(("decided_by", "size"), [("members", 40), ("stewards", 70)])
 def test_a_large_group_tells_what_each_change_costs_an_ordinary_member(
     tmp_path: Path, decided_by: str, size: int
 ) -> None:
