@@ -21,6 +21,7 @@ from report import Result, add_arguments, publish, runs_for, say
 STEWARDS = 2
 """Two: their list is used up after two commits. The reference node has as many if nothing else is said."""
 
+WARM_UP = 3
 KINDS = ("add", "remove", "election", "refresh", "chat")
 
 
@@ -76,6 +77,7 @@ def main() -> None:
     parser.add_argument("--members", type=int, nargs="+", default=[3, 5, 10, 20, 50, 100, 200, 400], metavar="N")
     add_arguments(parser)
     arguments = parser.parse_args()
+    measure(WARM_UP, 1)  # what is only made once is no cost of the first size
     results = [measure(size, runs_for(size, arguments.runs)) for size in arguments.members]
     columns = [("members", lambda result: str(result["members"]))]
     for kind in KINDS:
