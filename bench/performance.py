@@ -77,12 +77,12 @@ def points(found: Result | None, kind: str, *, size: str = "members", what: str 
 
 def draw(file: Path, title: str, unit: str, lines: Sequence[Line], *, axis: str = "members") -> None:
     """Both axes logarithmic."""
-    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    figure = Figure(figsize=(5.2, 3.8), layout="constrained")
     axes = figure.subplots()
     for called, at, style in lines:
         axes.plot([x for x, _ in at], [y for _, y in at], style, label=called, markersize=3, linewidth=1)
     axes.set(xscale="log", yscale="log", xlabel=axis, ylabel=unit, title=title)
-    axes.legend(fontsize=7)
+    figure.legend(fontsize=7, ncols=2, loc="outside lower center")
     figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
 
 
