@@ -107,6 +107,7 @@ class Large:
             "virtual_s": round((people.now - virtual) / 1000, 1),
             "wall_s": round(took, 1),
         }
+        say(f"  {self.result[kind]['cpu_ms']:,.0f} ms for an ordinary member, {took:,.0f} s here")
         return True
 
     def ordinary(self, people: People) -> list[Member]:
@@ -131,12 +132,12 @@ class Large:
             assert people.crowd is not None
             people.crowd.remove(target)
         people.release()
-        self.run(people, "emergency", lambda: self._emergency(people))
-        people.release()
         self.run(people, f"add_{many}", lambda: self._add_many(people, many))
         elected = self.begin(serves_for=0)
         self.run(elected, "election", elected.elect)
         self._catch_up(self.begin(stewards=2, serves_for=FOR_LONG), epochs)
+        troubled = self.begin()
+        self.run(troubled, "emergency", lambda: self._emergency(troubled))
         return self.result
 
     def _first_message(self, people: People, newcomer: Member) -> None:
