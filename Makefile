@@ -3,7 +3,7 @@
 #   make demo    set up from nothing, then three people's nodes and a relay play a group's story
 #   make test    set up, then all tests
 #   make check   lint, types, import rules, formatting; the generated files are fresh
-#   make bench   measurements, as JSON
+#   make bench   measurements as JSON and plots, in under 30 minutes (make bench-quick: in under 3)
 #   make docs    write the generated parts of docs/
 #   make soak    long fuzzing and stress
 #   make wheels  build the three wheels into dist/
@@ -107,8 +107,11 @@ docs: setup
 
 .PHONY: bench
 bench: setup
-	$(BIN)/python bench/group.py --members 3 5 10 20 50
-	$(BIN)/python bench/consensus.py --voters 100 1000 10000
+	@$(BIN)/python bench all
+
+.PHONY: bench-quick
+bench-quick: setup
+	@$(BIN)/python bench all --quick
 
 .PHONY: fuzz
 fuzz: setup

@@ -1,6 +1,6 @@
 """How much does one decision of N voters cost whoever counts it? Signatures one by one and in a batch, and the tally.
 
-    python bench/consensus.py --voters 100 1000 10000 [--json FILE] [--runs R]
+    python bench consensus --voters 100 1000 10000 [--json FILE] [--runs R]
 
 Of several runs the smallest counts. See README.md.
 """
@@ -11,16 +11,16 @@ import argparse
 import hashlib
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from demls.protocol.electorates import VOTE_LABEL
 from demls.protocol.governance import VoteScheme
 from demls_consensus import Ballot, Choice, Electorate, Session, SignedVote, Silence, Tally
 from demls_engine import Engine
-from report import Result, publish, say
+from report import Result, add_arguments, publish, say
 
 PROPOSAL = bytes(32)
 NOW_MS = 1_800_000_000_000
+RUNS = 5
 
 
 def measure(voters: int, runs: int) -> Result:
@@ -84,18 +84,19 @@ def _smallest(step: Callable[[], None], runs: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="bench consensus", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--voters", type=int, nargs="+", default=[100, 1_000, 10_000], metavar="N")
-    parser.add_argument("--runs", type=int, default=5, metavar="R")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_arguments(parser)
     arguments = parser.parse_args()
-    results = [measure(voters, arguments.runs) for voters in arguments.voters]
+    results = [measure(voters, arguments.runs or RUNS) for voters in arguments.voters]
     columns = [("voters", lambda result: f"{result['voters']:,}")]
     columns += [
         (f"{name.replace('_', ' ')}, ms", lambda result, name=name: f"{result[name]['cpu_ms']:,.2f}")
         for name in ("verify_one_by_one", "verify_batch", "tally", "decision")
     ]
-    publish(results, columns=columns, file=arguments.json)
+    publish("consensus", results, columns=columns, file=arguments.json)
 
 
 if __name__ == "__main__":

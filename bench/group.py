@@ -1,8 +1,8 @@
-"""How much do adding, removing, renewing keys and talking cost a whole group?
+"""How much do adding, removing, electing stewards, renewing keys and talking cost a whole group?
 
 Every member is real, the network is in memory.
 
-    python bench/group.py --members 3 5 10 20 50 [--json FILE] [--runs R]
+    python bench group --members 3 5 10 20 50 [--json FILE] [--runs R]
 
 Processor time is summed over all members; of several runs the smallest counts. See README.md.
 """
@@ -11,27 +11,25 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 
+from demls.protocol.policy import QUICK
+from leaves import make
 from people import Cost, Member, People
-from report import Result, publish, say
+from report import Result, add_arguments, publish, runs_for, say
 
-BATCH_MAX = 8
-"""Newcomers at a time while the group is filled, since a member may have so many proposals open."""
+STEWARDS = 2
+"""Two: their list is used up after two commits. The reference node has as many if nothing else is said."""
 
-
-def filled(size: int, *, one_by_one: bool = False) -> People:
-    """A group of so many members."""
-    people = People(one_by_one=one_by_one)
-    while (missing := size - len(people.members())) > 0:
-        people.add([people.newcomer() for _ in range(min(missing, BATCH_MAX))])
-    return people
+WARM_UP = 3
+KINDS = ("add", "remove", "election", "refresh", "chat")
 
 
-def measure(size: int, runs: int, *, one_by_one: bool = False) -> Result:
-    """One more is added, one message is said to all, the one is removed, one renews its keys; ``runs`` times."""
-    people = filled(size, one_by_one=one_by_one)
-    costs: dict[str, list[Cost]] = {"add": [], "remove": [], "refresh": [], "chat": []}
+def measure(size: int, runs: int) -> Result:
+    """One is added, one removed, stewards elected, keys renewed twice, elected again; ``runs`` times."""
+    policy = replace(QUICK, stewards_max=STEWARDS)
+    people = People(make(size, policy=policy, leading=size, ordinary=0), stewards=STEWARDS)
+    costs: dict[str, list[Cost]] = {kind: [] for kind in KINDS}
     commits: list[tuple[int, int]] = []
 
     def run(kind: str, act: Callable[[], None]) -> None:
@@ -39,14 +37,29 @@ def measure(size: int, runs: int, *, one_by_one: bool = False) -> Result:
         act()
         costs[kind].append(people.take_cost())
 
+    def rest() -> None:
+        people.release()
+        people.pass_time(1_000)
+
+    rest()
     for number in range(runs):
         say(f"{size} members, run {number + 1} of {runs}")
         newcomer: Member = people.newcomer()
         run("chat", lambda: people.chat("hello, everybody"))
         run("add", lambda newcomer=newcomer: people.add([newcomer]))
-        run("remove", lambda newcomer=newcomer: people.remove(newcomer))
+        rest()
+        run("remove", lambda newcomer=newcomer: people.remove(newcomer.address))
+        people.all.remove(newcomer)
+        run("election", people.elect)
+        rest()
+        if number and runs > 1:
+            continue  # keys are measured once: the commits are what counts
+        run("refresh", people.refresh)
+        rest()
         run("refresh", people.refresh)
         commits.append(people.newest_commit())
+        run("election", people.elect)
+        rest()
     result: Result = {"members": size, **{kind: _smallest(found) for kind, found in costs.items()}}
     commit, update = max(commits)
     return result | {"refresh_commit_bytes": commit, "update_bytes": update}
@@ -58,26 +71,22 @@ def _smallest(costs: list[Cost]) -> Result:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--members", type=int, nargs="+", default=[3, 5, 10, 20, 50], metavar="N")
-    parser.add_argument("--runs", type=int, default=3, metavar="R")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--one-by-one", action="store_true", help="take each envelope in by itself")
+    parser = argparse.ArgumentParser(
+        prog="bench group", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--members", type=int, nargs="+", default=[3, 5, 10, 20, 50, 100, 200, 400], metavar="N")
+    add_arguments(parser)
     arguments = parser.parse_args()
-    results = [measure(size, arguments.runs, one_by_one=arguments.one_by_one) for size in arguments.members]
-    kinds = ("add", "remove", "refresh", "chat")
+    measure(WARM_UP, 1)  # what is only made once is no cost of the first size
+    results = [measure(size, runs_for(size, arguments.runs)) for size in arguments.members]
     columns = [("members", lambda result: str(result["members"]))]
-    for kind in kinds:
+    for kind in KINDS:
         columns += [
             (f"{kind}\nms", lambda result, kind=kind: f"{result[kind]['cpu_ms']:,.1f}"),
             ("\nsent", lambda result, kind=kind: f"{result[kind]['messages']:,}"),
             ("\nKiB", lambda result, kind=kind: f"{result[kind]['bytes'] / 1024:,.1f}"),
         ]
-    columns += [
-        ("commit\nbytes", lambda result: f"{result['refresh_commit_bytes']:,}"),
-        ("Update\nbytes", lambda result: f"{result['update_bytes']:,}"),
-    ]
-    publish(results, columns=columns, file=arguments.json)
+    publish("group", results, columns=columns, file=arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,39 +1,47 @@
 """Members in one process, each with a real machine and a real engine: an in-memory network and a virtual clock.
 
-The processor time of all members' machines is summed; what the network costs is left out.
+The processor time of all members' machines is summed; what the network costs is left out. Members that are keys only
+(``crowd.py``) say what their models say.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
-from demls.protocol.credential import Device, binding_sentence
+from crowd import Crowd
+from demls.protocol import credential
+from demls.protocol.credential import Device
 from demls.protocol.effects import Effects
+from demls.protocol.elections import is_due
 from demls.protocol.engine import Engine
 from demls.protocol.group import Group
 from demls.protocol.joining import Joining
-from demls.protocol.policy import DAY, QUICK
+from demls.protocol.state import GroupState
 from demls.protocol.views import GroupStatus
-from demls.wire.ids import Address, Instant, LeafKey, Topic
-from demls.wire.messages import Binding, Invite, Remove
-from demls_consensus import wallet_address, wallet_sign
-from demls_engine import Engine as RealEngine
+from demls.wire.ids import Address, Instant, Topic
+from demls.wire.messages import Invite, Remove
+from leaves import Leaves, device_of, new_engine
 
-START = Instant(1_800_000_000_000)
-SETTLE_MS_MAX = 120_000
+SETTLE_MS_MAX = 300_000
+_SIGNERS_KEPT = 1024
+_read_signer = credential._signer.__wrapped__
 
 
 @dataclass
 class Cost:
-    """Of everything since it was last taken."""
+    """Of everything since it was last taken. Published: sealed and padded; written: what goes to the store."""
 
     cpu_ms: float = 0.0
     messages: int = 0
     size_bytes: int = 0
+    received: int = 0
+    received_bytes: int = 0
+    written_bytes: int = 0
 
 
 @dataclass
@@ -42,90 +50,123 @@ class Member:
 
     number: int
     engine: Engine
-    wallet: bytes
+    device: Device
     machine: Group | Joining | None = None
     deadline: Instant | None = None
     arriving: deque[tuple[Topic, bytes]] = field(default_factory=deque)
+    spent: Cost = field(default_factory=Cost)
+    cache: Any = field(default_factory=lambda: lru_cache(_SIGNERS_KEPT)(_read_signer))
+    """Which bindings it has checked lately: each node remembers its own only."""
+
+    is_away: bool = False
 
     @property
     def address(self) -> Address:
-        return Address(wallet_address(self.wallet))
+        return self.device.address
 
     @property
     def group(self) -> Group | None:
         return self.machine.group if isinstance(self.machine, Joining) else self.machine
 
-    def device(self, now: Instant) -> Device:
-        """A fresh leaf with the wallet's binding."""
-        key = self.engine.signature_key()
-        leaf_key, expires = LeafKey(key.public), Instant(now + 365 * DAY)
-        sentence = binding_sentence(self.address, leaf_key, "laptop", now, expires)
-        binding = Binding(now, expires, wallet_sign(self.wallet, sentence.encode()))
-        return Device(self.address, f"member {self.number}", "laptop", leaf_key, key.private, binding)
+    @property
+    def state(self) -> GroupState:
+        group = self.group
+        assert group is not None
+        assert group._state is not None
+        return group._state
+
+
+def next_call(
+    machine: Group | Joining, waiting: deque[tuple[Topic, bytes]], now: Instant, *, one_by_one: bool = False
+) -> tuple[Callable[[], Effects], int]:
+    """(what a node calls with what waits for it, how many envelopes that takes): all at once, if the machine can."""
+    receive_many = getattr(machine, "receive_many", None)
+    if one_by_one or receive_many is None:
+        topic, payload = waiting[0]
+        return lambda: machine.receive(topic, payload, now), 1
+    together = list(waiting)
+    return lambda: receive_many(together, now), len(together)
 
 
 class People:
     """A group and the network between its members."""
 
-    def __init__(self, *, one_by_one: bool = False) -> None:
+    def __init__(
+        self,
+        leaves: Leaves,
+        *,
+        stewards: int,
+        serves_for: int | None = None,
+        crowd: Crowd | None = None,
+        one_by_one: bool = False,
+    ) -> None:
         """``one_by_one``: each vote arrives before the next is cast, and each envelope is taken in by itself."""
         self.one_by_one = one_by_one
-        self.now = START
+        self.start = leaves.start
+        self.now = Instant(leaves.start + 60_000)
         self.cost = Cost()
         self.all: list[Member] = []
+        self.crowd = crowd
+        self.newcomers = 0
         self._log: dict[Topic, list[bytes]] = defaultdict(list)
-        founder = self._new()
-        self._call(
-            founder,
-            lambda: Group.create(
-                name="group",
-                description="",
-                policy=QUICK,
-                device=founder.device(self.now),
-                engine=founder.engine,
-                now=self.now,
-            ),
-        )
+        self._known: set[Topic] | None = None
+        """While somebody acts: topics whose envelopes go out now. What is said in the next state waits."""
+        self._held: list[tuple[Member, Topic, bytes]] = []
+        for insider in leaves.insiders:
+            member = Member(insider.number, insider.engine, insider.device)
+            member.machine, effects = leaves.group_of(insider, stewards, self.now, serves_for=serves_for)
+            member.deadline = effects.deadline
+            self.all.append(member)
 
     def take_cost(self) -> Cost:
-        """What was spent since the last time."""
+        """What was spent since the last time, by all and by each."""
         cost, self.cost = self.cost, Cost()
+        for member in self.all:
+            member.spent = Cost()
         return cost
 
     def members(self) -> list[Member]:
-        """Those who are in the group now."""
-        return [member for member in self.all if member.group and member.group.status is GroupStatus.MEMBER]
+        """The whole ones that are in the group now and awake."""
+        return [m for m in self.all if m.group and m.group.status is GroupStatus.MEMBER and not m.is_away]
 
-    def epoch(self) -> int:
-        """The newest that anybody is in."""
-        return max(member.group.view(self.now).epoch for member in self.members() if member.group)
+    def size(self) -> int:
+        """How many are in the group now, light ones too."""
+        return len(self.members()[0].state.roster.seats)
 
     # --- What is measured ---------------------------------------------------------------------------------------
 
     def newcomer(self) -> Member:
         """Somebody with a key package to be invited by."""
-        member = self._new()
-        self._call(
-            member,
-            lambda: Joining.await_welcome(device=member.device(self.now), engine=member.engine, now=self.now),
-        )
+        self.newcomers += 1
+        number = 1_000_000 + self.newcomers
+        engine = new_engine(number)
+        member = Member(number, engine, device_of(number, engine, self.start))
+        member.machine, effects = Joining.await_welcome(device=member.device, engine=engine, now=self.now)
+        member.deadline = effects.deadline
+        self.all.append(member)
         return member
 
     def add(self, newcomers: list[Member]) -> None:
         """Propose all of them, have everybody vote yes, and wait until they are members."""
+        with_topics = [member.machine.topics() for member in newcomers if member.machine is not None]
+        self._hold(with_topics)
+        proposer = self.members()[-1]
         for newcomer in newcomers:
             assert isinstance(newcomer.machine, Joining)
-            invite = Invite(newcomer.machine.key_package)
-            self._decide(lambda group, invite=invite: group.propose(invite, self.now))
-        self._settle(lambda: all(newcomer.group is not None for newcomer in newcomers))
+            self.decide(proposer, Invite(newcomer.machine.key_package))
+        self.settle(lambda: all(newcomer.group is not None for newcomer in newcomers))
 
-    def remove(self, member: Member) -> None:
+    def remove(self, address: Address) -> None:
         """Propose it, have all others vote yes, and wait until it is out."""
-        self._decide(lambda group: group.propose(Remove(member.address), self.now), but=member)
-        self._settle(lambda: member not in self.members())
+        self._hold()
+        before = self.size()
+        proposer = next(member for member in reversed(self.members()) if member.address != address)
+        self.decide(proposer, Remove(address), but=address)
+        self.settle(lambda: self.size() < before)
 
     def refresh(self) -> None:
         """A member that does not lead asks for new keys; wait until everybody has merged the commit."""
+        self._hold()
         first = self.members()[0].group
         assert first is not None
         leader = first.view(self.now).first_leader
@@ -138,14 +179,22 @@ class People:
 
         before = keys()
         self._act(member, lambda: group.refresh_keys(self.now))
-        self._settle(lambda: keys() > before)
+        self.settle(lambda: keys() > before)
+
+    def needs_election(self) -> bool:
+        """Is the list of stewards used up?"""
+        state = self.members()[0].state
+        return is_due(state.state, state.epoch)
+
+    def elect(self) -> None:
+        """Nodes hold the election by themselves; wait until the new list is in everybody's state."""
+        since = self.members()[0].state.state.stewards.since
+        self.release()
+        self.settle(lambda: self.members()[0].state.state.stewards.since > since)
 
     def newest_commit(self) -> tuple[int, int]:
         """(bytes of the newest settled commit, bytes of the Updates that came with it)."""
-        group = self.members()[0].group
-        assert group is not None
-        state = group._state
-        assert state is not None
+        state = self.members()[0].state
         settled = state.history.leaving(state.epoch - 1)
         assert settled is not None
         return len(settled.candidate.commit), sum(map(len, settled.candidate.updates))
@@ -153,39 +202,53 @@ class People:
     def chat(self, text: str) -> None:
         """The first member says something to all."""
         first = self.members()[0]
-        assert first.group is not None
         group = first.group
+        assert group is not None
         self._act(first, lambda: group.send(text, self.now))
 
-    def _decide(self, propose: Callable[[Group], Effects], but: Member | None = None) -> None:
-        voters = [member for member in self.members() if member is not but]
-        for place, member in enumerate(voters):
-            group = member.group
-            assert group is not None
-            if place == 0:
-                self._act(member, lambda group=group: propose(group))
-                continue
-            for proposal in group.view(self.now).proposals:
-                if proposal.may_vote:
-                    vote = proposal.proposal_id
-                    self._step(member, lambda group=group, vote=vote: group.vote(vote, True, self.now))
+    def decide(self, proposer: Member, change: Invite | Remove, *, but: Address | None = None) -> None:
+        """Propose it, and have all whole members vote yes who may."""
+        self.propose(proposer, change)
+        self.vote(but)
+
+    def propose(self, proposer: Member, change: Invite | Remove) -> None:
+        """Propose it, and leave it at that."""
+        group = proposer.group
+        assert group is not None
+        self._act(proposer, lambda: group.propose(change, self.now))
+
+    def vote(self, but: Address | None = None) -> None:
+        """All whole members say yes to all that is open to them."""
+        for member in self.members():
+            if member.address != but:
+                self._vote(member)
             if self.one_by_one:
                 self._deliver()
         self._deliver()
 
+    def _vote(self, member: Member) -> None:
+        group = member.group
+        assert group is not None
+        for proposal in group.view(self.now).proposals:
+            if proposal.may_vote:
+                vote = proposal.proposal_id
+                self._step(member, lambda vote=vote: group.vote(vote, True, self.now))
+
     # --- The network --------------------------------------------------------------------------------------------
 
-    def _new(self) -> Member:
-        number = len(self.all)
-        seed = hashlib.sha256(number.to_bytes(4, "big")).digest()
-        member = Member(number, RealEngine(seed), hashlib.sha256(seed).digest())
-        self.all.append(member)
-        return member
+    def _hold(self, more: Iterable[Iterable[Topic]] = ()) -> None:
+        """From now on, only what is said on topics of today goes out."""
+        self.release()
+        self._known = {topic for member in self.members() for topic in (member.machine or member.group).topics()}
+        self._known.update(topic for topics in more for topic in topics)
 
-    def _call(self, member: Member, begin: Callable[[], tuple[Group | Joining, Effects]]) -> None:
-        machine, effects = begin()
-        member.machine = machine
-        self._publish(member, effects)
+    def release(self) -> None:
+        """Publish what has waited."""
+        self._known, held = None, self._held
+        self._held = []
+        for member, topic, payload in held:
+            self._publish_one(member, topic, payload)
+        self._deliver()
 
     def _act(self, member: Member, call: Callable[[], Effects]) -> None:
         self._step(member, call)
@@ -194,22 +257,50 @@ class People:
     def _step(self, member: Member, call: Callable[[], Effects]) -> None:
         assert member.machine is not None
         before = member.machine.topics()
+        credential._signer = member.cache
         began = time.process_time_ns()
         effects = call()
-        self.cost.cpu_ms += (time.process_time_ns() - began) / 1e6
+        spent = (time.process_time_ns() - began) / 1e6
+        self.cost.cpu_ms += spent
+        member.spent.cpu_ms += spent
         self._publish(member, effects)
-        for topic in member.machine.topics() - before:  # whoever begins to listen gets what is there
-            member.arriving.extend((topic, payload) for payload in self._log[topic])
+        after = member.machine.topics()
+        if after != before:  # whoever begins to listen gets what is there
+            for topic in after - before:
+                member.arriving.extend((topic, payload) for payload in self._log[topic])
 
     def _publish(self, member: Member, effects: Effects) -> None:
         member.deadline = effects.deadline
+        written = sum(len(change.key) + len(change.value or b"") for change in effects.changes)
+        written += sum(len(envelope.payload) for envelope in effects.outbound)  # the outbox
+        member.spent.written_bytes += written
+        self.cost.written_bytes += written
         for envelope in effects.outbound:
-            self.cost.messages += 1
-            self.cost.size_bytes += len(envelope.payload)
-            self._log[envelope.topic].append(envelope.payload)
-            for other in self.all:
-                if other.machine is not None and envelope.topic in other.machine.topics():
-                    other.arriving.append((envelope.topic, envelope.payload))
+            self._publish_one(member, envelope.topic, envelope.payload)
+
+    def _publish_one(self, member: Member, topic: Topic, payload: bytes) -> None:
+        if self._known is not None and topic not in self._known:
+            self._held.append((member, topic, payload))
+            return
+        self._count(member, payload)
+        self.broadcast(topic, payload)
+        group = member.group
+        if self.crowd is not None and group is not None:
+            for said in self.crowd.hear(member.address, group, topic, payload):
+                self._count(None, said)
+                self.broadcast(topic, said)
+
+    def _count(self, member: Member | None, payload: bytes) -> None:
+        for cost in (self.cost, member.spent) if member is not None else (self.cost,):
+            cost.messages += 1
+            cost.size_bytes += len(payload)
+
+    def broadcast(self, topic: Topic, payload: bytes) -> None:
+        """To everybody who listens, the sender too, as a relay does."""
+        self._log[topic].append(payload)
+        for other in self.all:
+            if not other.is_away and other.machine is not None and topic in other.machine.topics():
+                other.arriving.append((topic, payload))
 
     def _deliver(self) -> None:
         """Everything that is on its way, until nothing follows any more: all ways take equally long.
@@ -217,42 +308,50 @@ class People:
         What arrives at a member at one time is taken in together, as a node does with what waits for it.
         """
         while True:
-            arrived = [(member, list(member.arriving)) for member in self.all if member.arriving and member.machine]
+            arrived = []
+            for member in self.all:
+                if member.arriving and member.machine is not None:
+                    arrived.append((member, member.arriving))
+                    member.arriving = deque()
             if not arrived:
                 return
-            for member, envelopes in arrived:
-                for _ in envelopes:
-                    member.arriving.popleft()
-                left = envelopes
-                while left:
-                    left = self._take_in(member, left)
-
-    def _take_in(self, member: Member, envelopes: list[tuple[Topic, bytes]]) -> list[tuple[Topic, bytes]]:
-        """One, or all of them; returns those that are left."""
-        machine = member.machine
-        if isinstance(machine, Group) and not self.one_by_one:
-            self._step(member, lambda: machine.receive_many(envelopes, self.now))
-            return []
-        assert machine is not None
-        self._step(member, lambda: machine.receive(*envelopes[0], self.now))
-        if isinstance(machine, Joining) and machine.group is not None:
-            member.machine = machine.group
-        return envelopes[1:]
-
-    def _settle(self, is_done: Callable[[], bool]) -> None:
-        """Let time pass until it is done and everybody is in the same epoch."""
-        end = self.now + SETTLE_MS_MAX
-        while not (is_done() and self._agree()):
-            due = min((member.deadline for member in self.all if member.deadline is not None), default=None)
-            if due is None or due > end:
-                raise RuntimeError("The group does not settle; this is a defect.")
-            self.now = Instant(max(self.now, due))
-            for member in self.all:
-                if member.machine is not None and member.deadline is not None and member.deadline <= self.now:
+            for member, waiting in arrived:
+                while waiting:
                     machine = member.machine
-                    self._step(member, lambda: machine.tick(self.now))  # noqa: B023 - called at once
-            self._deliver()
-            self.now = Instant(self.now + 1)
+                    assert machine is not None
+                    call, count = next_call(machine, waiting, self.now, one_by_one=self.one_by_one)
+                    for _ in range(count):
+                        member.spent.received += 1
+                        member.spent.received_bytes += len(waiting.popleft()[1])
+                    self._step(member, call)
+
+    def settle(self, is_done: Callable[[], bool], most: int = SETTLE_MS_MAX) -> None:
+        """Let time pass until it is done and everybody is in the same epoch."""
+        end = self.now + most
+        while not (self._agree() and is_done()):
+            self.wait(end)
+
+    def wait(self, end: int) -> None:
+        """Let time pass until somebody has something to do."""
+        awake = [member for member in self.all if not member.is_away and member.machine is not None]
+        due = min((member.deadline for member in awake if member.deadline is not None), default=None)
+        if due is None or due > end:
+            raise RuntimeError("The group does not settle; this is a defect.")
+        self.now = Instant(max(self.now, due))
+        for member in awake:
+            if member.deadline is not None and member.deadline <= self.now:
+                machine = member.machine
+                assert machine is not None
+                self._step(member, lambda: machine.tick(self.now))  # noqa: B023 - called at once
+        self._deliver()
+        self.now = Instant(self.now + 1)
+
+    def pass_time(self, duration: int) -> None:
+        """So long, with all that becomes due in it."""
+        end = self.now + duration
+        while any(m.deadline is not None and m.deadline <= end for m in self.all if not m.is_away):
+            self.wait(end)
+        self.now = Instant(end)
 
     def _agree(self) -> bool:
-        return len({member.group.view(self.now).epoch for member in self.members() if member.group}) == 1
+        return len(Counter(member.state.epoch for member in self.members())) == 1

@@ -1,7 +1,12 @@
-"""What a benchmark prints: machine, versions and commit beside its results, as JSON; a table on a terminal."""
+"""What a benchmark prints: machine, versions and commit beside its results, as JSON; a table on a terminal.
+
+What was printed is also kept in ``bench/results/``, one file a benchmark, from which ``python bench docs`` writes the
+pages of the documentation.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -20,16 +25,32 @@ Result: TypeAlias = dict[str, Any]
 
 PACKAGES = ("demls", "demls-consensus", "demls-engine", "cryptography", "coincurve", "protobuf", "msgspec")
 ROOT = Path(__file__).parents[1]
+RESULTS = Path(os.environ.get("DEMLS_BENCH_RESULTS") or ROOT / "bench" / "results")
+
+_RUNS = ((50, 3), (100, 2))
+"""Up to so many members, so many runs; one run beyond."""
 
 
-def report(results: list[Result]) -> Result:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What all benchmarks take."""
+    parser.add_argument("--runs", type=int, metavar="R", help="of several runs the smallest counts")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write there instead of to standard output")
+
+
+def runs_for(size: int, wanted: int | None) -> int:
+    """How often to measure a group of this size, if nothing else is wanted."""
+    return wanted or next((runs for most, runs in _RUNS if size <= most), 1)
+
+
+def report(name: str, results: list[Result]) -> Result:
     """The results with all that they depend on."""
     return {
+        "bench": name,
         "machine": {
             "processor": _processor(),
             "cores": os.cpu_count(),
             "system": platform.platform(),
-            "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+            "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         },
         "versions": {
             "python": platform.python_version(),
@@ -41,14 +62,18 @@ def report(results: list[Result]) -> Result:
     }
 
 
-def publish(results: list[Result], *, columns: list[tuple[str, Callable[[Result], str]]], file: Path | None) -> None:
+def publish(
+    name: str, results: list[Result], *, columns: list[tuple[str, Callable[[Result], str]]], file: Path | None
+) -> None:
     """The JSON to ``file`` if there is one, else to standard output; a table for people who look on."""
-    text = json.dumps(report(results), indent=2)
+    text = json.dumps(report(name, results), indent=2) + "\n"
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(text)
     if file is None:
-        print(text)
+        sys.stdout.write(text)
     else:
-        file.write_text(text + "\n")
-    if sys.stderr.isatty():
+        file.write_text(text)
+    if sys.stderr.isatty() and columns:
         table = Table()
         for title, _ in columns:
             table.add_column(title, justify="right")
@@ -59,7 +84,7 @@ def publish(results: list[Result], *, columns: list[tuple[str, Callable[[Result]
 
 def say(text: str) -> None:
     """Progress, for people only."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() or os.environ.get("DEMLS_BENCH_TALKS"):
         print(text, file=sys.stderr, flush=True)
 
 

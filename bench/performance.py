@@ -1,0 +1,346 @@
+"""How fast is it, beside the reference node, and how does each cost grow? Writes the page of the documentation.
+
+    python bench docs
+
+``docs/performance.md`` and the plots beside it are made of the newest results in ``bench/results/`` and of nothing
+else: what was not measured is not there. The growth of a cost is the exponent of the straight line through its points
+in a plot with two logarithmic axes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from report import RESULTS, ROOT, Result
+
+PAGE = ROOT / "docs" / "performance.md"
+PLOTS = ROOT / "docs" / "performance"
+NAMES = ("group", "reference", "consensus", "large", "latency", "node")
+KINDS = ("add", "remove", "election", "chat")
+FIT_FROM = 10
+"""Below so many members the fixed costs hide the growth."""
+
+WORDS = {
+    "add": "add by vote",
+    "remove": "removal by vote",
+    "election": "election",
+    "refresh": "new keys",
+    "chat": "one message to all",
+    "verify_one_by_one": "signatures, one by one",
+    "verify_batch": "signatures, in a batch",
+    "tally": "tally",
+    "decision": "from bytes to certificate",
+}
+_BUSY = 0.5
+"""A load of so much a core and the figures are preliminary."""
+
+mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "demls", "font.size": 9, "axes.grid": True})
+
+Point = tuple[float, float]
+Line = tuple[str, Sequence[Point], str]
+
+
+def load(folder: Path) -> dict[str, Result]:
+    """The newest results by the name of their benchmark."""
+    return {name: json.loads(file.read_text()) for name in NAMES if (file := folder / f"{name}.json").is_file()}
+
+
+def growth(points: Sequence[Point], least: float = FIT_FROM) -> float | None:
+    """The exponent of n, by least squares over the logarithms; None without two points from ``least`` on."""
+    logs = [(math.log(n), math.log(cost)) for n, cost in points if n >= least and cost > 0]
+    if len({x for x, _ in logs}) < 2:
+        return None
+    middle_x, middle_y = (sum(axis) / len(logs) for axis in zip(*logs, strict=True))
+    over = sum((x - middle_x) * (y - middle_y) for x, y in logs)
+    return over / sum((x - middle_x) ** 2 for x, _ in logs)
+
+
+def growth_text(points: Sequence[Point], least: float = FIT_FROM) -> str:
+    exponent = growth(points, least)
+    return "" if exponent is None else f"n^{exponent:.1f}"
+
+
+def points(found: Result | None, kind: str, *, size: str = "members", what: str = "cpu_ms") -> list[Point]:
+    results = found["results"] if found is not None else []
+    return [(one[size], one[kind][what]) for one in results if kind in one]
+
+
+# --- Plots ------------------------------------------------------------------------------------------------------------
+
+
+def draw(file: Path, title: str, unit: str, lines: Sequence[Line], *, axis: str = "members") -> None:
+    """Both axes logarithmic."""
+    figure = Figure(figsize=(5.2, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for called, at, style in lines:
+        axes.plot([x for x, _ in at], [y for _, y in at], style, label=called, markersize=3, linewidth=1)
+    axes.set(xscale="log", yscale="log", xlabel=axis, ylabel=unit, title=title)
+    figure.legend(fontsize=7, ncols=2, loc="outside lower center")
+    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+
+
+def plots_of(found: dict[str, Result]) -> dict[str, Callable[[Path], None]]:
+    """What can be drawn of these results, by the name of the file."""
+    plots: dict[str, Callable[[Path], None]] = {}
+    if "group" in found:
+        lines = [(WORDS[kind], points(found["group"], kind), f"C{place}o-") for place, kind in enumerate(KINDS)]
+        lines += [
+            (f"{WORDS[kind]}, reference", points(found.get("reference"), kind), f"C{place}x:")
+            for place, kind in enumerate(KINDS)
+            if "reference" in found
+        ]
+        plots["group"] = lambda file: draw(file, "Processor time of all members together", "ms", lines)
+    if "consensus" in found:
+        kinds = ("verify_one_by_one", "verify_batch", "tally", "decision")
+        counted = [
+            (WORDS[kind], points(found["consensus"], kind, size="voters"), f"C{place}o-")
+            for place, kind in enumerate(kinds)
+        ]
+        plots["consensus"] = lambda file: draw(file, "One decision, one counting member", "ms", counted, axis="voters")
+    if "latency" in found:
+        waits = [
+            (text, points(found["latency"], "add", what=what), f"C{place}o-")
+            for place, (what, text) in enumerate(
+                {"from_last_vote_ms": "from the last needed vote", "from_proposal_ms": "from the proposal"}.items()
+            )
+        ]
+        plots["latency"] = lambda file: draw(file, "Until 95 % are in the new epoch", "ms", waits)
+    return plots
+
+
+def draw_all(source: Path, target: Path, suffix: str = ".svg") -> list[str]:
+    """Draw what there is; returns the names."""
+    target.mkdir(parents=True, exist_ok=True)
+    plots = plots_of(load(source))
+    for name, plot in plots.items():
+        plot(target / f"{name}{suffix}")
+    return list(plots)
+
+
+# --- The page ---------------------------------------------------------------------------------------------------------
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    head = ["| " + " | ".join(titles) + " |", "|" + "---|" + "---:|" * (len(titles) - 1)]
+    return [*head, *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:,.1f}" if value >= 1 else f"{value:.2f}"
+
+
+def size(count: float) -> str:
+    """Bytes in a readable unit."""
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{number(count)} {unit}"
+        count /= 1000
+    return f"{number(count)} GB"
+
+
+def page(found: dict[str, Result]) -> str:
+    lines = [
+        "# Performance",
+        "",
+        "Written by `python bench docs` from the newest measurements; [bench/README.md](../bench/README.md) says what",
+        "each does and how to take it. Nothing here is estimated: what was not measured is not there.",
+        "",
+    ]
+    busy = [name for name, one in found.items() if (one["machine"]["load"] or 0) > _BUSY * one["machine"]["cores"]]
+    if busy:
+        lines += [
+            f"**Preliminary:** the machine was busy with other work while these were taken: {', '.join(busy)}.",
+            "Processor times are too high by some tens of per cent then, and times on the clock by more.",
+            "",
+        ]
+    for write in (_group, _consensus, _large, _latency, _node):
+        lines += write(found)
+    lines += ["## Where and when", ""]
+    rows = []
+    for name, one in found.items():
+        machine, versions = one["machine"], one["versions"]
+        load = number(machine["load"])
+        rows.append([name, one["commit"], machine["processor"], str(machine["cores"]), load, versions["python"]])
+    return "\n".join(lines + table(["", "commit", "processor", "cores", "load", "Python"], rows)).rstrip() + "\n"
+
+
+def _group(found: dict[str, Result]) -> list[str]:
+    ours, theirs = found.get("group"), found.get("reference")
+    if ours is None:
+        return []
+    sizes = [one["members"] for one in ours["results"]]
+    lines = [
+        "## A group, every member real",
+        "",
+        "Processor time in ms, summed over all members. Ours includes the agreement of the round: a vote, an",
+        "acknowledgement and a lock of every member, where the reference node (Rust, `de-mls` 4.1.0) has a vote.",
+        f"The last column: how the cost grows from {FIT_FROM} members on. While all decide, each message is read by",
+        "all: then a sum over all members grows as n² and the cost of one member as n.",
+        "",
+        "![Processor time of a group](performance/group.svg)",
+        "",
+    ]
+    rows = []
+    for kind in (*KINDS, "refresh"):
+        mine = dict(points(ours, kind))
+        rows.append([WORDS[kind], *(number(mine.get(n)) for n in sizes), growth_text(points(ours, kind))])
+        other = dict(points(theirs, kind))
+        if other:
+            rows.append(["… reference", *(number(other.get(n)) for n in sizes), growth_text(points(theirs, kind))])
+            shares = [f"{mine[n] / other[n]:.1f}" if n in mine and n in other else "" for n in sizes]
+            rows.append(["… ours to theirs", *shares, ""])
+    published = points(ours, "add", what="bytes")
+    rows.append(["bytes of an add", *(number(dict(published).get(n)) for n in sizes), growth_text(published)])
+    if theirs is not None:
+        sent = points(theirs, "add", what="bytes")
+        rows.append(["… reference", *(number(dict(sent).get(n)) for n in sizes), growth_text(sent)])
+    lines += table(["n =", *(str(n) for n in sizes), "grows as"], rows)
+    if theirs is None:
+        lines += ["The reference node was not measured in this run.", ""]
+    return lines
+
+
+def _consensus(found: dict[str, Result]) -> list[str]:
+    ours = found.get("consensus")
+    if ours is None:
+        return []
+    sizes = [one["voters"] for one in ours["results"]]
+    kinds = ("verify_one_by_one", "verify_batch", "tally", "decision")
+    rows = []
+    for kind in kinds:
+        at = points(ours, kind, size="voters")
+        rows.append([WORDS[kind], *(number(dict(at).get(n)) for n in sizes), growth_text(at)])
+    return [
+        "## One decision",
+        "",
+        "Processor time in ms of one member that counts n votes.",
+        "",
+        "![One decision](performance/consensus.svg)",
+        "",
+        *table(["voters", *(f"{n:,}" for n in sizes), "grows as"], rows),
+    ]
+
+
+def _large(found: dict[str, Result]) -> list[str]:
+    ours = found.get("large")
+    if ours is None:
+        return []
+    lines = [
+        "## A very large group",
+        "",
+        "All leaves are real keys; everybody who may vote does, acknowledges and locks. The figures are of one",
+        "ordinary member: processor time, what it received, what it wrote to its store. Where no number of messages",
+        "stands, it was measured in a process of its own, whose memory stands beside it.",
+        "",
+    ]
+    for one in ours["results"]:
+        lines += [
+            f"### {one['members']:,} members, {one['decided_by']} decide",
+            "",
+            f"{one['stewards']} stewards; {one['full']} members are whole, the others sign.",
+            "",
+        ]
+        rows = []
+        for kind, value in one.items():
+            if isinstance(value, dict) and "cpu_ms" in value and kind != "making":
+                got, bytes_ = value.get("received"), value.get("received_bytes", value.get("bytes"))
+                written, memory = value.get("written_bytes"), value.get("memory_bytes")
+                called = kind.replace("_", " ")
+                if "epochs" in value:
+                    called = f"catch-up over {value['epochs']} epochs"
+                rows.append(
+                    [
+                        called,
+                        number(value["cpu_ms"]),
+                        number(got),
+                        "" if bytes_ is None else size(bytes_),
+                        "" if written is None else size(written),
+                        "" if memory is None else size(memory),
+                    ]
+                )
+        lines += table(["", "ms", "messages", "received", "written", "memory of the process"], rows)
+        if one["left_out"]:
+            left = ", ".join(kind.replace("_", " ") for kind in one["left_out"])
+            lines += [f"Left out, since the time set for it was over: {left}.", ""]
+    return lines
+
+
+def _latency(found: dict[str, Result]) -> list[str]:
+    ours = found.get("latency")
+    if ours is None:
+        return []
+    rows = [
+        [
+            f"{one['members']:,}",
+            one["decided_by"],
+            number(one["add"]["from_last_vote_ms"]),
+            number(one["add"]["from_proposal_ms"]),
+            number(one["add"]["cpu_ms"]),
+        ]
+        for one in ours["results"]
+    ]
+    return [
+        "## How long a change takes",
+        "",
+        "A simulated network: 50 to 300 ms delay, 1 % of the deliveries lost; each step of a member takes its measured",
+        "processor time. Until 95 % of the members are in the epoch with the newcomer, in ms.",
+        "",
+        "![Until 95 % are in the new epoch](performance/latency.svg)",
+        "",
+        *table(["members", "decided by", "from the last needed vote", "from the proposal", "ms of each member"], rows),
+    ]
+
+
+def _node(found: dict[str, Result]) -> list[str]:
+    ours = found.get("node")
+    if ours is None:
+        return []
+    one: dict[str, Any] = ours["results"][0]
+    through, wait, start = one["throughput"], one["latency"], one["starting"]
+    rows = [
+        [
+            f"messages a second taken in and shown, group of {through['members']}",
+            number(through["received_per_second"]),
+        ],
+        ["… ms of the processor for each", number(through["cpu_ms_per_message"])],
+        ["messages a second sent, one after the other", number(through["sent_per_second"])],
+    ]
+    spread = {"send_to_event_ms": "from `send` to the other node's event", "key_to_screen_ms": "key press to screen"}
+    for name, text in spread.items():
+        if wait.get(name):
+            rows.append([f"{text}, ms, median", number(wait[name]["median"])])
+            rows.append([f"{text}, ms, 95 of 100", number(wait[name]["p95"])])
+    rows += [
+        ["start until the API answers, ms", number(start["start_ms"])],
+        ["memory at rest", size(start["memory_bytes"])],
+        [f"start with {start['groups']} groups, ms", number(start["start_with_groups_ms"])],
+        [f"memory at rest with {start['groups']} groups", size(start["memory_with_groups_bytes"])],
+        ["founding a group, ms", number(start["create_group_ms"])],
+    ]
+    return ["## A node", "", "Real processes over a relay, all on one machine.", "", *table(["", ""], rows)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="bench docs", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args()
+    found = load(RESULTS)
+    if not found:
+        raise SystemExit("There are no results yet; take some first, for example with `python bench all --quick`.")
+    draw_all(RESULTS, PLOTS)
+    PAGE.write_text(page(found))
+    print(f"Wrote {PAGE.relative_to(ROOT)} from {', '.join(found)}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Do the measurements run, at sizes that take no time, and do they print what they say?"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+COST = {"cpu_ms", "messages", "bytes"}
+
+
+def bench(results: Path, *told: str) -> list[dict[str, Any]]:
+    """What one prints; it keeps the same in ``results``."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "bench", *told],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "DEMLS_BENCH_RESULTS": str(results)},
+    )
+    assert done.returncode == 0, done.stderr
+    told_json = json.loads(done.stdout)
+    assert set(told_json) == {"bench", "machine", "versions", "commit", "results"}
+    assert told_json == json.loads((results / f"{told[0]}.json").read_text())
+    return told_json["results"]
+
+
+def performance() -> ModuleType:
+    """The module that writes the page, with its neighbours."""
+    sys.path.insert(0, str(ROOT / "bench"))
+    try:
+        spec = importlib.util.spec_from_file_location("bench_performance", ROOT / "bench" / "performance.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(ROOT / "bench"))
+    return module
+
+
+def test_a_group_tells_what_each_action_costs(tmp_path: Path) -> None:
+    (found,) = bench(tmp_path, "group", "--members", "3", "--runs", "1")
+    assert found["members"] == 3
+    for kind in ("add", "remove", "election", "refresh", "chat"):
+        assert set(found[kind]) == COST
+        assert all(value > 0 for value in found[kind].values())
+    assert found["chat"]["messages"] == 1
+    assert found["election"]["messages"] == 1 + 3 + 1 + 6, "a proposal and votes; an offer, acknowledgements and locks"
+
+
+def test_one_decision_tells_what_its_parts_cost(tmp_path: Path) -> None:
+    (found,) = bench(tmp_path, "consensus", "--voters", "20", "--runs", "1")
+    assert set(found) == {"voters", "verify_one_by_one", "verify_batch", "tally", "decision"}
+
+
+@pytest.mark.parametrize(("decided_by", "size"), [("members", 40), ("stewards", 70)])
+def test_a_large_group_tells_what_each_change_costs_an_ordinary_member(
+    tmp_path: Path, decided_by: str, size: int
+) -> None:
+    whole, many, epochs = 11, 2, 2
+    told = ("--members", str(size), "--full", str(whole), "--many", str(many), "--epochs", str(epochs))
+    (found,) = bench(tmp_path, "large", *told, "--decided-by", decided_by)
+    assert (found["members"], found["decided_by"], found["left_out"]) == (size, decided_by, [])
+    kinds = ("message", "add", "remove", "emergency", f"add_{many}", "election")
+    for kind in kinds:
+        assert found[kind]["received"] > 0
+        assert found[kind]["written_bytes"] > 0
+    voters = size if decided_by == "members" else found["stewards"]
+    said = 1 + voters + 1 + 2 * size
+    assert said - whole <= found["add"]["published"] <= said + whole, "all vote, acknowledge and lock, or have merged"
+    assert found["join"]["cpu_ms"] > 0
+    assert found["restart"]["memory_bytes"] > 0
+    assert found[f"catch_up_{epochs}"]["epochs"] == epochs
+    assert found[f"catch_up_{epochs}"]["epoch"] == found["restart"]["epoch"] - 1 + epochs, "it is where the others are"
+
+
+def test_what_the_budget_leaves_no_time_for_is_named(tmp_path: Path) -> None:
+    told = ("--members", "30", "--full", "11", "--many", "2", "--epochs", "1", "--budget", "0")
+    (found,) = bench(tmp_path, "large", *told, "--decided-by", "members")
+    assert found["left_out"] == ["message", "add", "remove", "add_2", "election", "catch_up_1", "emergency"]
+
+
+def test_a_change_takes_network_delays_and_processor_time(tmp_path: Path) -> None:
+    (found,) = bench(tmp_path, "latency", "--members", "8", "--runs", "1")
+    assert found["add"]["from_proposal_ms"] > found["add"]["from_last_vote_ms"] > 3 * 50, "offer, acks, locks"
+
+
+def test_light_members_are_waited_for_as_whole_ones(tmp_path: Path) -> None:
+    (found,) = bench(tmp_path, "latency", "--members", "120", "--full", "11", "--runs", "1")
+    assert (found["whole"], found["members"]) == (11, 120)
+    assert found["add"]["from_proposal_ms"] > 4 * 50
+
+
+@pytest.mark.processes
+def test_real_nodes_are_measured(tmp_path: Path) -> None:
+    told = ("--members", "4", "--messages", "20", "--groups", "2", "--runs", "2")
+    (found,) = bench(tmp_path, "node", *told)
+    assert found["throughput"]["received_per_second"] > 0
+    assert found["latency"]["send_to_event_ms"]["median"] > 0
+    assert found["starting"]["memory_with_groups_bytes"] > 0
+
+
+def test_growth_is_the_exponent_of_n() -> None:
+    page = performance()
+    square = [(n, 3.0 * n**2) for n in (3, 10, 40, 200)]
+    assert page.growth_text(square) == "n^2.0"
+    assert page.growth([(3, 9.0), (10, 100.0)]) is None, "one size from ten members on shows no growth"
+
+
+def test_the_page_says_only_what_was_measured(tmp_path: Path) -> None:
+    page = performance()
+    bench(tmp_path, "group", "--members", "3", "--runs", "1")
+    found = page.load(tmp_path)
+    text = page.page(found)
+    assert "## A group, every member real" in text
+    assert "## A node" not in text
+    assert "The reference node was not measured in this run." in text
+    assert page.draw_all(tmp_path, tmp_path) == ["group"]
+    assert (tmp_path / "group.svg").read_text().startswith("<?xml")
+
+
+def test_a_busy_machine_is_named(tmp_path: Path) -> None:
+    page = performance()
+    machine = {"processor": "x", "cores": 2, "load": 5.0}
+    one = {"bench": "consensus", "machine": machine, "versions": {"python": "3"}, "commit": "", "results": []}
+    (tmp_path / "consensus.json").write_text(json.dumps(one))
+    assert "**Preliminary:**" in page.page(page.load(tmp_path))
+    one["machine"] = machine | {"load": 0.1}
+    assert "**Preliminary:**" not in page.page({"consensus": one})
