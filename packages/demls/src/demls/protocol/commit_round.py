@@ -644,8 +644,9 @@ class Round:
         return True
 
     def _repeat_after(self, now: Instant) -> int:
-        """Every 2 s; of more than 64 members each more rarely, and not all at once."""
-        pace = paced(bounds.REPEAT_EVERY, self._crowd)
+        """Every 2 s, in a view that lasts more rarely; of more than 64 members each more rarely, not all at once."""
+        waited = min(Duration((now - self.at.entered_at) // 8), bounds.REPEAT_MOST)
+        pace = paced(max(bounds.REPEAT_EVERY, waited), self._crowd)
         return now + pace + lot(self.head + self.at.view.to_bytes(8, "big"), self._own, self._crowd, pace)
 
     def deadline(self, now: Instant) -> Instant | None:
@@ -678,7 +679,7 @@ _OPEN = (Phase.WAITING, Phase.ACKED, Phase.LOCKED)
 TIMERS: tuple[Timer, ...] = (
     Timer(
         _OPEN,
-        "every 2 s, in large groups more rarely",
+        "every 2 s, in long views up to 16 s, in large groups more rarely",
         "repeat the own statements and offer, ask one member what is missing",
         Round.repeats_at,
     ),

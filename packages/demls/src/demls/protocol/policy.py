@@ -310,6 +310,9 @@ ENVELOPES_AT_ONCE_MAX = 512
 REPEAT_EVERY = Duration(2 * SECOND)
 """Pace of repeating own round statements and digests while a round is open."""
 
+REPEAT_MOST = Duration(16 * SECOND)
+"""Pace in a view that lasts, so that a group which waits for a quorum does not talk all the time."""
+
 ANSWER_EVERY = Duration(SECOND)
 """A member's digests are answered at most this often, so that asking is never cheaper than answering for long."""
 

@@ -66,7 +66,7 @@ class Progress(Watcher):
         """How long approved work may wait: until the round that is open, and one more, has passed all bad leaders.
 
         A view lasts at most twice its time: for the offer, and half of it each for acks and locks. In the first one
-        members may still be on their way to each other. What was approved for less than ``PATIENCE_VIEWS`` may be left
+        members may still be on their way to each other, and repeat themselves at the pace of a view that lasts. What was approved for less than ``PATIENCE_VIEWS`` may be left
         out of a commit, so it may have to wait for the next.
         """
         newest = self._agreement.newest
@@ -79,7 +79,8 @@ class Progress(Watcher):
         now = max((node.state.round.at.view for node in self._here(newest) if node.state is not None), default=0)
         views = [*range(now, now + bad + 2), *range(bad + 1)]
         lengths = [int(2 * base * min(10 + 4 * view, 60) // 10 + repair) for view in views]
-        return sum(lengths) + 2 * policy.batch_window + bounds.PATIENCE_VIEWS * base
+        rest = 2 * policy.batch_window + bounds.PATIENCE_VIEWS * base + bounds.REPEAT_MOST
+        return sum(lengths) + rest
 
     def heal(self) -> None:
         """From now on progress is demanded."""
