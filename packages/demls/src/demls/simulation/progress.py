@@ -66,8 +66,8 @@ class Progress(Watcher):
         """How long approved work may wait: until the round that is open, and one more, has passed all bad leaders.
 
         A view lasts at most twice its time: for the offer, and half of it each for acks and locks. In the first one
-        members may still be on their way to each other, and repeat themselves at the pace of a view that lasts. What was approved for less than ``PATIENCE_VIEWS`` may be left
-        out of a commit, so it may have to wait for the next.
+        members may still be on their way to each other, and repeat themselves at the pace of a view that lasts. What
+        was approved for less than ``PATIENCE_VIEWS`` may be left out of a commit, so it may have to wait for the next.
         """
         newest = self._agreement.newest
         if newest is None:
