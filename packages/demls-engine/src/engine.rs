@@ -323,7 +323,11 @@ impl OpenedWelcome {
 #[pymethods]
 impl OpenedWelcome {
     fn join(&self, py: Python<'_>, ratchet_tree: &[u8]) -> PyResult<MlsGroup> {
-        let live = detached(py, || pool::run(ratchet_tree.len() / LEAF_BYTES, || self.invitation.join(ratchet_tree)))?;
+        let live = detached(py, || {
+            pool::run(ratchet_tree.len() / LEAF_BYTES, || {
+                self.invitation.join(ratchet_tree)
+            })
+        })?;
         Ok(MlsGroup::new(live))
     }
 }
