@@ -49,4 +49,18 @@ NAMED: tuple[NamedSeed, ...] = (
     NamedSeed("a yes before a no", 1435, "The checker forgot the yes of a bad member that said no, too.", 7),
     NamedSeed("a leave that one straggler tells of", 1747, "The checker forgot the wish of who had come back.", 7),
     NamedSeed("a welcome that nobody has any more", 1376, "All who had it left before its joiner asked again.", 5),
+    NamedSeed(
+        "said while a new seat was on its way", 28, "P4: who came in asked nobody what it had missed.", profile="full"
+    ),
+    NamedSeed(
+        "lost, where nobody says anything", 129, "P4: in a quiet group a gap was asked for without end.", profile="full"
+    ),
+    NamedSeed(
+        "a link of before a new seat", 113, "P1: a newcomer knew who had invited it by a key of before.", profile="full"
+    ),
+    NamedSeed("new keys of who leaves", 446, "P3: leaders were to commit new keys of members who go.", profile="full"),
+    NamedSeed("new keys and patience", 482, "P3: leaders were to commit new keys of members who go.", profile="full"),
+    NamedSeed("a steward with a new seat", 21, "The checker held a new seat's member for a steward.", profile="full"),
+    NamedSeed("a torn write that was whole", 180, "The simulated disk tore a write behind its end.", profile="full"),
+    NamedSeed("restored while it writes", 9, "The simulated disk never ended a write of before.", profile="full"),
 )
