@@ -50,6 +50,7 @@ SETS: dict[str, tuple[str, ...]] = {
     "freezing": ("withholding", "true accusations", "endless emergencies", "old accusations", "proposal spam"),
     "silent": ("silent",),
     "elections": ("bogus elections", "useless welcomes"),
+    "seats": ("false seats",),
 }
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from demls.cli.main import app
-from demls.protocol.chat import Chat
+from demls.protocol.repair import Repair
 from demls.protocol.step import Step
 from typer.testing import CliRunner, Result
 
@@ -42,10 +42,10 @@ def test_a_trace() -> None:
 
 
 def test_a_broken_promise_fails_with_its_story(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: Chat, step: Step) -> None:
+    def fail(self: Repair, step: Step) -> None:
         raise ValueError("not my day")
 
-    monkeypatch.setattr(Chat, "tick", fail)
+    monkeypatch.setattr(Repair, "tick", fail)
     result = simulate("--seeds", "1", "--members", "3", "--engine", "model")
     assert result.exit_code == 1
     assert "Seed 1 breaks core" in result.output

@@ -10,10 +10,10 @@ import pytest
 from demls.protocol import commit_round, succession
 from demls.protocol import policy as bounds
 from demls.protocol.candidates import Candidates
-from demls.protocol.chat import Chat
 from demls.protocol.commit_round import Round
 from demls.protocol.governance import Governance
 from demls.protocol.records import Ledger
+from demls.protocol.repair import Repair
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
 from demls.protocol.succession import Carried
@@ -91,7 +91,7 @@ def test_an_election_that_nobody_voted_for_is_noticed(monkeypatch: pytest.Monkey
 def test_a_gap_that_is_not_named_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     talkative = tuple(replace(act, weight=lambda *_: 20.0) if act.name == "talk" else act for act in ACTS)
     monkeypatch.setattr("demls.simulation.people.ACTS", talkative)
-    monkeypatch.setattr("demls.protocol.chat._tell_missing", lambda *_: None)
+    monkeypatch.setattr("demls.protocol.chat.Chat._tell", lambda *_: None)
     assert first_broken(range(1, 14), "does not know", members=3).promise == "P4"
 
 
@@ -108,10 +108,10 @@ def test_a_statement_that_is_not_durable_is_noticed(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_core_that_raises_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: Chat, step: Step) -> None:
+    def fail(self: Repair, step: Step) -> None:
         raise ValueError("not my day")
 
-    monkeypatch.setattr(Chat, "tick", fail)
+    monkeypatch.setattr(Repair, "tick", fail)
     outcome = first_broken((1,), members=3)
     assert outcome.promise == "core"
     assert "not my day" in outcome.detail

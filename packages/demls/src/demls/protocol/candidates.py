@@ -108,8 +108,8 @@ class Candidates:
         self._make_sync = make_sync
         self._updates = updates
         self._found: dict[CandidateId, Content | Finding] = {}
-        self._followed: dict[tuple[bytes, ...], Succession | None] = {}
-        """What follows from a content, by its entries and authenticator: asked for again with every judgement."""
+        self._followed: dict[tuple[object, ...], Succession | None] = {}
+        """What follows from a content, by all that it depends on: asked for again with every judgement."""
         self._told: set[CandidateId] = set()
         self._genuine: dict[bytes, bool] = {}
         self._offered_by: dict[CandidateId, Offer] = {}
@@ -258,7 +258,8 @@ class Candidates:
         return "add" not in kinds or not kinds.isdisjoint(_WITH_PATH)
 
     def _follow_content(self, content: Content, proposals: tuple[Proposal, ...]) -> Succession | None:
-        about = (content.staged.authenticator, *(proposal.id for proposal in proposals))
+        place = content.committer, content.view, content.time
+        about = content.staged.authenticator, place, tuple(proposal.id for proposal in proposals)
         if about not in self._followed or self._followed[about] is None:
             follows = self._follow_staged(content, proposals)
             stated = content.sync.succession if content.sync is not None else None

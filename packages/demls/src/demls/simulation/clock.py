@@ -68,4 +68,6 @@ class Hand:
             now -= error
         while self.read(now) < shown:
             now += max(1, shown - self.read(now))
+        while self.read(now - 1) >= shown:
+            now -= 1
         return now

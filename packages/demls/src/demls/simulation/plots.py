@@ -91,7 +91,7 @@ def _by_faults(
 def _draw(plot: Any, path: Path, title: str, unit: str, groups: list[tuple[str, list[float]]]) -> None:
     figure, axes = plot.subplots(figsize=(_WIDTH, _HIGH))
     if groups:
-        axes.boxplot([found for _, found in groups], whis=(5, 95), vert=False)
+        axes.boxplot([found for _, found in groups], whis=(5, 95), orientation="horizontal")
         axes.set_yticks(range(1, len(groups) + 1), [f"{kind} ({len(found)})" for kind, found in groups])
         axes.invert_yaxis()
     axes.set_xlabel(unit)
