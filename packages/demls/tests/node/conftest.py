@@ -45,7 +45,7 @@ from demls.storage.errors import DiskFull
 from demls.storage.store import Store
 from demls.transport.memory import MemoryHub, MemoryTransport
 from demls.wire.charters import Policy, Predecessor
-from demls.wire.ids import Address, CandidateId, Epoch, GroupId, ProposalId, Topic, View
+from demls.wire.ids import Address, CandidateId, Epoch, GroupId, Instant, ProposalId, Topic, View
 from demls.wire.links import new_contact, new_invite
 from demls.wire.messages import Contact, InviteLink, encode_message
 
@@ -207,6 +207,8 @@ class FakeGroup:
                 lost_turn=False,
                 score=100,
                 score_history=(),
+                keys_epoch=Epoch(0),
+                keys_at=Instant(1),
             )
             for leaf, one in enumerate(self.people)
         )

@@ -45,6 +45,7 @@ FAULTS = MappingProxyType(
         Check.WELCOME: "does not bring newcomers what they need",
         Check.EXACT: "does something else than was decided",
         Check.FOLLOWS: "tells newcomers something false about the stewards",
+        Check.RESYNC: "gives a new seat to somebody who may not have one now",
         Check.UPDATES: "renews other keys than was asked for",
     }
 )

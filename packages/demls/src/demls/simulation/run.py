@@ -351,6 +351,9 @@ class Life:
         self._call_the_roll()
         for _ in range(15):
             self._look(_LOOK_EVERY)
+        while self._is_busy() and patience > 0 and self.progress.can_progress():
+            self._look(_LOOK_EVERY)  # a commit is on its way still
+            patience -= _LOOK_EVERY
         self.agreement.together(self.progress.is_given_up)
         self.progress.ended()
         if self.progress.can_progress():
