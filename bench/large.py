@@ -54,7 +54,9 @@ def policy_of(decided_by: str, members: int) -> tuple[Policy, int]:
         return replace(QUICK, stewards_min=1, stewards_max=stewards), stewards
     rule = Rule(QUICK.invite.duration, False, QUICK.invite.share, int(Deciders.STEWARDS))
     stewards = STEWARDS_DECIDING_MIN
-    return replace(QUICK, stewards_min=stewards, stewards_max=stewards, invite=rule, remove=rule), stewards
+    return replace(
+        QUICK, stewards_min=stewards, stewards_max=stewards, invite=replace(rule, silence_is_yes=True), remove=rule
+    ), stewards
 
 
 def make_large(members: int, full: int, decided_by: str, batch: int = 100) -> Leaves:
@@ -235,15 +237,18 @@ def _epochs(people: People, epochs: int, ends_at: float) -> list[tuple[Topic, by
 
 
 def _offer(leader: Member, change: Invite, people: People) -> Candidate:
-    """What the leader offers, when the two who are awake have agreed to it as stewards, or else silence has."""
+    """What the leader offers when silence has agreed to it: where stewards decide, after their time that of all."""
     group = leader.group
     assert group is not None
     people.propose(leader, change)
     people.vote()
-    people.now = Instant(people.now + _SILENCE_MS)
-    group.tick(people.now)
-    people.now = Instant(people.now + 5_000)
-    group.tick(people.now)
+    for _ in range(2):
+        people.now = Instant(people.now + _SILENCE_MS)
+        group.tick(people.now)
+        people.now = Instant(people.now + 5_000)
+        group.tick(people.now)
+        if 0 in leader.state.round.offers:
+            break
     return leader.state.round.offers[0].candidate
 
 

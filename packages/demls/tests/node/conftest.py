@@ -120,6 +120,12 @@ class FakeGroup:
             raise UnknownProposal("There is no such proposal.")
         return self._effects()
 
+    def to_bind(self, now: Any) -> None:
+        return None
+
+    def refresh_keys(self, now: Any, binding: Any = None) -> Effects:
+        return self._effects()
+
     def leave(self, now: Any) -> Effects:
         self.status = GroupStatus.LEFT
         return self._effects()
