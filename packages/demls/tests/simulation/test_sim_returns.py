@@ -17,7 +17,6 @@ def test_of_two_one_restores_a_backup_and_comes_back() -> None:
 def test_false_requests_for_seats_break_no_promise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sabotage, "_MIXTURES", (("false seats",),))
     monkeypatch.setattr(sabotage, "_DRAWN_SHARE", 0)
-    outcome = simulate(102, members=5, engine="model")
+    outcome = simulate(105, members=5, engine="model")
     assert not outcome.promise, outcome.detail
-    assert outcome.acts["false seats"] >= 3
-    assert outcome.counts["resync"] >= 1
+    assert outcome.acts["false seats"] >= 10

@@ -12,7 +12,6 @@ SEEDS = int(os.environ.get("DEMLS_STORMS", "20"))
 
 BREAKS = {
     "a quorum": "P1",
-    "the second phase": "P3",
     "the override": "P3",
     "canonical content": "P7",
     "members as leaders": "P3",

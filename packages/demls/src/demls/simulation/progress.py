@@ -174,13 +174,26 @@ class Progress(Watcher):
         What is approved by silence is so for two thirds: who joined after it was opened waits its time anew.
         """
         waiting: dict[ProposalId, Node] = {}
-        silent: Counter[ProposalId] = Counter()
+        silent = self._by_silence(here)
         for node in here:
             assert node.state is not None
             for item in node.state.work(self.world.now_of(node)):
                 waiting.setdefault(item.proposal_id, node)
-                silent[item.proposal_id] += item.by_silence
         return {known: node for known, node in waiting.items() if silent[known] == 0 or silent[known] >= needed}
+
+    def _by_silence(self, here: list[Node]) -> Counter[ProposalId]:
+        """For how many of these members work is approved by silence."""
+        states = ((node.state, self.world.now_of(node)) for node in here)
+        work = (item for state, now in states if state is not None for item in state.work(now))
+        return Counter(item.proposal_id for item in work if item.by_silence)
+
+    def waits_for_silence(self) -> bool:
+        """Is work approved by silence for some, while others who joined later wait for its time?"""
+        newest = self._agreement.newest
+        if newest is None:
+            return False
+        needed = quorum(len(newest.counted))
+        return any(count < needed for count in self._by_silence(self._here(newest)).values())
 
     def watch(self) -> None:
         """Look at the approved work of all honest members; to be called now and then."""

@@ -339,6 +339,9 @@ class Life:
             elif patience > 0:
                 self._look(_LOOK_EVERY)
                 patience -= _LOOK_EVERY
+            elif self.progress.waits_for_silence():
+                self._look(HOUR)
+                patience = 2 * self.progress.bound()
             elif not self.progress.can_progress():
                 break
             elif self.progress.is_welcome_missing():
