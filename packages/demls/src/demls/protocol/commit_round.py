@@ -312,10 +312,7 @@ class Round:
         return self.at.phase in (Phase.IDLE, Phase.WAITING) and View(self.at.view) in self.offers
 
     def is_still(self, statement: RoundStatement) -> bool:
-        """Could nothing follow from this statement, which was just kept? It is of the own view, and completes nothing.
-
-        Of two members, what makes a quorum depends on the work too.
-        """
+        """Could nothing follow from this statement, just kept? Of two members, what is a quorum depends on work too."""
         if self._committee.n == 2 or statement.view != self.at.view or self._followed > self.at.view or self.is_settled:
             return False
         if statement.kind == StatementKind.ACK and self.at.phase is Phase.LOCKED:
@@ -509,8 +506,12 @@ class Round:
         return bool(self.at.best) or self._followed >= self.at.view or self._host.has_work()
 
     def is_pointless(self, step: Step) -> bool:  # noqa: ARG002 - guards have one form
-        """The work is gone, nothing was acked, and too few members are here for the others to come."""
-        return self._stated(StatementKind.ACK) == NIL and not self._has_reason()
+        """The work is gone, nothing was acked but an own offer by nobody else, and too few are here for others to come."""
+        view, offer = self.at.view, self.offers.get(View(self.at.view))
+        others = self.statements(StatementKind.ACK, view).keys() - {self._own}
+        is_own = offer is not None and offer.leader == self._own
+        is_alone = is_own and not others and not self.statements(StatementKind.LOCK, view)
+        return (is_alone or self._stated(StatementKind.ACK) == NIL) and not self._has_reason()
 
     def pause(self, step: Step) -> None:  # noqa: ARG002 - actions have one form
         self.at.opened_at = None

@@ -63,4 +63,7 @@ NAMED: tuple[NamedSeed, ...] = (
     NamedSeed("a steward with a new seat", 21, "The checker held a new seat's member for a steward.", profile="full"),
     NamedSeed("a torn write that was whole", 180, "The simulated disk tore a write behind its end.", profile="full"),
     NamedSeed("restored while it writes", 9, "The simulated disk never ended a write of before.", profile="full"),
+    NamedSeed(
+        "alone with an offer", 15, "P3: who had offered what others never knew waited for ever.", 4, profile="harsh"
+    ),
 )
