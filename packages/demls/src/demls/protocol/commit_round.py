@@ -506,7 +506,7 @@ class Round:
         return bool(self.at.best) or self._followed >= self.at.view or self._host.has_work()
 
     def is_pointless(self, step: Step) -> bool:  # noqa: ARG002 - guards have one form
-        """The work is gone, nothing was acked but an own offer by nobody else, and too few are here for others to come."""
+        """The work is gone, nothing was acked but an own offer, by nobody else, and too few others are here."""
         view, offer = self.at.view, self.offers.get(View(self.at.view))
         others = self.statements(StatementKind.ACK, view).keys() - {self._own}
         is_own = offer is not None and offer.leader == self._own
