@@ -103,8 +103,8 @@ class Repair:
         self._ask_around(0, now)
 
     def joined(self, now: Instant) -> None:
-        """With a new seat: ask once for what was said since it was given."""
-        self._ask_around(len(bounds.PLACES_PAUSES) - 1, now)
+        """With a new seat: ask for what was said since it was given, a few times, since who is asked may be silent."""
+        self._ask_around(0, now)
 
     def _ask_around(self, stage: int, now: Instant) -> None:
         self._stage = stage

@@ -209,8 +209,9 @@ class Consent(Watcher):
 
     def _voters(self, case: Case, deciding: set[Address] | None, epoch: Epoch) -> list[Address]:
         """Who decides it, of all or of those named, of those who are in ``epoch`` still."""
-        since, seen = self._rosters.get(epoch, {}), self._agreement.epochs.get(epoch)
-        asleep = seen.dormant if seen is not None else frozenset()
+        since = self._rosters.get(epoch, {})
+        known = max((one for one in self._agreement.epochs if one <= epoch), default=None)  # some passed within a step
+        asleep = self._agreement.epochs[known].dormant if known is not None else frozenset()
         latest = min((case.epoch, *_shown_in(case.change)))
         present = [a for a, joined in since.items() if joined <= latest and a not in asleep]
         return [a for a in present if deciding is None or a in deciding]

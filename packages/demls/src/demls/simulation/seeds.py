@@ -66,4 +66,13 @@ NAMED: tuple[NamedSeed, ...] = (
     NamedSeed(
         "alone with an offer", 15, "P3: who had offered what others never knew waited for ever.", 4, profile="harsh"
     ),
+    NamedSeed(
+        "who is left awake decides",
+        237,
+        "The checker counted a dormant member in an epoch passed at once.",
+        profile="full",
+    ),
+    NamedSeed(
+        "newcomers ask more than once", 323, "P4: the only member that a newcomer asked did not answer.", profile="full"
+    ),
 )
