@@ -7,7 +7,7 @@ and coming back changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -161,13 +161,13 @@ class Scores:
             del self._known[address]
             self._ledger.delete(b"score/" + address)
 
-    def below(self, members: Iterable[Address], scoring: Scoring) -> list[Address]:
-        """Members at the threshold or below it, worst first."""
+    def below(self, members: Container[Address], scoring: Scoring) -> list[Address]:
+        """Members at the threshold or below it, worst first. O(1) while nobody is, else by those who have a score."""
         if self._least is None:
             self._least = min((score.points for score in self._known.values()), default=scoring.start)
         if self._least > scoring.threshold:
             return []
-        bad = [a for a in members if a in self._known and self._known[a].points <= scoring.threshold]
+        bad = [a for a, score in self._known.items() if score.points <= scoring.threshold and a in members]
         return sorted(bad, key=lambda address: (self._known[address].points, address))
 
 
