@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from demls.protocol import policy
 from demls.protocol.events import MessageReceived, MessagesMissing, Rejected
+from demls.protocol.gaps import Gap, Heard
 from demls.protocol.policy import MESSAGE_BYTES_MAX, MINUTE
 from demls.wire.ids import Instant
 from demls.wire.messages import PrivateMessage, Remove
@@ -154,6 +155,17 @@ def test_a_joiner_does_not_miss_what_was_said_before_it_came(world: World) -> No
     world.run(60_000)
     assert world.person("dave").heard() == ["3"]
     assert gaps(world.person("dave")) == []
+
+
+def test_what_came_after_a_message_for_me_is_for_me_too() -> None:
+    """Of a gap that may lie before a member's time, a message of its time proves the rest."""
+    heard = Heard(b"", 4, gaps=[Gap(1, 3, 0, 0, 0, 0, is_claimed=True)])
+    assert heard.take(1, 0, is_mine=True)
+    [rest] = heard.gaps
+    assert (rest.first, rest.last, rest.is_claimed) == (2, 3, False)
+    heard = Heard(b"", 4, gaps=[Gap(1, 3, 0, 0, 0, 0, is_claimed=True)])
+    assert heard.take(2, 0, is_mine=False)
+    assert [gap.is_claimed for gap in heard.gaps] == [True, True]
 
 
 def test_a_wide_gap_is_remembered_up_to_a_bound(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

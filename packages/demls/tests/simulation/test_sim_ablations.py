@@ -6,9 +6,8 @@ import pytest
 from demls.cli.main import app
 from demls.protocol.commit_round import _FROM, Round
 from demls.protocol.profile import DEMLS, PROFILES
-from demls.simulation.ablations import ABLATIONS, Ablation, run_without, search, without
+from demls.simulation.ablations import ABLATIONS, Ablation, search, shown_by, without
 from demls.simulation.drills import TALES, Tale, run_tale
-from demls.simulation.run import simulate
 from typer.testing import CliRunner
 
 BY_NAME = {tale.name: tale for tale in TALES}
@@ -55,12 +54,9 @@ def test_without_the_rule_the_promise_breaks(ablation: Ablation) -> None:
 @pytest.mark.parametrize("ablation", WITH_SEED, ids=lambda ablation: ablation.name)
 def test_without_the_rule_a_seed_fails_that_passes_with_it(ablation: Ablation) -> None:
     """Which promise breaks first in a random life may be another than in the tale."""
-    assert ablation.seed is not None
-    [broken] = run_without(ablation.name, [ablation.seed])
-    assert broken.promise.startswith("P"), broken.detail
+    broken = shown_by(ablation.name)
+    assert broken is not None, f"none of 500 lives needs {ablation.name}"
     assert broken.transcript
-    kept = simulate(ablation.seed, members=ablation.members, engine="model", profile=ablation.profile)
-    assert (kept.promise, kept.detail) == ("", "")
 
 
 def test_a_random_life_breaks_a_promise_without_the_rule() -> None:

@@ -255,7 +255,7 @@ class Chat:
         """Is it late, because others of the same device came before? None: it was here before."""
         counter, now = message.counter, step.now
         if counter <= heard.highest:
-            if not heard.take(counter, message.sent_at):
+            if not heard.take(counter, message.sent_at, is_mine=message.epoch >= self.since()):
                 return None
             for gap in heard.gaps:
                 if not gap.is_told:

@@ -75,8 +75,11 @@ class Heard:
     claim: Gap | None = None
     has_differed: bool = False
 
-    def take(self, counter: int, at: int) -> bool:
-        """Close the gap at a number; what is left around it is asked for soon. Says whether there was one."""
+    def take(self, counter: int, at: int, *, is_mine: bool = False) -> bool:
+        """Close the gap at a number; what is left around it is asked for soon. Says whether there was one.
+
+        ``is_mine``: the message was for this member, so all that its device said after it is, too.
+        """
         gap = next((gap for gap in self.gaps if gap.first <= counter <= gap.last), None)
         if gap is None:
             return False
@@ -84,7 +87,8 @@ class Heard:
         if gap.first < counter:
             self.gaps.append(replace(gap, last=counter - 1, before=at))
         if counter < gap.last:
-            self.gaps.append(replace(gap, first=counter + 1, after=at))
+            is_claimed = gap.is_claimed and not is_mine
+            self.gaps.append(replace(gap, first=counter + 1, after=at, is_claimed=is_claimed))
         self.gaps.sort(key=lambda one: one.first)
         return True
 

@@ -416,7 +416,7 @@ ASK_AGAIN_MOST = Duration(10 * MINUTE)
 ASKS_MAX = 8
 """So often is asked for messages before people are told that they are lost."""
 
-CLAIM_ASKS_MAX = 3
+CLAIM_ASKS_MAX = 6
 """And for what only others have named, of which people are not told."""
 
 ASK_ANEW_AFTER = Duration(10 * MINUTE)

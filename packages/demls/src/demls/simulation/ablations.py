@@ -49,7 +49,11 @@ class Ablation:
     profile: str = "plain"
     """Of their worlds."""
     seed: int | None = None
-    """The first of 1 to 500, with these members in this profile, that breaks a promise without the rule."""
+    """One of 1 to 500 that, with these members in this profile, breaks a promise without the rule: tried first."""
+
+
+SEEDS = 500
+"""In so many random lives every rule that has a seed shows that it is needed."""
 
 
 @contextmanager
@@ -86,6 +90,23 @@ def search(name: str, seeds: Iterable[int], members: int | None = None) -> Outco
     outcomes = run_without(name, seeds, members=members)
     with closing(outcomes):
         return next((outcome for outcome in outcomes if outcome.promise), None)
+
+
+def shown_by(name: str, upto: int = SEEDS) -> Outcome | None:
+    """A random life that breaks a promise without the rule and keeps all with it; None if no seed from 1 on does.
+
+    The stored seed is tried first. Lives are drawn anew when the core says one message more or fewer, so it may have
+    become another one.
+    """
+    ablation = ABLATIONS[name]
+    first = () if ablation.seed is None else (ablation.seed,)
+    for seed in (*first, *range(1, upto + 1)):
+        [without_it] = run_without(name, [seed])
+        if without_it.promise.startswith("P"):
+            with_it = simulate(seed, members=ablation.members, engine="model", profile=ablation.profile)
+            if not with_it.promise:
+                return without_it
+    return None
 
 
 # --- The second phase -------------------------------------------------------------------------------------------------

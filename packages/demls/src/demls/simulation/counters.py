@@ -48,8 +48,6 @@ NAMES = (
     "member awake",
     "open request admitted",
     "return from far behind",
-    "resync",
-    "restored backup",
     "stranded",
     "adversary acts",
     "emergencies opened",

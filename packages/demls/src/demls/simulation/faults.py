@@ -1,5 +1,6 @@
 """What goes wrong, and when? Cuts of the network, crashes in the middle of steps, stewards that are all away, nodes
-that are off for several epochs, leaders that die and cuts that come when a candidate has just been acknowledged."""
+that are off for several epochs, leaders that die and cuts that come when a candidate has just been acknowledged or an
+election has just begun."""
 
 from __future__ import annotations
 
@@ -7,14 +8,17 @@ from random import Random
 
 from demls.protocol.commit_round import Phase
 from demls.protocol.effects import Effects
+from demls.protocol.views import ProposalStatus
 from demls.simulation.network import Envelope
 from demls.simulation.nodes import Node
 from demls.simulation.world import CrashPoint, World, never
+from demls.wire.ids import ProposalId
 
 _POINTS = (CrashPoint.BEFORE, CrashPoint.BEFORE, CrashPoint.AFTER, CrashPoint.DURING)
 _FLAP = 3_000
 _HIDDEN_LEAST, _HIDDEN_MOST = 10_000, 120_000
 _HIDDEN_BY_TOPIC = 0.3
+_DISPUTED_MOST = 35_000
 _MUFFLED_LEAST, _MUFFLED_MOST = 60_000, 300_000
 
 
@@ -27,6 +31,7 @@ class Faults:
         self.cuts = 0
         self.strikes = 0
         self._struck: set[tuple[str, bytes, int]] = set()
+        self._disputed: set[ProposalId] = set()
         self._dice: Random = world.dice("faults")
         size = world.scenario.members
         self._longest = 45_000 if size <= 8 else 20_000
@@ -70,6 +75,8 @@ class Faults:
     def _crash_point(self, node: Node, effects: Effects) -> CrashPoint | None:
         if self.world.scenario.strikes and effects.outbound:
             self._strike(node)
+        if self.world.scenario.disputes and effects.outbound:
+            self._dispute(node)
         if not effects.changes or self._dice.random() >= self.world.scenario.crashes or not node.is_member:
             return None
         return self._dice.choice(_POINTS)
@@ -107,6 +114,21 @@ class Faults:
             names = sorted(other.name for other in self.world.nodes.values() if other.is_member)
             self._dice.shuffle(names)
             self._cut_off("strike", frozenset(names[: len(names) // 2]), self._dice.randint(4_000, 15_000))
+
+    def _dispute(self, node: Node) -> None:
+        """An election has just begun here: cut in two, the members cannot decide it before its time is over."""
+        state = node.state
+        if state is None:
+            return
+        for proposal_id, election in state.governance.elections.items():
+            length = election.proposal.duration + 2_000
+            if proposal_id in self._disputed or election.status is not ProposalStatus.OPEN:
+                continue
+            self._disputed.add(proposal_id)
+            if length <= _DISPUTED_MOST and self._dice.random() < self.world.scenario.disputes:
+                names = sorted(other.name for other in self.world.nodes.values() if other.is_member)
+                self._dice.shuffle(names)
+                self._cut_off("dispute", frozenset(names[: len(names) // 2]), length)
 
     def _put_to_sleep(self) -> None:
         """One node is off for several epochs, if the others can do without it."""

@@ -209,7 +209,7 @@ class Progress(Watcher):
             if self.can_progress() and late > self.bound():
                 raise Broken("P3", f"q could be in epoch {newest.epoch} since {late} ms, and are not")
             return
-        if self.together_in is None:
+        if self.together_in is None and self.can_progress():
             self.together_in = now - self.healed_at
         self._apart_since = None
         self._whole_since = self._whole_since or now
@@ -231,6 +231,11 @@ class Progress(Watcher):
                 raise Broken("P3", f"{name} and not committed for {waited} ms")
             if held > bounds.FREEZE_MAX + bound:
                 raise Broken("P3", f"{name} and held up by emergencies for {held} ms")
+
+    def is_frozen(self) -> bool:
+        """Does an emergency hold up commits at an honest member of the newest epoch?"""
+        newest = self._agreement.newest
+        return newest is not None and self._is_frozen(self._here(newest))
 
     def _is_frozen(self, here: list[Node]) -> bool:
         """Does an emergency hold up commits at one of them? The others may be too few to go on."""
@@ -329,8 +334,9 @@ class Reading(Watcher):
         self.recovered += event.is_recovered
 
     def is_fetching(self) -> bool:
-        """Does anybody still ask for messages that people may hope for?"""
-        return any(node.state.chat.fetching() for node in self.world.honest() if node.state is not None)
+        """Does anybody still ask for messages, also for those that may not be for it?"""
+        states = (node.state for node in self.world.honest() if node.state is not None)
+        return any(not gap.is_told for state in states for heard in state.chat.heard.values() for gap in heard.gaps)
 
     def check(self, progress: Progress) -> None:
         """Of those who are in and of those who have left; of all messages that somebody who is there could say."""

@@ -337,8 +337,9 @@ class Life:
                 self._look(HOUR)
                 patience = 2 * self.progress.bound()
             elif patience > 0:
+                is_frozen = self.progress.is_frozen()
                 self._look(_LOOK_EVERY)
-                patience -= _LOOK_EVERY
+                patience -= 0 if is_frozen else _LOOK_EVERY
             elif self.progress.waits_for_silence():
                 self._look(HOUR)
                 patience = 2 * self.progress.bound()

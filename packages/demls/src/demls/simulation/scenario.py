@@ -111,6 +111,8 @@ class Scenario:
     """After so many the faults end, and after twice as many the living: so a storm of messages costs no minutes."""
     real_disk: bool = False
     """Are the nodes' disks real files of the real store?"""
+    disputes: float = 0.0
+    """Chance that the network is cut, for as long as an election lasts, when the election has just begun."""
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -194,6 +196,7 @@ def _full(plain: Scenario, dice: Random) -> Scenario:
         hides=plain.members > 3 and dice.random() < _HIDING,
         restores=not plain.dozes and dice.random() < _RESTORING,
         real_disk=plain.members < _REAL_DISK_BELOW and plain.seed % REAL_DISK_EVERY == 0,
+        disputes=dice.choice((0.0, 0.0, 0.0, 0.6)),
     )
 
 

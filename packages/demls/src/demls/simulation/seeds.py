@@ -75,4 +75,16 @@ NAMED: tuple[NamedSeed, ...] = (
     NamedSeed(
         "newcomers ask more than once", 323, "P4: the only member that a newcomer asked did not answer.", profile="full"
     ),
+    NamedSeed(
+        "a first message that was for me",
+        1009,
+        "P4: who has a message of another's knew not that all later ones are for it, too.",
+        profile="full",
+    ),
+    NamedSeed(
+        "an emergency that a newcomer cannot judge",
+        1245,
+        "The checker did not wait for the emergency that held up all others.",
+        profile="full",
+    ),
 )
