@@ -148,11 +148,12 @@ class Large:
         self.result["join"] = _mean([newcomer.spent])
 
     def _emergency(self, people: People) -> None:
-        """A light member signs two statements in one view: the nodes find, accuse and remove it."""
+        """A light member whose word counts signs two statements in one view: the nodes find, accuse and remove it."""
         crowd = people.crowd
         assert crowd is not None
         first = people.members()[0]
-        state, culprit = first.state, list(crowd.lights)[1]
+        state = first.state
+        culprit = next(light for light in list(crowd.lights)[1:] if light in state.committee.members)
         for said in (bytes([1]) * 32, bytes([2]) * 32):
             statement = RoundStatement(
                 state.epoch, state.state.head, 0, said, b"", first.address, bytes(64), StatementKind.ACK

@@ -20,6 +20,9 @@ use crate::storage::{Map, decode, encode};
 const CANDIDATE_KIND: &[u8; 4] = b"DEca";
 const UPDATE_KIND: &[u8; 4] = b"DEup";
 
+/// Four are in order after 24 attempts on average, five after 120.
+const ORDER_TRIES: usize = 1_000;
+
 /// What a candidate shall contain.
 pub struct Wanted<'a> {
     pub adds: Vec<&'a [u8]>,
@@ -37,7 +40,27 @@ pub struct Built {
     pub staged: Zeroizing<Vec<u8>>,
 }
 
+/// With a seed, the same call makes the same commit in every process.
 pub fn build(copy: &GroupCopy, wanted: &Wanted) -> Result<Built> {
+    let random = &copy.provider.random;
+    if !random.is_seeded() || wanted.removes.len() + wanted.updates.len() < 2 {
+        return Ok(build_in_any_order(copy, wanted)?.0);
+    }
+    // OpenMLS puts Removes and Updates in the order of a hash map, another in each process. So it is
+    // done again, with the same randomness, until they come by leaf: only where runs are repeated.
+    let before = copy.provider.store.map();
+    for _ in 0..ORDER_TRIES {
+        let attempt = copy.anew(&random.fork(), before.clone())?;
+        let (built, is_by_leaf) = build_in_any_order(&attempt, wanted)?;
+        if is_by_leaf {
+            random.take_over(&attempt.provider.random);
+            return Ok(built);
+        }
+    }
+    Ok(build_in_any_order(copy, wanted)?.0)
+}
+
+fn build_in_any_order(copy: &GroupCopy, wanted: &Wanted) -> Result<(Built, bool)> {
     let mut group = copy.group()?;
     let GroupCopy { provider, key, .. } = copy;
     let mut adds = Vec::with_capacity(wanted.adds.len());
@@ -89,15 +112,29 @@ pub fn build(copy: &GroupCopy, wanted: &Wanted) -> Result<Built> {
     if staged.queued_proposals().count() != count {
         return Err(Error::input("The proposals do not go together."));
     }
+    let is_by_leaf = leaves_concerned(staged)?.is_sorted();
     let content = encode(&(&copy.authenticator, staged)).map_err(Error::defect)?;
-    Ok(Built {
+    let built = Built {
         commit: commit.tls_serialize_detached().map_err(Error::defect)?,
         welcome: welcome
             .map(|welcome| welcome.tls_serialize_detached())
             .transpose()
             .map_err(Error::defect)?,
         staged: envelope::close(CANDIDATE_KIND, &Zeroizing::new(content)),
-    })
+    };
+    Ok((built, is_by_leaf))
+}
+
+/// Of the Removes and Updates, as they stand in a commit.
+fn leaves_concerned(staged: &StagedCommit) -> Result<Vec<u32>> {
+    staged
+        .queued_proposals()
+        .filter_map(|queued| match queued.proposal() {
+            Proposal::Remove(remove) => Some(Ok(remove.removed().u32())),
+            Proposal::Update(_) => Some(sender_leaf(queued)),
+            _ => None,
+        })
+        .collect()
 }
 
 /// The commit in [`Built::staged`], if it was built on the state with this authenticator.

@@ -41,6 +41,22 @@ impl Random {
         matches!(self, Self::Seeded(_))
     }
 
+    /// A generator of its own that goes on from here; the operating system's is everybody's.
+    pub fn fork(&self) -> Self {
+        match self {
+            Self::System => Self::System,
+            Self::Seeded(generator) => Self::Seeded(Arc::new(Mutex::new(state_of(generator)))),
+        }
+    }
+
+    /// Go on where a fork has come to.
+    pub fn take_over(&self, fork: &Self) {
+        if let (Self::Seeded(own), Self::Seeded(other)) = (self, fork) {
+            let state = state_of(other);
+            *own.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        }
+    }
+
     pub fn fill(&self, bytes: &mut [u8]) -> std::result::Result<(), NoRandomness> {
         match self {
             Self::System => getrandom::fill(bytes).map_err(|_| NoRandomness),
@@ -65,6 +81,13 @@ impl Random {
         self.fill(&mut bytes).map_err(Error::defect)?;
         Ok(bytes)
     }
+}
+
+fn state_of(generator: &Mutex<ChaCha20Rng>) -> ChaCha20Rng {
+    generator
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
 }
 
 impl OpenMlsRand for Random {

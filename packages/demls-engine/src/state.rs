@@ -386,6 +386,17 @@ pub struct GroupCopy {
 }
 
 impl GroupCopy {
+    /// The same with other randomness and another store.
+    pub fn anew(&self, random: &Random, map: Map) -> Result<Self> {
+        Ok(Self {
+            provider: Provider::new(random, map)?,
+            key: self.key.clone(),
+            group_id: self.group_id.clone(),
+            authenticator: self.authenticator.clone(),
+            ..*self
+        })
+    }
+
     pub fn group(&self) -> Result<MlsGroup> {
         load_group(&self.provider, &self.group_id)
     }

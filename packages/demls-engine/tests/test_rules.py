@@ -337,3 +337,15 @@ def test_rule_14_a_leaf_changes_its_extensions_with_or_without_a_new_key() -> No
         assert member.extensions == {BINDING: b"new"}
         assert (member.signature_key == second.key.public) == (private is None)
         assert first.group.decrypt(second.group.encrypt(b"text")).sender == 1
+
+
+def test_a_seed_makes_the_same_commit_in_whatever_order_a_hash_map_has_its_proposals() -> None:
+    def commits() -> list[bytes]:
+        first, *others = group_of(6)
+        updates = [each.group.propose_update()[0] for each in others[2:]]
+        mixed = first.group.propose_commit(removes=[1, 2], updates=updates[:2], force_path=True)
+        renewed = first.group.propose_commit(updates=updates)
+        return [mixed.commit, renewed.commit]
+
+    first = commits()
+    assert all(commits() == first for _ in range(5))

@@ -56,10 +56,7 @@ def test_the_same_seed_is_the_same_story() -> None:
     assert replace(one, took=0.0) == replace(two, took=0.0)
 
 
-_NOT_YET = pytest.mark.xfail(reason="The real engine makes other bytes of the same calls now and then.", strict=False)
-
-
-@pytest.mark.parametrize("engine", ["model", pytest.param("real", marks=_NOT_YET)])
+@pytest.mark.parametrize("engine", ["model", "real"])
 def test_a_story_does_not_depend_on_the_process(engine: str) -> None:
     """The whole transcript and, on the model, all records of all nodes in the end; on the real engine, all events."""
     program = (
