@@ -287,7 +287,8 @@ class Life:
         for node in sleepers:
             self.progress.vanished.add(node.name)
             world.kill(node, None, _FOR_GOOD)
-        end = world.clock.now + 2 * newest.charter.policy.dormant_after
+        # Those who come in meanwhile have to see for themselves that somebody is silent for so long.
+        end = world.clock.now + 3 * newest.charter.policy.dormant_after
         while world.clock.now < end and not self._are_dormant(sleepers):
             self._call_the_roll()
             self._look(8 * MINUTE)

@@ -87,4 +87,10 @@ NAMED: tuple[NamedSeed, ...] = (
         "The checker did not wait for the emergency that held up all others.",
         profile="full",
     ),
+    NamedSeed(
+        "newcomers see for themselves who is silent",
+        198,
+        "The checker gave newcomers less time than it takes to know that somebody is silent.",
+        profile="full",
+    ),
 )
