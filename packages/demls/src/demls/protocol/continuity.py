@@ -13,13 +13,14 @@ from demls_consensus import Choice
 
 from demls.protocol import policy as bounds
 from demls.protocol.ballots import Ballot, is_for
-from demls.protocol.commit_round import Round
+from demls.protocol.commit_round import ROUND_LABEL, Round
+from demls.protocol.engine import Engine
 from demls.protocol.governance import Governance
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.wire.fields import STATED_PROPOSALS_MAX
 from demls.wire.framing import digest
-from demls.wire.ids import Address, Epoch, Head, Instant, ProposalId
+from demls.wire.ids import Address, Epoch, Head, Instant, LeafKey, ProposalId
 from demls.wire.messages import Digest, Payload, ProposalState, SettledCommit, Vote, decode_message, encode_message
 from demls.wire.statements import RoundStatement, StatementKind
 
@@ -97,19 +98,26 @@ def is_certified(
     settled: SettledCommit,
     *,
     quorum: int,
-    is_signed: Callable[[RoundStatement], bool],
+    key_of: Callable[[bytes], LeafKey | None],
+    group_id: bytes,
+    engine: Engine,
 ) -> bool:
-    """Do its locks certify the candidate: one view, one candidate, ``quorum`` distinct members of its state?"""
+    """Do its locks certify the candidate: one view, one candidate, ``quorum`` distinct members of its state?
+
+    ``key_of``: the leaf key of a member whose lock counts. All signatures are verified in one batch.
+    """
     candidate = settled.candidate.id
-    members: set[bytes] = set()
+    signed: dict[bytes, tuple[bytes, str, bytes, bytes]] = {}
     for lock in settled.locks:
         about = (lock.epoch, lock.head, lock.view, lock.candidate, lock.kind)
         if about != (settled.epoch, settled.head, settled.view, candidate, StatementKind.LOCK):
             return False
-        if lock.member not in members and not is_signed(lock):
-            return False
-        members.add(lock.member)
-    return len(members) >= quorum
+        if lock.member not in signed:
+            key = key_of(lock.member)
+            if key is None:
+                return False
+            signed[lock.member] = key, ROUND_LABEL, lock.content(group_id), lock.signature
+    return len(signed) >= quorum and all(engine.verify_batch(list(signed.values())))
 
 
 def make_digest(

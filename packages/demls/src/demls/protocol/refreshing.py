@@ -13,7 +13,7 @@ from demls.protocol.credential import BINDING_EXTENSION, CredentialRefused, chec
 from demls.protocol.errors import RequestRefused
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
-from demls.protocol.updates import OwnUpdate
+from demls.protocol.updates import KeyAges, OwnUpdate
 from demls.protocol.wishes import open_proposal
 from demls.wire.framing import digest
 from demls.wire.ids import Instant
@@ -37,6 +37,7 @@ class Refreshing:
         self._state = state
         self._wanted = state.ledger.find(_WANTED, Wanted)
         self._not_before = Instant(0)
+        self._turn: tuple[KeyAges, Instant, Instant, Instant | None] | None = None
 
     @property
     def is_asked(self) -> bool:
@@ -92,9 +93,16 @@ class Refreshing:
 
     def _due(self) -> Instant | None:
         """When the own node asks; None if it does not by itself."""
-        state = self._state
+        state, turn = self._state, self._turn
         if self._wanted is not None:
             return self._not_before
+        if turn is None or turn[0] is not state.ages or turn[1:3] != (state.settled_at, self._not_before):
+            turn = self._turn = state.ages, state.settled_at, self._not_before, self._own_turn()
+        return turn[3]
+
+    def _own_turn(self) -> Instant | None:
+        """Those with the oldest keys first, after each commit."""
+        state = self._state
         place, age = state.ages.place(state.own), state.ages.of(state.own)
         if age is None or place is None or not state.ages.is_automatic:
             return None

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from demls_consensus import quorum
 
-from demls.protocol.commit_round import ROUND_LABEL
 from demls.protocol.continuity import is_certified, next_head
 from demls.protocol.events import (
     Halted,
@@ -29,6 +28,7 @@ from demls.wire.ids import (
     Epoch,
     Head,
     Instant,
+    LeafKey,
     ProposalId,
     View,
 )
@@ -111,11 +111,12 @@ def _compare_histories(state: GroupState, settled: SettledCommit, step: Step) ->
         return
     counted = electorate.committee().members
 
-    def is_signed(lock: RoundStatement) -> bool:
-        key = electorate.seats[Address(lock.member)].leaf_key if lock.member in counted else None
-        return key is not None and state.engine.verify(key, ROUND_LABEL, lock.content(state.group_id), lock.signature)
+    def key_of(member: bytes) -> LeafKey | None:
+        return LeafKey(electorate.seats[Address(member)].leaf_key) if member in counted else None
 
-    if not is_certified(settled, quorum=quorum(len(counted)), is_signed=is_signed):
+    if not is_certified(
+        settled, quorum=quorum(len(counted)), key_of=key_of, group_id=state.group_id, engine=state.engine
+    ):
         step.refuse(Reason.FORGED, "another commit of a past epoch, without its certificate")
         return
     both = {lock.member for lock in known.locks} & {lock.member for lock in settled.locks}
@@ -144,11 +145,7 @@ def _is_genuine(state: GroupState, settled: SettledCommit, step: Step) -> bool:
 
 
 def _is_certified(state: GroupState, settled: SettledCommit, quorum: int) -> bool:
-    return is_certified(
-        settled,
-        quorum=quorum,
-        is_signed=lambda lock: state.verify(lock.member, ROUND_LABEL, lock.content(state.group_id), lock.signature),
-    )
+    return is_certified(settled, quorum=quorum, key_of=state.speaking_key, group_id=state.group_id, engine=state.engine)
 
 
 def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:

@@ -589,10 +589,14 @@ class GroupState:
         Of an offer it is enough to lead, which only counted members do.
         """
         seat = self.roster.seat(member)
-        speaks = seat is not None and (not seat.dormant if label == OFFER_LABEL else member in self.committee.members)
-        if seat is None or not speaks:
-            return False
-        return self.engine.verify(seat.leaf_key, label, content, signature)
+        leads = label == OFFER_LABEL and seat is not None and not seat.dormant
+        key = seat.leaf_key if leads and seat is not None else self.speaking_key(member)
+        return key is not None and self.engine.verify(key, label, content, signature)
+
+    def speaking_key(self, member: bytes) -> LeafKey | None:
+        """The leaf key of a member whose acknowledgements and locks count in this state."""
+        seat = self.roster.seat(member)
+        return seat.leaf_key if seat is not None and member in self.committee.members else None
 
     def read_charter(self, step: Step) -> None:
         """The charter that stands in the GroupContext now; a settings decision may have changed it."""

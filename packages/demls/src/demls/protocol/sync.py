@@ -14,7 +14,6 @@ from demls_consensus import quorum
 
 from demls.protocol import policy as bounds
 from demls.protocol.candidates import JOINER_EXTENSION
-from demls.protocol.commit_round import ROUND_LABEL
 from demls.protocol.continuity import is_certified
 from demls.protocol.credential import CredentialRefused, check_leaf
 from demls.protocol.electorates import Electorate
@@ -30,7 +29,7 @@ from demls.protocol.validation import State
 from demls.wire.charters import Charter
 from demls.wire.codec import WireError
 from demls.wire.fields import STATED_PROPOSALS_MAX
-from demls.wire.ids import Epoch, GroupId, Instant
+from demls.wire.ids import Epoch, GroupId, Instant, LeafKey
 from demls.wire.messages import (
     JoinerBundle,
     JoinerSecrets,
@@ -164,15 +163,13 @@ def _check(
     speaking = electorate.committee().members
     own = settled.proposals[0] if len(settled.proposals) == 1 and is_own_request(settled.proposals[0]) else None
     is_alone = own is not None and len(counted) == 2  # of two members, one gives the other its new seat
-    if not is_certified(
-        settled,
-        quorum=1 if is_alone else quorum(len(speaking)),
-        is_signed=lambda lock: (
-            lock.member in speaking
-            and not (is_alone and own is not None and lock.member == own.owner)
-            and engine.verify(keys[lock.member], ROUND_LABEL, lock.content(sync.group_id), lock.signature)
-        ),
-    ):
+
+    def key_of(member: bytes) -> LeafKey | None:
+        speaks = member in speaking and not (is_alone and own is not None and member == own.owner)
+        return LeafKey(keys[member]) if speaks else None
+
+    least = 1 if is_alone else quorum(len(speaking))
+    if not is_certified(settled, quorum=least, key_of=key_of, group_id=sync.group_id, engine=engine):
         raise WelcomeRefused("The commit that admits us has no certificate of the group's members.")
 
 

@@ -79,7 +79,9 @@ class KeyAges:
     def riders(self, now: Instant) -> tuple[Address, ...]:
         """Whose keys are so old that they go along with whatever is committed next."""
         due = now - bounds.REFRESH_ALONG_AFTER
-        return tuple(Address(age.member_id) for age in self._oldest if self.is_automatic and age.time <= due)
+        if not self.is_automatic or not self._oldest or self._oldest[0].time > due:
+            return ()
+        return tuple(Address(age.member_id) for age in self._oldest if age.time <= due)
 
 
 def stage(candidate: Candidate, mls: MlsGroup, own: OwnUpdate | None) -> StagedCommit | Fault:
