@@ -130,15 +130,15 @@ class Progress(Watcher):
     def is_ghost(self, node: Node) -> bool:
         """Was it admitted with the leaf of an earlier device, which the person has thrown away to ask anew?
 
-        Or has everybody gone who could have had its welcome, before it asked for that again?
+        Or has everybody gone, or come back with a new seat, who could have had its welcome, before it asked for that
+        again?
         """
         newest = self.world.newest()
         seat = newest.state.roster.seat(node.address) if newest is not None and newest.state is not None else None
         if seat is None or node.is_member or not node.is_up:
             return False
         there = (other.state for other in self.world.members() if not other.is_adversary)
-        seats = (state.roster.seat(state.own) for state in there if state is not None)
-        is_held = any(other is not None and other.since <= seat.since for other in seats)
+        is_held = any(state.chat.since() <= seat.since for state in there if state is not None)
         return seat.leaf_key != node.leaf_key or not is_held
 
     def _owed(self, newest: Seen) -> list[Node]:

@@ -93,4 +93,10 @@ NAMED: tuple[NamedSeed, ...] = (
         "The checker gave newcomers less time than it takes to know that somebody is silent.",
         profile="full",
     ),
+    NamedSeed(
+        "a welcome that was lost with a disk",
+        411,
+        "The checker forgot that who had the welcome had come back from a backup.",
+        profile="full",
+    ),
 )
