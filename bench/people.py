@@ -1,11 +1,13 @@
 """Members in one process, each with a real machine and a real engine: an in-memory network and a virtual clock.
 
-The processor time of all members' machines is summed; what the network costs is left out. Members that are keys only
+The processor time of all members' machines is summed; what the network costs is left out. Cycles are searched for as
+rarely as in a node. Members that are keys only
 (``crowd.py``) say what their models say.
 """
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
@@ -14,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from crowd import Crowd
+from demls.node.program import COLLECTION_EVERY
 from demls.protocol import credential
 from demls.protocol.credential import Device
 from demls.protocol.effects import Effects
@@ -101,6 +104,7 @@ class People:
         one_by_one: bool = False,
     ) -> None:
         """``one_by_one``: each vote arrives before the next is cast, and each envelope is taken in by itself."""
+        gc.set_threshold(COLLECTION_EVERY)
         self.one_by_one = one_by_one
         self.start = leaves.start
         self.now = Instant(leaves.start + 60_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 LOG_BYTES_MAX = 4 * 1024 * 1024
 LOG_FILES_KEPT = 3
+
+COLLECTION_EVERY = 50_000
+"""Objects between two searches for cycles, of which a node makes few; Python's 700 would cost it 8 % of its time."""
 
 
 def check_is_set_up(folder: DataFolder) -> None:
@@ -45,9 +49,34 @@ async def run_node(
         stack.enter_context(FolderLock.acquire(folder.path))
         stack.enter_context(_log_to(folder.log, settings.log_level))
         storage_key, me = _open_keystore(keystore, settings, password, stack)
+        ready = stack.enter_context(few_collections())
         from demls.node.serving import serve  # noqa: PLC0415 (a second of imports, while the keystore opens)
 
-        await serve(folder, settings, me, storage_key=storage_key, announce=announce, stack=stack)
+        def announce_ready(api: str, page: str) -> None:
+            ready()
+            announce(api, page)
+
+        await serve(folder, settings, me, storage_key=storage_key, announce=announce_ready, stack=stack)
+
+
+@contextlib.contextmanager
+def few_collections() -> Iterator[Callable[[], None]]:
+    """No search for cycles until what is given is called, then few, and none among what is there by then."""
+    thresholds, was_enabled = gc.get_threshold(), gc.isenabled()
+
+    def ready() -> None:
+        gc.freeze()
+        gc.set_threshold(COLLECTION_EVERY, *thresholds[1:])
+        gc.enable()
+
+    gc.disable()
+    try:
+        yield ready
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
+        if was_enabled:
+            gc.enable()
 
 
 def _open_keystore(
