@@ -209,6 +209,14 @@ class JoinRefused(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WelcomeArriving(Event):
+    """A large welcome comes in parts; ``received`` of ``parts`` are here. Told at the beginning, then now and then."""
+
+    received: int
+    parts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Removed(Event):
     """The own member is no longer in the group. ``by_own_wish``: through its own leave.
 

@@ -30,6 +30,7 @@ from demls.wire.messages import (
     JoinRequest,
     NothingKept,
     Offer,
+    PartsRequest,
     Payload,
     PrivateMessage,
     Proposal,
@@ -96,17 +97,7 @@ class Inbound:
     def dispatch(self, channel: Channel, read: Read, step: Step) -> None:
         state, message = self._state, read.payload
         if channel == state.rendezvous:
-            match message:
-                case JoinRequest():
-                    self._receive_request(message, step)
-                case Digest():
-                    self._receive_return(message, step)
-                case Proposal(change=change) if isinstance(change.payload, Resync):
-                    self._receive_resync(message, change.payload, step)
-                case NothingKept():
-                    self._stranding.receive(message, step)
-                case _:
-                    step.refuse(Reason.INVALID, "a message that does not belong on the rendezvous topic")
+            self._dispatch_from_outside(message, step)
             return
         if state.is_booth(channel) and not isinstance(message, Vote):
             step.refuse(Reason.INVALID, "a message that does not belong where stewards say their votes")
@@ -176,6 +167,22 @@ class Inbound:
             state.vouched(Address(statement.member))
         else:
             step.is_known = not step.events
+
+    def _dispatch_from_outside(self, message: Payload, step: Step) -> None:
+        """What is said where everybody can who has ever had an invite link."""
+        match message:
+            case JoinRequest():
+                self._receive_request(message, step)
+            case Digest():
+                self._receive_return(message, step)
+            case Proposal(change=change) if isinstance(change.payload, Resync):
+                self._receive_resync(message, change.payload, step)
+            case NothingKept():
+                self._stranding.receive(message, step)
+            case PartsRequest():
+                self._state.welcomes.answer_parts(message, step)
+            case _:
+                step.refuse(Reason.INVALID, "a message that does not belong on the rendezvous topic")
 
     def answer_straggler(self, channel: Channel, message: Payload, step: Step) -> None:
         """Whoever still speaks on the channel of an old epoch has missed its end: the first few members say it."""

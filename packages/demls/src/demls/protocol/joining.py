@@ -17,6 +17,7 @@ from demls.protocol.engine import Engine
 from demls.protocol.errors import BadInvite, BadSnapshot
 from demls.protocol.events import Event, JoinRefused, Reason, Rejected
 from demls.protocol.group import SUPPORTED_EXTENSIONS, Group
+from demls.protocol.parts import Assembly
 from demls.protocol.records import SCHEMA, Ledger
 from demls.protocol.sync import Accepted, WelcomeRefused, open_welcome
 from demls.wire.framing import digest
@@ -27,6 +28,8 @@ from demls.wire.messages import (
     JoinAnswer,
     JoinRequest,
     WelcomeBundle,
+    WelcomeOutline,
+    WelcomePart,
     decode_message,
     encode_message,
 )
@@ -65,6 +68,7 @@ class Joining:
         self._engine = engine
         self._link = decode_message(record.link, InviteLink) if record.link else None
         self._channel = joiner_channel(record.key_package)
+        self._assembly = Assembly(ledger, engine, record.key_package_private)
         self.group: Group | None = None
 
     @classmethod
@@ -152,8 +156,15 @@ class Joining:
     def asked_at(self) -> Instant:
         return Instant(self._record.asked_at)
 
+    @property
+    def arriving(self) -> tuple[int, int] | None:
+        """(received, of) parts of a large welcome that is on its way; None if none is."""
+        return self._assembly.progress if self.group is None else None
+
     def topics(self) -> frozenset[Topic]:
-        return self.group.topics() if self.group is not None else frozenset({self._channel.topic})
+        if self.group is not None:
+            return self.group.topics()
+        return frozenset({self._channel.topic, *self._assembly.channels()})
 
     def snapshot(self) -> dict[bytes, bytes]:
         return self._ledger.snapshot()
@@ -164,9 +175,15 @@ class Joining:
         """A welcome or an answer. Never raises on hostile input; after the welcome, use ``group``."""
         if self.group is not None:
             return self.group.receive(topic, payload, now)
-        if topic != self._channel.topic or len(payload) > bounds.ENVELOPE_BYTES_MAX:
+        channel = self._channel if topic == self._channel.topic else self._assembly.channels().get(topic)
+        if channel is None or len(payload) > bounds.ENVELOPE_BYTES_MAX:
             return self._effects([], Rejected(Reason.UNREADABLE, "an envelope for somebody else"))
-        match unseal(self._channel, payload, self._engine):
+        match unseal(channel, payload, self._engine):
+            case WelcomePart() | WelcomeOutline() as piece:
+                arrived = self._assembly.take(piece, now)
+                if isinstance(arrived, WelcomeBundle):
+                    return self._receive_welcome(arrived, now)
+                return self._effects([*self._assembly.question(now)], *([arrived] if arrived is not None else []))
             case WelcomeBundle() as welcome:
                 return self._receive_welcome(welcome, now)
             case JoinAnswer() as answer:
@@ -220,11 +237,12 @@ class Joining:
         """Ask again, ever more rarely; even after a refusal, since anybody who reads along could have sent that."""
         if self.group is not None:
             return self.group.tick(now)
+        question = self._assembly.question(now)
         deadline = self._deadline()
         if deadline is None or now < deadline:
-            return self._effects([])
+            return self._effects([*question])
         self._update(asked=self._record.asked + 1, asked_at=now)
-        return self._effects([self._request()])
+        return self._effects([*question, self._request()])
 
     def _deadline(self) -> Instant | None:
         if self._link is None or self._record.asked_at >= self._link.expires:
@@ -248,4 +266,5 @@ class Joining:
         self._ledger.put(b"joining", self._record)
 
     def _effects(self, outbound: list[Outbound], *events: Event) -> Effects:
-        return Effects(self._ledger.drain(), tuple(outbound), events, self._deadline())
+        times = (time for time in (self._deadline(), self._assembly.deadline()) if time is not None)
+        return Effects(self._ledger.drain(), tuple(outbound), events, min(times, default=None))

@@ -239,6 +239,21 @@ REQUEST_LIFETIME = Duration(30 * DAY)
 """And no longer than this, however few epochs there are."""
 
 WELCOME_LIFETIME = Duration(DAY)
+WELCOME_WHOLE_MAX = 100 * 1024
+"""A welcome of more bytes is outlined, and its parts are asked for."""
+
+WELCOME_PARTS_AT_ONCE = 64
+"""So many parts a member says at most within ``REPEAT_EVERY``, whoever asks for them."""
+
+OUTLINES_MAX = 4
+"""Welcomes that somebody assembles at a time; who reads along may have sent some of them."""
+
+OUTLINE_MEMBERS_MAX = 8
+"""Members that have said the same outline, and are asked for its parts in turn."""
+
+PARTS_AGAIN_MOST = Duration(10 * MINUTE)
+"""Pauses between questions for parts double up to this while none arrives; the first is ``REPEAT_EVERY``."""
+
 STRANGERS_MAX = 16
 """Requests without a token that are kept; they wait for a sponsor."""
 

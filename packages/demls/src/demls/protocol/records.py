@@ -67,6 +67,13 @@ class Ledger:
         """The value under ``key``, None if there is none."""
         return self.get(key, kind) if key in self._records else None
 
+    def get_bytes(self, key: bytes) -> bytes:
+        """The bytes under ``key``. Raises BadSnapshot if there are none."""
+        found = self._records.get(key)
+        if found is None:
+            raise BadSnapshot(f"The stored record {key!r} is missing; restore a backup.")
+        return found
+
     def find_bytes(self, key: bytes) -> bytes | None:
         return self._records.get(key)
 

@@ -21,6 +21,7 @@ from demls.protocol.engine import Engine
 from demls.protocol.errors import NotAMember, RequestRefused, TooMuch
 from demls.protocol.events import Event, JoinRefused, Reason, Rejected, SeatAsked
 from demls.protocol.governance import PROPOSAL_LABEL
+from demls.protocol.parts import Assembly
 from demls.protocol.records import SCHEMA, Ledger
 from demls.protocol.resync import renew_at, resync_sentence
 from demls.protocol.state import GroupRecord, Standing
@@ -35,6 +36,8 @@ from demls.wire.messages import (
     Resync,
     ResyncReason,
     WelcomeBundle,
+    WelcomeOutline,
+    WelcomePart,
     decode_message,
     encode_message,
 )
@@ -105,6 +108,7 @@ class Returning:
         self._engine = engine
         self._charter = decode_message(record.charter, Charter)
         self._channel = joiner_channel(record.key_package)
+        self._assembly = Assembly(ledger, engine, record.key_package_private)
         self._answered = 0
         """When the question was asked to which there was an answer."""
 
@@ -221,7 +225,7 @@ class Returning:
         return sum(1 for _ in self._ledger.bytes_under(b"unsent/"))
 
     def topics(self) -> frozenset[Topic]:
-        return frozenset({self._channel.topic})
+        return frozenset({self._channel.topic, *self._assembly.channels()})
 
     def device_of(self) -> Device:
         """The new device."""
@@ -239,9 +243,15 @@ class Returning:
 
     def receive(self, topic: Topic, payload: bytes, now: Instant) -> Effects | Accepted:
         """An answer, or the welcome: then what it admits to. Never raises on hostile input."""
-        if topic != self._channel.topic or len(payload) > bounds.ENVELOPE_BYTES_MAX:
+        channel = self._channel if topic == self._channel.topic else self._assembly.channels().get(topic)
+        if channel is None or len(payload) > bounds.ENVELOPE_BYTES_MAX:
             return self._effects([], Rejected(Reason.UNREADABLE, "an envelope for somebody else"))
-        match unseal(self._channel, payload, self._engine):
+        match unseal(channel, payload, self._engine):
+            case WelcomePart() | WelcomeOutline() as piece:
+                arrived = self._assembly.take(piece, now)
+                if isinstance(arrived, WelcomeBundle):
+                    return self._receive_welcome(arrived, now)
+                return self._effects([*self._assembly.question(now)], *([arrived] if arrived is not None else []))
             case WelcomeBundle() as welcome:
                 return self._receive_welcome(welcome, now)
             case JoinAnswer() as answer:
@@ -309,6 +319,9 @@ class Returning:
             except WelcomeRefused as problem:
                 self._update(welcome=b"")
                 return self._effects([], Rejected(Reason.INVALID, str(problem)))
+        question = self._assembly.question(now)
+        if question:
+            return self._effects([*question])
         ask_at = self._ask_at()
         if ask_at is None or now < ask_at:
             return self._effects([])
@@ -373,7 +386,7 @@ class Returning:
         self._ledger.put(b"returning", self.record)
 
     def _effects(self, outbound: list[Outbound], *events: Event) -> Effects:
-        times = [self._ask_at()]
+        times = [self._ask_at(), self._assembly.deadline()]
         if self.record.welcome:
             times.append(Instant(self.record.welcomed_at + UNVOUCHED_WAIT))
         deadline = min((time for time in times if time is not None), default=None)

@@ -179,7 +179,7 @@ class GroupState:
         self.channels: dict[Epoch, Channel] = {
             Epoch(int.from_bytes(key, "big")): channel_of(secret) for key, secret in ledger.bytes_under(b"channel/")
         }
-        self.welcomes = Welcomes(ledger)
+        self.welcomes = Welcomes(ledger, device.address)
         introducer = ledger.find_bytes(_INTRODUCER)
         self.introducer: Address | None = Address(introducer) if introducer else None
         """Whose link led here, as long as it was not heard in a state of this group."""

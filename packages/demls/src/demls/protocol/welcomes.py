@@ -12,10 +12,19 @@ from dataclasses import dataclass, replace
 
 from demls.protocol import policy as bounds
 from demls.protocol.channel import joiner_channel
+from demls.protocol.parts import bundle_channel, is_large, outline_of, part_of, wanted_of
 from demls.protocol.records import Ledger
 from demls.protocol.step import Step
+from demls.wire.framing import digest
 from demls.wire.ids import Address, Duration, Instant
-from demls.wire.messages import WelcomeBundle, decode_message, encode_message
+from demls.wire.messages import (
+    PartsRequest,
+    WelcomeBundle,
+    WelcomeOutline,
+    WelcomePart,
+    decode_message,
+    encode_message,
+)
 
 WELCOMERS_MAX = 8
 """So many members hold a welcome for the case that those before them do not deliver it."""
@@ -23,15 +32,19 @@ WELCOMERS_MAX = 8
 REPEAT_FIRST = Duration(10 * bounds.SECOND)
 REPEAT_MOST = Duration(10 * bounds.MINUTE)
 _OWN = b"welcomed"
+_BUNDLE = b"bundle/"
 
 
 @dataclass(frozen=True, slots=True)
 class PendingWelcome:
-    """A welcome that the own member publishes at ``send_at`` unless the joiner is heard before; ``sent``: how often."""
+    """A welcome that the own member publishes at ``send_at`` unless the joiner is heard before; ``sent``: how often.
+
+    ``kept``: the name of its WelcomeBundle, which is kept once for all whom it is for.
+    """
 
     address: bytes
     key_package: bytes
-    message: bytes
+    kept: bytes
     send_at: int
     since: int
     sent: int
@@ -41,7 +54,7 @@ class PendingWelcome:
 class OwnWelcome:
     """The welcome that the own member came with, and who has not been heard of those who came with it."""
 
-    message: bytes
+    kept: bytes
     unheard: list[bytes]
     since: int
 
@@ -49,12 +62,18 @@ class OwnWelcome:
 class Welcomes:
     """The welcomes that the own member holds."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, member: Address) -> None:
+        """``member``: the own one."""
         self._ledger = ledger
+        self._member = member
         self._pending: dict[bytes, PendingWelcome] = dict(ledger.under(b"welcome/", PendingWelcome))
         self._own: OwnWelcome | None = ledger.find(_OWN, OwnWelcome)
         self._repeated: dict[bytes, Instant] = {}
         """When a welcome was last said again: whoever repeats a request does not make members shout."""
+        self._outlines: dict[bytes, WelcomeOutline] = {}
+        """By the name under which a large bundle is kept; made once."""
+        self._said: dict[tuple[bytes, int], Instant] = {}
+        """When parts of large ones were said: once for all who wait for them."""
 
     def add(
         self,
@@ -65,9 +84,9 @@ class Welcomes:
         step: Step,
     ) -> None:
         """Welcome those whom a settled commit has added; ``rank``: own place, 0 is the committer."""
-        encoded = encode_message(message)
+        kept = self._keep_bundle(message)
         for address, key_package in added:
-            pending = PendingWelcome(address, key_package, encoded, step.now + rank * base_time, step.now, 0)
+            pending = PendingWelcome(address, key_package, kept, step.now + rank * base_time, step.now, 0)
             if rank == 0:
                 self._send(pending, step)
             else:
@@ -77,7 +96,7 @@ class Welcomes:
         """Hold the welcome that the own member came with for the others whom it is for."""
         unheard = sorted(bytes(address) for address in newcomers)
         if unheard:
-            self._put_own(OwnWelcome(encode_message(message), unheard, now))
+            self._put_own(OwnWelcome(self._keep_bundle(message), unheard, now))
 
     def _put_own(self, own: OwnWelcome | None) -> None:
         self._own = own
@@ -85,11 +104,29 @@ class Welcomes:
             self._ledger.delete(_OWN)
         else:
             self._ledger.put(_OWN, own)
+        self._forget_bundles()
+
+    def _keep_bundle(self, message: WelcomeBundle) -> bytes:
+        encoded = encode_message(message)
+        kept = digest(b"demls welcome kept 1", encoded)
+        self._ledger.put_bytes(_BUNDLE + kept, encoded)
+        return kept
+
+    def _bundle(self, kept: bytes) -> WelcomeBundle:
+        return decode_message(self._ledger.get_bytes(_BUNDLE + kept), WelcomeBundle)
+
+    def _forget_bundles(self) -> None:
+        """Keep only those that are for somebody still."""
+        used = {pending.kept for pending in self._pending.values()} | ({self._own.kept} if self._own else set())
+        for kept, _ in list(self._ledger.bytes_under(_BUNDLE)):
+            if kept not in used:
+                self._ledger.delete(_BUNDLE + kept)
+                self._outlines.pop(kept, None)
 
     def share_own(self, member: Address, key_package: bytes, step: Step) -> None:
         """A newcomer of the same commit asks for its welcome: ``key_package`` is the one by which it was added."""
         if self._own is not None and member in self._own.unheard and not self._is_over(step.now):
-            self._send(PendingWelcome(member, key_package, self._own.message, step.now, self._own.since, 0), step)
+            self._send(PendingWelcome(member, key_package, self._own.kept, step.now, self._own.since, 0), step)
 
     @property
     def is_sharing(self) -> bool:
@@ -114,9 +151,36 @@ class Welcomes:
         return self._own is not None and now > self._own.since + bounds.WELCOME_LIFETIME
 
     def _send(self, pending: PendingWelcome, step: Step) -> None:
-        step.say(decode_message(pending.message, WelcomeBundle), joiner_channel(pending.key_package))
+        said = self._outline(pending.kept) or self._bundle(pending.kept)
+        step.say(said, joiner_channel(pending.key_package))
         pause = min(REPEAT_MOST, REPEAT_FIRST * 2 ** min(pending.sent, 16))
         self._keep(replace(pending, send_at=step.now + pause, sent=pending.sent + 1))
+
+    def _outline(self, kept: bytes) -> WelcomeOutline | None:
+        """What is said in place of a large bundle; None of a small one."""
+        if kept not in self._outlines:
+            message = self._bundle(kept)
+            if not is_large(message):
+                return None
+            self._outlines[kept] = outline_of(message, self._member)
+        return self._outlines[kept]
+
+    def answer_parts(self, request: PartsRequest, step: Step) -> None:
+        """Somebody waits for parts of a large welcome: say them for all, but not more than a few at a time."""
+        kept_all = [pending.kept for pending in self._pending.values()] + ([self._own.kept] if self._own else [])
+        outlines = ((kept, self._outline(kept)) for kept in dict.fromkeys(kept_all))
+        found = next(((k, one) for k, one in outlines if one is not None and one.bundle == request.bundle), None)
+        if request.asked != self._member or found is None:
+            return
+        kept, outline = found
+        message, channel = self._bundle(kept), bundle_channel(request.bundle)
+        self._said = {part: at for part, at in self._said.items() if step.now < at + bounds.REPEAT_EVERY}
+        for number in wanted_of(request, len(outline.parts)):
+            if len(self._said) >= bounds.WELCOME_PARTS_AT_ONCE:
+                return
+            if (request.bundle, number) not in self._said:
+                self._said[request.bundle, number] = step.now
+                step.say(WelcomePart(request.bundle, number, part_of(message, number)), channel)
 
     def again(self, key_package: bytes, step: Step) -> bool:
         """A joiner that was admitted asks again: its welcome got lost. Says whether there is one for it."""
@@ -134,6 +198,7 @@ class Welcomes:
         self._repeated.pop(member, None)
         if self._pending.pop(member, None) is not None:
             self._ledger.delete(b"welcome/" + member)
+            self._forget_bundles()
         if self._own is not None and member in self._own.unheard:
             left = [other for other in self._own.unheard if other != member]
             self._put_own(replace(self._own, unheard=left) if left else None)

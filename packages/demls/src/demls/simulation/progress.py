@@ -152,9 +152,13 @@ class Progress(Watcher):
         return [node for node in there if node.state is not None and node.state.epoch == newest.epoch]
 
     def can_progress(self) -> bool:
-        """Are two thirds of the newest epoch, or of its committee, honest, and not lost for good?"""
+        """Are two thirds of the newest epoch, or of its committee, honest, and not lost for good?
+
+        Of a group in which only those are left who were bad before, nothing is known.
+        """
         newest = self._agreement.newest
-        return newest is not None and self._is_quorum(self._owed(newest), newest)
+        owed = self._owed(newest) if newest is not None else []
+        return newest is not None and any(not node.is_adversary for node in owed) and self._is_quorum(owed, newest)
 
     @staticmethod
     def _is_quorum(nodes: list[Node], newest: Seen) -> bool:

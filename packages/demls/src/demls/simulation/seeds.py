@@ -99,4 +99,10 @@ NAMED: tuple[NamedSeed, ...] = (
         "The checker forgot that who had the welcome had come back from a backup.",
         profile="full",
     ),
+    NamedSeed(
+        "only bad members are left",
+        674,
+        "The checker held an epoch of long ago for the newest, since nobody honest had seen a later one.",
+        profile="full",
+    ),
 )

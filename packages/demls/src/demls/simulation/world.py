@@ -18,7 +18,7 @@ from demls_engine import Engine as RealEngine
 from demls.protocol.effects import Effects, Outbound
 from demls.protocol.engine import Engine
 from demls.protocol.errors import RequestRefused
-from demls.protocol.events import Joined, Removed, Returned, SeatAsked, Settled
+from demls.protocol.events import Joined, Removed, Returned, SeatAsked, Settled, WelcomeArriving
 from demls.protocol.group import Group
 from demls.protocol.joining import Joining
 from demls.protocol.machines import load_machine
@@ -139,7 +139,7 @@ class Backup:
 
 """On a real disk the file; in the model nothing is needed, since nothing of it is used."""
 
-_MOVES = frozenset((Settled, Joined, Removed, SeatAsked, Returned))
+_MOVES = frozenset((Settled, Joined, Removed, SeatAsked, Returned, WelcomeArriving))
 """After these a node may listen elsewhere."""
 
 

@@ -1285,6 +1285,92 @@ class WelcomeBundle(_message.Message):
 Global___WelcomeBundle: _TypeAlias = WelcomeBundle  # noqa: Y015
 
 @_typing.final
+class WelcomeOutline(_message.Message):
+    """In place of a WelcomeBundle that is large: its parts are asked for, and all who wait for it share them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WELCOME_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    welcome: _builtins.bytes
+    member: _builtins.bytes
+    """who says this, and can be asked"""
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """SHA-256 of each part of the bundle"""
+
+    def __init__(
+        self,
+        *,
+        welcome: _builtins.bytes = ...,
+        parts: _abc.Iterable[_builtins.bytes] | None = ...,
+        member: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "parts", b"parts", "welcome", b"welcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WelcomeOutline: _TypeAlias = WelcomeOutline  # noqa: Y015
+
+@_typing.final
+class WelcomePart(_message.Message):
+    """On a topic that follows from the outline."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUNDLE_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    bundle: _builtins.bytes
+    """which: a hash over welcome and parts of the outline"""
+    number: _builtins.int
+    data: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        bundle: _builtins.bytes = ...,
+        number: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "data", b"data", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WelcomePart: _TypeAlias = WelcomePart  # noqa: Y015
+
+@_typing.final
+class PartsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUNDLE_FIELD_NUMBER: _builtins.int
+    ASKED_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    bundle: _builtins.bytes
+    asked: _builtins.bytes
+    """member"""
+    missing: _builtins.bytes
+    """one bit for each part, the lowest first"""
+    def __init__(
+        self,
+        *,
+        bundle: _builtins.bytes = ...,
+        asked: _builtins.bytes = ...,
+        missing: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "bundle", b"bundle", "missing", b"missing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartsRequest: _TypeAlias = PartsRequest  # noqa: Y015
+
+@_typing.final
 class JoinerBundle(_message.Message):
     """The candidate in settled comes without welcome and joiner_key, which its reader has already."""
 
@@ -1523,6 +1609,9 @@ class Frame(_message.Message):
     SAID_AGAIN_FIELD_NUMBER: _builtins.int
     CHAT_PLACES_FIELD_NUMBER: _builtins.int
     VOTE_BUNDLE_FIELD_NUMBER: _builtins.int
+    WELCOME_OUTLINE_FIELD_NUMBER: _builtins.int
+    WELCOME_PART_FIELD_NUMBER: _builtins.int
+    PARTS_REQUEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def proposal(self) -> Global___Proposal: ...
     @_builtins.property
@@ -1559,6 +1648,12 @@ class Frame(_message.Message):
     def chat_places(self) -> Global___ChatPlaces: ...
     @_builtins.property
     def vote_bundle(self) -> Global___VoteBundle: ...
+    @_builtins.property
+    def welcome_outline(self) -> Global___WelcomeOutline: ...
+    @_builtins.property
+    def welcome_part(self) -> Global___WelcomePart: ...
+    @_builtins.property
+    def parts_request(self) -> Global___PartsRequest: ...
     def __init__(
         self,
         *,
@@ -1580,12 +1675,15 @@ class Frame(_message.Message):
         said_again: Global___SaidAgain | None = ...,
         chat_places: Global___ChatPlaces | None = ...,
         vote_bundle: Global___VoteBundle | None = ...,
+        welcome_outline: Global___WelcomeOutline | None = ...,
+        welcome_part: Global___WelcomePart | None = ...,
+        parts_request: Global___PartsRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote", "vote_bundle", b"vote_bundle"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "parts_request", b"parts_request", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote", "vote_bundle", b"vote_bundle", "welcome_outline", b"welcome_outline", "welcome_part", b"welcome_part"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote", "vote_bundle", b"vote_bundle"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "parts_request", b"parts_request", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote", "vote_bundle", b"vote_bundle", "welcome_outline", b"welcome_outline", "welcome_part", b"welcome_part"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["proposal", "vote", "commit_candidate", "member_welcome", "private_message", "round_statement", "settled", "digest", "join_request", "join_answer", "key_package_request", "key_package_answer", "successor_notice", "nothing_kept", "chat_question", "said_again", "chat_places", "vote_bundle"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["proposal", "vote", "commit_candidate", "member_welcome", "private_message", "round_statement", "settled", "digest", "join_request", "join_answer", "key_package_request", "key_package_answer", "successor_notice", "nothing_kept", "chat_question", "said_again", "chat_places", "vote_bundle", "welcome_outline", "welcome_part", "parts_request"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 

@@ -25,6 +25,8 @@ from demls.wire.fields import (
     TREE_BYTES_MAX,
     VOTES_IN_OFFER_MAX,
     WELCOME_BYTES_MAX,
+    WELCOME_PART_BYTES,
+    WELCOME_PARTS_MAX,
     AddressBytes,
     Bitmap,
     Digest32,
@@ -462,6 +464,36 @@ class WelcomeBundle:
 
 
 @dataclass(frozen=True, slots=True)
+class WelcomeOutline:
+    """What stands for a large WelcomeBundle until its parts have been fetched; ``member`` says so, and has them."""
+
+    welcome: Annotated[bytes, Size(1, WELCOME_BYTES_MAX)]
+    parts: Annotated[tuple[Digest32, ...], Size(1, WELCOME_PARTS_MAX)]
+    member: AddressBytes
+
+    @property
+    def bundle(self) -> bytes:
+        """The name of what it outlines, whoever says so (32 bytes)."""
+        return digest(b"demls welcome parts 1", self.welcome, *self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class WelcomePart:
+    bundle: Digest32
+    number: int
+    data: Annotated[bytes, Size(1, WELCOME_PART_BYTES)]
+
+
+@dataclass(frozen=True, slots=True)
+class PartsRequest:
+    """``missing``: a bit for each part that the one who waits has not, the lowest bit of the first byte for part 0."""
+
+    bundle: Digest32
+    asked: AddressBytes
+    missing: Annotated[bytes, Size(1, WELCOME_PARTS_MAX // 8 + 1)]
+
+
+@dataclass(frozen=True, slots=True)
 class JoinerBundle:
     ratchet_tree: Annotated[bytes, Size(1, TREE_BYTES_MAX)]
     settled: SettledCommit
@@ -566,6 +598,9 @@ Payload: TypeAlias = (
     | SaidAgain
     | ChatPlaces
     | VoteBundle
+    | WelcomeOutline
+    | WelcomePart
+    | PartsRequest
 )
 
 _PAYLOADS: dict[str, type] = {
@@ -587,6 +622,9 @@ _PAYLOADS: dict[str, type] = {
     "said_again": SaidAgain,
     "chat_places": ChatPlaces,
     "vote_bundle": VoteBundle,
+    "welcome_outline": WelcomeOutline,
+    "welcome_part": WelcomePart,
+    "parts_request": PartsRequest,
 }
 
 
