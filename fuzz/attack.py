@@ -41,6 +41,7 @@ from demls.wire.messages import (
     JoinRequest,
     NothingKept,
     Offer,
+    PartsRequest,
     Payload,
     PrivateMessage,
     Proposal,
@@ -483,7 +484,7 @@ class Attack:
 
 def belongs_on_rendezvous(message: Payload) -> bool:
     is_request = isinstance(message, Proposal) and isinstance(message.change.payload, Resync)
-    return is_request or isinstance(message, JoinRequest | NothingKept)
+    return is_request or isinstance(message, JoinRequest | NothingKept | PartsRequest)
 
 
 def varied(message: Payload, number: int) -> Payload:
@@ -494,6 +495,8 @@ def varied(message: Payload, number: int) -> Payload:
             change = dataclasses.replace(change, nonce=unique[:16], expires=change.expires + number * bounds.MINUTE)
             created = message.created_at + number * bounds.MINUTE
             return dataclasses.replace(message, created_at=created, change=ChangeRequest(change))
+        case PartsRequest():
+            return dataclasses.replace(message, bundle=unique)
         case NothingKept():
             return dataclasses.replace(message, oldest=message.oldest + number, member=unique[:20])
         case Proposal():

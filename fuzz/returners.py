@@ -12,6 +12,7 @@ from demls.protocol.continuity import first_head
 from demls.protocol.credential import Device
 from demls.protocol.errors import RequestRefused
 from demls.protocol.group import Group
+from demls.protocol.parts import outline_of, part_of
 from demls.protocol.records import Ledger
 from demls.protocol.returning import ReturningRecord
 from demls.protocol.views import GroupStatus
@@ -27,6 +28,8 @@ from demls.wire.messages import (
     StewardListing,
     Succession,
     Sync,
+    WelcomeBundle,
+    WelcomePart,
     decode_message,
     encode_message,
 )
@@ -152,10 +155,22 @@ def returning_seeds() -> list[bytes]:
     others = [Act(SEALED, frame) for frame in scene().one_of_each]
     return [
         *(write([*own, welcome]) for welcome in welcomes),
+        *(write([*own, *_in_parts(frame)]) for frame in scene().returned),
         write([*own, Act(SEALED, answer), _wait(bounds.HOUR), *own, Act(RESTART), *welcomes]),
         write([*others, *welcomes]),
         write([_wait(bounds.DAY), Act(RAW, bytes(64)), Act(RESTART), _wait(bounds.DAY)]),
     ]
+
+
+def _in_parts(frame: bytes) -> list[Act]:
+    """A welcome as an outline, with its parts, some of them twice, and a restart in between."""
+    welcome = decode_message(frame, Frame).payload
+    assert isinstance(welcome, WelcomeBundle)
+    outline = outline_of(welcome, Address(bytes(20)))
+    parts = [WelcomePart(outline.bundle, n, part_of(welcome, n)) for n in range(len(outline.parts))]
+    payloads = [outline, WelcomePart(outline.bundle, 0, b"another"), *parts, *parts]
+    acts = [Act(SEALED, encode_message(Frame(payload))) for payload in payloads]
+    return [*acts[:2], Act(RESTART), _wait(bounds.MINUTE), *acts[2:]]
 
 
 def _wait(milliseconds: int) -> Act:

@@ -24,6 +24,7 @@ from demls.wire.messages import (
     Entry,
     Frame,
     NothingKept,
+    PartsRequest,
     Proposal,
     Remove,
     ResyncReason,
@@ -333,6 +334,7 @@ def _returns(net: Net, insider: Device) -> list[bytes]:
             request_of(net.nodes[VICTIM], net.now),
             NothingKept(state.epoch, victim, state.epoch + 2, insider.address, bytes(64)),
             NothingKept(state.epoch, victim, state.epoch + 9, b"n" * 20, bytes(64)),
+            PartsRequest(bytes(32), leader, b"\xff"),
             asked,
         )
     ]

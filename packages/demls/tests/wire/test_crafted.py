@@ -19,11 +19,14 @@ from demls.wire.messages import (
     Frame,
     KeyAge,
     NothingKept,
+    PartsRequest,
     Proposal,
     Refresh,
     Reseated,
     Resync,
     Succession,
+    WelcomeOutline,
+    WelcomePart,
     decode_message,
     encode_message,
 )
@@ -57,18 +60,21 @@ LACKING = Lacking(WHO, STREAM, (STRETCH,))
 QUESTION = ChatQuestion(1, WHO, 2, 3, (LACKING,), (ID,), SIGNATURE)
 PLACE = ChatPlace(WHO, STREAM, 1, 2, 3, 4)
 PLACES = ChatPlaces(1, WHO, OTHER, 2, True, (PLACE,), SIGNATURE)
+OUTLINE = WelcomeOutline(b"welcome", (KEY, b"p" * 32), WHO)
+PART = WelcomePart(KEY, 1, b"data")
+MISSING = PartsRequest(KEY, WHO, b"\x03")
 
 Value: TypeAlias = Any
 WHOLE: dict[str, Value] = {
     type(value).__name__: value
     for value in (
         *(RESYNC, REFRESH, NOTHING, RESEATED, AGE, SUCCESSION, CANDIDATE, TEXT, SPOKEN, AGAIN),
-        *(STRETCH, LACKING, QUESTION, PLACE, PLACES),
+        *(STRETCH, LACKING, QUESTION, PLACE, PLACES, OUTLINE, PART, MISSING),
     )
 }
 """Each message with something in every field."""
 
-IN_A_FRAME = {value: Frame(value) for value in (NOTHING, QUESTION, AGAIN, PLACES)}
+IN_A_FRAME = {value: Frame(value) for value in (NOTHING, QUESTION, AGAIN, PLACES, OUTLINE, PART, MISSING)}
 IN_A_CHANGE = {value: ChangeRequest(value) for value in (RESYNC, REFRESH)}
 WRAPPED = list(IN_A_FRAME.values()) + list(IN_A_CHANGE.values())
 
@@ -257,9 +263,17 @@ LENGTHS: dict[tuple[str, str], tuple[int, int]] = {
     ("ChatPlaces", "member"): (20, 20),
     ("ChatPlaces", "asked"): (0, 20),
     ("ChatPlaces", "signature"): (64, 64),
+    ("WelcomeOutline", "welcome"): (1, 4_194_304),
+    ("WelcomeOutline", "member"): (20, 20),
+    ("WelcomePart", "bundle"): (32, 32),
+    ("WelcomePart", "data"): (1, 49_152),
+    ("PartsRequest", "bundle"): (32, 32),
+    ("PartsRequest", "asked"): (20, 20),
+    ("PartsRequest", "missing"): (1, 43),
 }
 COUNTS: dict[tuple[str, str], tuple[int, int]] = {
     ("Succession", "reseated"): (0, 10_000),
+    ("WelcomeOutline", "parts"): (1, 342),
     ("Succession", "keys"): (0, 10_000),
     ("Candidate", "updates"): (0, 50),
     ("ConversationMessage", "seen"): (0, 8),
@@ -272,6 +286,7 @@ ITEM_LENGTHS: dict[tuple[str, str], tuple[int, int]] = {
     ("Candidate", "updates"): (1, 8_192),
     ("ConversationMessage", "seen"): (16, 16),
     ("ChatQuestion", "ids"): (16, 16),
+    ("WelcomeOutline", "parts"): (32, 32),
 }
 OLDER = {("Succession", name) for name in ("stewards", "lost", "dormant", "deeds")} | {
     ("Candidate", name) for name in ("commit", "welcome", "joiner_key", "sync")
@@ -340,9 +355,9 @@ def test_the_numbers_of_the_new_choices_are_those_of_the_schema() -> None:
     """Whoever moves one cuts off everybody who has not moved it."""
     frames = {name: field.number for name, field in pb.Frame.DESCRIPTOR.fields_by_name.items()}
     changes = {name: field.number for name, field in pb.ChangeRequest.DESCRIPTOR.fields_by_name.items()}
-    assert [frames[name] for name in ("nothing_kept", "chat_question", "said_again", "chat_places")] == [
-        *(120, 124, 125, 126)
-    ]
+    names = ("nothing_kept", "chat_question", "said_again", "chat_places")
+    names += ("welcome_outline", "welcome_part", "parts_request")
+    assert [frames[name] for name in names] == [120, 124, 125, 126, 131, 132, 133]
     assert [changes[name] for name in ("resync", "refresh")] == [110, 111]
     assert pb.Candidate.DESCRIPTOR.fields_by_name["updates"].number == 110
     succession = pb.Succession.DESCRIPTOR.fields_by_name
@@ -370,7 +385,7 @@ def test_a_frame_of_a_number_that_nobody_has_given_is_refused(number: int) -> No
         decode_message(varint(number << 3 | 2) + varint(len(content)) + content, Frame)
 
 
-@pytest.mark.parametrize("kind", [NothingKept, ChatQuestion, SaidAgain, ChatPlaces])
+@pytest.mark.parametrize("kind", [NothingKept, ChatQuestion, SaidAgain, ChatPlaces, WelcomeOutline, PartsRequest])
 def test_an_empty_message_in_a_frame_is_refused(kind: type) -> None:
     number = next(field.number for field in pb.Frame.DESCRIPTOR.fields if field.message_type.name == kind.__name__)
     with pytest.raises(WireError):
