@@ -253,6 +253,7 @@ class FakeJoining:
         self.group_name = name
         self.group: FakeGroup | None = None
         self.refused: str | None = None
+        self.arriving: tuple[int, int] | None = None
         self._id = group_id
         self._me = me
 

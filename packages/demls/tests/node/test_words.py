@@ -338,7 +338,7 @@ def test_whose_link_was_used_and_is_not_heard_is_named_until_it_is() -> None:
     )
     assert shown(introducer=CAROL).introduction.startswith("0x030303…, whose link you used,")
     assert not shown().introduction
-    assert not present.joining("scope", "Friends", None, Connection(True, True)).introduction
+    assert not present.joining("scope", "Friends", None, None, Connection(True, True)).introduction
 
 
 def test_a_frozen_group_says_what_waits_and_until_when() -> None:
@@ -361,7 +361,7 @@ def test_a_frozen_group_says_what_waits_and_until_when() -> None:
     ],
 )
 def test_being_in_sync_is_answered_in_words(connection: Connection, state: str) -> None:
-    shown = present.joining("scope", "Friends", None, connection)
+    shown = present.joining("scope", "Friends", None, None, connection)
     assert shown.sync.state == state
     assert shown.sync.sentence.endswith(".")
 
@@ -711,3 +711,10 @@ def test_the_odds_of_a_group_are_said_where_something_is_drawn() -> None:
     assert "33 %: 3 in 10^8." in said
     assert "10 %: 1 in 10^25; 20 %: 2 in 10^7; 25 %: 0.11 %" in said
     assert [policies.chance_words(one) for one in (0.0, 1.0, 0.5, 9.6e-5)] == ["never", "always", "50 %", "1 in 10^4"]
+
+
+def test_how_much_of_a_large_welcome_is_here_is_told() -> None:
+    shown = present.joining("scope", "Friends", None, (30, 120), Connection(True, True))
+    assert shown.sync.share == 0.25
+    assert "30 of 120 parts" in shown.sync.sentence
+    assert present.joining("scope", "Friends", None, None, Connection(True, True)).sync.share is None

@@ -293,10 +293,14 @@ class Successor(Model):
 
 
 class Sync(Model):
-    """Am I in sync? ``sentence`` answers in words."""
+    """Am I in sync? ``sentence`` answers in words.
+
+    ``share``: how much is here of what arrives, from 0 to 1; None if that is not known.
+    """
 
     state: Literal["in sync", "catching up", "offline", "waiting"]
     sentence: str
+    share: float | None = None
 
 
 class Group(Model):

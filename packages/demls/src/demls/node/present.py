@@ -218,9 +218,15 @@ def successor_sentence(founder: Address, name: str, me: Address, name_of: NameOf
     return f"{who} founded {what}; you are {'invited' if is_invited else 'not invited'}."
 
 
-def joining(scope: str, name: str, refused: str | None, connection: Connection) -> models.Group:
-    """A group that was asked for admission and has not answered, or has refused."""
-    if refused is None:
+def joining(
+    scope: str, name: str, refused: str | None, arriving: tuple[int, int] | None, connection: Connection
+) -> models.Group:
+    """A group that was asked for admission and has not answered, or has refused, or whose welcome is ``arriving``."""
+    if arriving is not None:
+        received, parts = arriving
+        state = models.GroupState.ASKING
+        sentence = f"You are admitted. What you need to read along is arriving: {received} of {parts} parts are here."
+    elif refused is None:
         state, sentence = models.GroupState.ASKING, "You have asked to join. The members decide; nothing to do for now."
     else:
         state, sentence = models.GroupState.REFUSED, f"You were not admitted. {ended(refused)}"
@@ -244,7 +250,10 @@ def joining(scope: str, name: str, refused: str | None, connection: Connection) 
         proposals=[],
         requests=[],
         round=commit_round(_NO_ROUND, lambda _: ""),
-        sync=_trouble(connection) or models.Sync(state="waiting", sentence=sentence),
+        sync=_trouble(connection)
+        or models.Sync(
+            state="waiting", sentence=sentence, share=None if arriving is None else arriving[0] / arriving[1]
+        ),
         halted="",
         frozen="",
         frozen_until=None,

@@ -159,7 +159,7 @@ class Worker:
             self._learn(view)
             return present.group(self.scope, view, machine.name_of, connection, self._changes)
         if is_joining(machine) and (machine.group_name or machine.refused is not None):
-            return present.joining(self.scope, machine.group_name, machine.refused, connection)
+            return present.joining(self.scope, machine.group_name, machine.refused, machine.arriving, connection)
         return None
 
     def _learn(self, view: GroupView) -> None:

@@ -218,7 +218,7 @@ class Chat:
         candidates = [
             seat.leaf_key if seat is not None else None,
             state.governance.electorates.leaf_key_of(member, epoch),
-            state.former_key(member),
+            *state.former.keys_of(member),
         ]
         return next((key for key in candidates if key is not None and stream_of(key) == stream), None)
 

@@ -341,7 +341,7 @@ class Duties:
                 return state.emergencies.is_confirmed(emergency) or None
             case Invite():
                 founders = {founder for before in state.charter.predecessor for founder in before.founders}
-                is_agreed = item.subject in founders and item.subject not in state.former_names
+                is_agreed = item.subject in founders and item.subject not in state.former.names
                 return True if is_agreed else self._said_as_steward(item)
             case _:
                 return self._said_as_steward(item)

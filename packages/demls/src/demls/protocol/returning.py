@@ -213,6 +213,8 @@ class Returning:
         """Why it takes long, in a sentence; empty if it is only a matter of waiting."""
         if self.sign is None and self._needs_wallet_at() is None:
             return NEEDS_WALLET
+        if (arriving := self._assembly.progress) is not None:
+            return f"Your new seat is granted, and arriving: {arriving[0]} of {arriving[1]} parts are here."
         return self.record.refused
 
     def _needs_wallet_at(self) -> Instant | None:

@@ -193,7 +193,7 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     state.requests.settle(roster, state.epoch, step.now)
     anew = tuple(Address(given.member_id) for given in succession.reseated if given.epoch == state.epoch)
     for member in (*left, *joined, *anew):
-        state.remember_name(before, member)
+        state.former.remember(before, member)
     state.chat.retain(roster.addresses)
     owners = {p.id: Address(p.owner) for p in settled.proposals if isinstance(p.change.payload, Refresh)}
     decided = tuple(entry for entry in entries if entry not in owners)

@@ -34,6 +34,7 @@ from demls.protocol.events import (
 )
 from demls.protocol.evidence import Court
 from demls.protocol.foreseen import Foreseen
+from demls.protocol.former import Former
 from demls.protocol.governance import PROPOSAL_LABEL, Governance
 from demls.protocol.items import Item
 from demls.protocol.presence import Presence
@@ -183,10 +184,8 @@ class GroupState:
         introducer = ledger.find_bytes(_INTRODUCER)
         self.introducer: Address | None = Address(introducer) if introducer else None
         """Whose link led here, as long as it was not heard in a state of this group."""
-        self.former_names: dict[Address, str] = {}
-        self._former_keys: dict[Address, LeafKey] = {}
-        """Of those who left: who does not know yet that it is out asks with its key."""
-        self._load_former()
+        self.former = Former(ledger)
+        """Those who left: who does not know yet that it is out asks with its key."""
         self.is_halted = False
         self.chat = Chat(self)
         self.repair = Repair(self)
@@ -608,28 +607,10 @@ class GroupState:
         self.ledger.put(b"group", replace(record, charter=encode_message(charter)))
         step.tell(SettingsChanged(Epoch(self.mls.epoch), charter))
 
-    def remember_name(self, before: Roster, member: Address) -> None:
-        """Keep the name of who left, for those who read on."""
-        seat = before.seat(member)
-        if seat is not None:
-            self.former_names[member] = seat.name
-            self.ledger.put(b"former", {bytes(address): name for address, name in self.former_names.items()})
-            self._former_keys[member] = seat.leaf_key
-            self.ledger.put(b"former-keys", {bytes(address): bytes(key) for address, key in self._former_keys.items()})
-        for kept in (self.former_names, self._former_keys):
-            while len(kept) > bounds.FORMER_NAMES_KEPT:
-                del kept[next(iter(kept))]
-
-    def _load_former(self) -> None:
-        names = self.ledger.find(b"former", dict[bytes, str]) or {}
-        self.former_names |= {Address(address): name for address, name in names.items()}
-        keys = self.ledger.find(b"former-keys", dict[bytes, bytes]) or {}
-        self._former_keys |= {Address(address): LeafKey(key) for address, key in keys.items()}
-
     def name_of(self, address: bytes) -> str:
         """What a member, or a former one, calls itself; empty for anybody else."""
         seat = self.roster.seat(address)
-        return seat.name if seat is not None else self.former_names.get(Address(address), "")
+        return seat.name if seat is not None else self.former.names.get(Address(address), "")
 
     # --- Welcomes -----------------------------------------------------------------------------------------------
 
@@ -687,16 +668,12 @@ class GroupState:
         """The key under which messages of an epoch are said again; None if this member was not there then."""
         return self.ledger.find_bytes(_repair_key(epoch))
 
-    def former_key(self, member: bytes) -> LeafKey | None:
-        """The leaf key that a former member had last."""
-        return self._former_keys.get(Address(member))
-
     def known_key(self, member: bytes, epoch: int) -> LeafKey | None:
         """The leaf key with which a member signed in ``epoch``; of an unknown epoch, the one it has now or had last."""
         if self.governance.electorates.get(epoch) is not None:
             return self.governance.electorates.leaf_key_of(member, epoch)
         seat = self.roster.seat(member)
-        return seat.leaf_key if seat is not None else self._former_keys.get(Address(member))
+        return seat.leaf_key if seat is not None else next(iter(self.former.keys_of(member)), None)
 
     def present_key(self, member: bytes, epoch: int) -> LeafKey | None:
         """As ``known_key``, of present members only: former ones keep their keys."""

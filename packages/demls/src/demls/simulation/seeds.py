@@ -105,4 +105,10 @@ NAMED: tuple[NamedSeed, ...] = (
         "The checker held an epoch of long ago for the newest, since nobody honest had seen a later one.",
         profile="full",
     ),
+    NamedSeed(
+        "a former device of who came and left again",
+        793,
+        "P4: of who had left twice only the last key was known, so nobody could ask for what it had said before.",
+        profile="full",
+    ),
 )
