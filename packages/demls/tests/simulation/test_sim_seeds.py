@@ -49,6 +49,14 @@ def test_what_named_seeds_once_showed(named: NamedSeed, request: pytest.FixtureR
     assert not any(outcome.counts[name] for name in named.never)
 
 
+def test_what_only_large_groups_have_keeps_the_promises() -> None:
+    """Committees, and welcomes in parts that get lost on their way."""
+    outcome = simulate(5, profile="crowd", engine="model")
+    assert not outcome.promise, outcome.detail
+    assert outcome.counts["committed by a committee"]
+    assert outcome.counts["welcome in parts"]
+
+
 def test_the_same_seed_is_the_same_story() -> None:
     one, two = (simulate(7, members=4, engine="model", trace=True) for _ in range(2))
     assert one.transcript

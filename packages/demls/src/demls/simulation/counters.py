@@ -14,6 +14,7 @@ from demls.protocol.events import (
     Removed,
     Settled,
     Unproven,
+    WelcomeArriving,
     WentToAll,
 )
 from demls.simulation.inside import Machine, change_of
@@ -49,6 +50,7 @@ NAMES = (
     "open request admitted",
     "return from far behind",
     "stranded",
+    "welcome in parts",
     "adversary acts",
     "emergencies opened",
     "emergencies upheld",
@@ -87,6 +89,7 @@ class Counters(Watcher):
         if not node.is_adversary:
             for event in effects.events:
                 self._note_emergency(node, event)
+                self.count["welcome in parts"] += isinstance(event, WelcomeArriving) and not event.received
         if state is None:
             return
         position = state.round.at

@@ -5,10 +5,15 @@ from __future__ import annotations
 import gc
 import hashlib
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from unittest.mock import patch
 
 from demls_consensus import quorum
 
+from demls.protocol import parts
+from demls.protocol import policy as bounds
 from demls.protocol.errors import RequestRefused
 from demls.protocol.policy import DAY, HOUR, MINUTE, SECOND
 from demls.simulation.adversaries.sabotage import Sabotage
@@ -172,8 +177,18 @@ class Life:
 
     def run(self) -> None:
         """Raises Broken."""
-        with shared_reading():
+        with shared_reading(), self._parts():
             self._live()
+
+    @contextmanager
+    def _parts(self) -> Iterator[None]:
+        """Welcomes are as many parts as in a large group, if the world is such a one."""
+        size = self.world.scenario.part_bytes
+        if not size:
+            yield
+            return
+        with patch.object(bounds, "WELCOME_WHOLE_MAX", size), patch.object(parts, "WELCOME_PART_BYTES", size):
+            yield
 
     def _live(self) -> None:
         self._say(f"seed {self.world.scenario.seed}: {self.world.scenario}")

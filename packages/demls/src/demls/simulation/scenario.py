@@ -50,6 +50,9 @@ _EPOCHS_OF_LARGE = 6
 _ACK_LIMIT = 8
 """In a crowd, groups of more members have a committee."""
 
+_PART_BYTES = 2_000
+"""And welcomes come in parts."""
+
 _LOSSES = (0.0, 0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
 
 
@@ -113,6 +116,8 @@ class Scenario:
     """Are the nodes' disks real files of the real store?"""
     disputes: float = 0.0
     """Chance that the network is cut, for as long as an election lasts, when the election has just begun."""
+    part_bytes: int = 0
+    """If positive, larger welcomes come in parts of so many bytes."""
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -233,7 +238,7 @@ def _calm(plain: Scenario, dice: Random) -> Scenario:  # noqa: ARG001 - one form
 
 
 def _crowd(plain: Scenario, dice: Random) -> Scenario:
-    """What only large groups have, in small ones: committees, and stewards who decide before all others may."""
+    """What only large groups have, in small ones: committees, welcomes in parts, and stewards who decide first."""
     full = _full(plain, dice)
     members = plain.members if plain.members > _ACK_LIMIT else dice.randint(_ACK_LIMIT + 1, _ACK_LIMIT + 4)
     policy = replace(full.policy, ack_limit=_ACK_LIMIT, committee=dice.choice((4, 6, 6, 8)))
@@ -247,7 +252,9 @@ def _crowd(plain: Scenario, dice: Random) -> Scenario:
         invite, remove = (replace(rule, decided_by=members_decide) for rule in (policy.invite, policy.remove))
         policy = replace(policy, invite=invite, remove=remove, stewards_min=1, stewards_max=dice.choice(_STEWARDS))
     adversaries = min(full.adversaries, (members - 1) // 3)
-    return replace(full, profile="crowd", members=members, policy=policy, adversaries=adversaries)
+    return replace(
+        full, profile="crowd", members=members, policy=policy, adversaries=adversaries, part_bytes=_PART_BYTES
+    )
 
 
 PROFILES: dict[str, Callable[[Scenario, Random], Scenario]] = {
