@@ -6,7 +6,7 @@ import pytest
 from demls.cli.main import app
 from demls.protocol.commit_round import _FROM, Round
 from demls.protocol.profile import DEMLS, PROFILES
-from demls.simulation.ablations import ABLATIONS, Ablation, search, shown_by, without
+from demls.simulation.ablations import ABLATIONS, SEEDS, Ablation, search, shown_by, without
 from demls.simulation.drills import TALES, Tale, run_tale
 from typer.testing import CliRunner
 
@@ -55,8 +55,12 @@ def test_without_the_rule_the_promise_breaks(ablation: Ablation) -> None:
 def test_without_the_rule_a_seed_fails_that_passes_with_it(ablation: Ablation) -> None:
     """Which promise breaks first in a random life may be another than in the tale."""
     broken = shown_by(ablation.name)
-    assert broken is not None, f"none of 500 lives needs {ablation.name}"
+    assert broken is not None, f"none of {SEEDS} lives needs {ablation.name}"
     assert broken.transcript
+
+
+def test_enough_rules_are_needed_in_random_lives() -> None:
+    assert len(WITH_SEED) >= 15
 
 
 def test_a_random_life_breaks_a_promise_without_the_rule() -> None:
