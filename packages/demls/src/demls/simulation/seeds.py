@@ -111,4 +111,10 @@ NAMED: tuple[NamedSeed, ...] = (
         "P4: of who had left twice only the last key was known, so nobody could ask for what it had said before.",
         profile="full",
     ),
+    NamedSeed(
+        "two new seats as many leave",
+        1152,
+        "The checker counted the members after the commit, the rule those before it.",
+        profile="full",
+    ),
 )
