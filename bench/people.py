@@ -270,6 +270,8 @@ class People:
         self._publish(member, effects)
         after = member.machine.topics()
         if after != before:  # whoever begins to listen gets what is there
+            if self._known is not None and member.group is None:
+                self._known |= after  # parts of its welcome
             for topic in after - before:
                 member.arriving.extend((topic, payload) for payload in self._log[topic])
 
