@@ -139,8 +139,8 @@ class Consent(Watcher):
         if (set(event.joined), set(event.left)) != (joined, left):
             raise Broken("P2", f"epoch {event.epoch} admits or removes others than it says")
         anew = {case.subject for case in cases if isinstance(case.change, Resync)}
-        before = self._rosters.get(Epoch(event.epoch - 1), self._rosters[event.epoch])
-        if set(event.reseated) != anew or len(anew) > 1 + len(before) // 10:
+        seated = self._rosters.get(Epoch(event.epoch - 1), self._rosters[event.epoch])
+        if set(event.reseated) != anew or len(anew) > 1 + len(seated) // 10:
             raise Broken("P2", f"epoch {event.epoch} gives new seats to others than it says, or to too many")
         for proposal_id, case in zip(event.carried, cases, strict=True):
             self._check_case(proposal_id, case, event.epoch)

@@ -38,6 +38,8 @@ class Progress(Watcher):
         self.together_in: int | None = None
         """How long after healing two thirds were in one epoch, as the promise demands, in ms."""
         self.heal_bound = 0
+        self._can_heal = False
+        """Were enough there for it when the faults ended? Else people have to come back first."""
         """How long that might have taken."""
         self.longest = 0
         """The longest that approved work has waited on the whole network, in ms."""
@@ -85,7 +87,16 @@ class Progress(Watcher):
     def heal(self) -> None:
         """From now on progress is demanded."""
         self.healed_at = self.world.clock.now
-        self.heal_bound = self.bound()
+        self.heal_bound = self.bound() + self._longest_pause()
+        self._can_heal = self.can_progress()
+
+    def _longest_pause(self) -> int:
+        """Until the last newcomer whose welcome was lost asks again, if the members cannot do without it."""
+        newest, now = self._agreement.newest, self.world.clock.now
+        if newest is None or self._is_quorum(self._here(newest), newest):
+            return 0
+        waiting = (node for node in self._owed(newest) if isinstance(node.machine, Joining) and node.state is None)
+        return max((node.hand.when(node.deadline) - now for node in waiting if node.deadline is not None), default=0)
 
     # --- Who is there -------------------------------------------------------------------------------------------
 
@@ -213,7 +224,7 @@ class Progress(Watcher):
             if self.can_progress() and late > self.bound():
                 raise Broken("P3", f"q could be in epoch {newest.epoch} since {late} ms, and are not")
             return
-        if self.together_in is None and self.can_progress():
+        if self.together_in is None and self._can_heal:
             self.together_in = now - self.healed_at
         self._apart_since = None
         self._whole_since = self._whole_since or now
