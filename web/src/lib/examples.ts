@@ -126,7 +126,7 @@ export function member(change: Partial<Member> = {}): Member {
   };
 }
 
-export const IN_SYNC: Sync = { state: "in sync", sentence: "You are in sync, in epoch 7." };
+export const IN_SYNC: Sync = { state: "in sync", sentence: "You are in sync, in epoch 7.", share: null };
 
 export function round(change: Partial<Round> = {}): Round {
   return {

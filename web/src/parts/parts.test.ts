@@ -1,7 +1,7 @@
 import type { Component } from "svelte";
 import { render } from "svelte/server";
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import type { Group, Held, Member } from "../lib/api/types";
+import type { Group, GroupSummary, Held, Member } from "../lib/api/types";
 import { ANN, BEN, CEM, DANA, emergency, group, member, proposal, round } from "../lib/examples";
 import { contextOf, Page } from "../lib/state/page.svelte";
 import type { Client } from "../lib/api/client";
@@ -11,6 +11,7 @@ import Frozen from "./Frozen.svelte";
 import GroupNotices from "./GroupNotices.svelte";
 import MemberRow from "./MemberRow.svelte";
 import Members from "./Members.svelte";
+import PastGroup from "./PastGroup.svelte";
 import ProposalCard from "./ProposalCard.svelte";
 import QuietProposal from "./QuietProposal.svelte";
 import Request from "./Request.svelte";
@@ -55,6 +56,21 @@ function html<Props extends Record<string, unknown>>(part: Component<Props>, pro
   const drawn = render(part as Component<Record<string, unknown>>, { props, context: contextOf(page) });
   return drawn.body;
 }
+
+describe("a request to join", () => {
+  const asking = (share: number | null) =>
+    pageWith(group({ state: "asking", sync: { state: "waiting", sentence: "It is arriving.", share } }));
+  const summary = { id: "g", state: "asking" } as GroupSummary;
+
+  test("shows how much of a large welcome has arrived", () => {
+    expect(html(PastGroup, { summary }, asking(0.25))).toContain('<progress value="0.25"');
+    expect(text(PastGroup, { summary }, asking(0.25))).toBe("It is arriving.");
+  });
+
+  test("shows no bar before anything arrives", () => {
+    expect(html(PastGroup, { summary }, asking(null))).not.toContain("progress");
+  });
+});
 
 describe("a card", () => {
   const settings = proposal({

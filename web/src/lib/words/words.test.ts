@@ -223,13 +223,13 @@ describe("how a group stands", () => {
     ["says that other proposals wait", group({ frozen: "An emergency is being decided." }), "waiting", /^An emergency/u],
     [
       "says first that nothing is heard",
-      group({ halted: "Governance rests.", sync: { state: "offline", sentence: "No relay." } }),
+      group({ halted: "Governance rests.", sync: { state: "offline", sentence: "No relay.", share: null } }),
       "offline",
       /^No relay/u,
     ],
     [
       "says that one is out of it",
-      group({ state: "left", sync: { state: "waiting", sentence: "You left." }, round: waiting }),
+      group({ state: "left", sync: { state: "waiting", sentence: "You left.", share: null }, round: waiting }),
       "waiting",
       /^You left/u,
     ],
