@@ -122,9 +122,11 @@ class Progress(Watcher):
         return is_in and is_away and not node.is_adversary and not self.is_given_up(node)
 
     def has_gone(self, node: Node) -> bool:
-        """Is it out by a commit that nobody honest has seen who is still in?"""
-        newest = self._agreement.newest
-        return newest is not None and self._agreement.left.get(node.address, newest.epoch) > newest.epoch
+        """Is it out by a commit that nobody honest has seen who is still in, or has it closed the group as the last?"""
+        newest, left = self._agreement.newest, self._agreement.left.get(node.address)
+        if newest is None or left is None:
+            return False
+        return left > newest.epoch or (left == newest.epoch and any(one == node.address for one, _, _ in newest.roster))
 
     def is_lost(self, node: Node) -> bool:
         """So far behind that nobody who is still there was there then: only a resync could bring it back."""

@@ -117,4 +117,10 @@ NAMED: tuple[NamedSeed, ...] = (
         "The checker counted the members after the commit, the rule those before it.",
         profile="full",
     ),
+    NamedSeed(
+        "the last one closes the group and asks a straggler",
+        2518,
+        "The checker waited for who had closed the group, and then asked another who knew nothing of that.",
+        profile="full",
+    ),
 )
