@@ -18,7 +18,7 @@ from demls.protocol.events import Faulted, Reason
 from demls.protocol.governance import Governance
 from demls.protocol.items import Item
 from demls.protocol.records import Ledger
-from demls.protocol.resync import barrier, is_due, limit_of
+from demls.protocol.resync import is_due, limit_of
 from demls.protocol.round_host import Mint
 from demls.protocol.step import Step
 from demls.protocol.succession import Carried, follow
@@ -428,7 +428,8 @@ class Candidates:
             for item in self._governance.approved()
             if _is_in_date(item, now)
             and not isinstance(item.change, Emergency)  # not everybody can confirm one
-            and self._could_carry(item, content, now)
+            and not isinstance(item.change, Resync)  # nor knows the removal for which it waits
+            and self._could_carry(item, content)
         ]
         return (
             check_credentials(content, now)
@@ -437,23 +438,12 @@ class Candidates:
             or self._check_certificates(candidate.id, content)
         )
 
-    def _could_carry(self, item: Item, content: Content, now: Instant) -> bool:
-        """Of a new seat: was it due for long, and does the commit's time, size and content leave room for it?
-
-        Of new keys: can this committer carry them, beside what it carries?
-        """
-        if not isinstance(item.change, Refresh | Resync):
+    def _could_carry(self, item: Item, content: Content) -> bool:
+        """Of new keys: can this committer carry them, beside what it carries?"""
+        if not isinstance(item.change, Refresh):
             return True
         carried = [self._governance.items[ProposalId(entry.proposal_id)] for entry in content.entries]
-        if isinstance(item.change, Refresh):
-            return item in fitting([*carried, item], content.committer)
-        seats = sum(1 for other in carried if isinstance(other.change, Resync))
-        return (
-            is_due(item.proposal, item.change, Instant(now - self._patience), self._state.reseated)
-            and not barrier(item.proposal, item.change, content.time, self._state.reseated)
-            and seats < limit_of(self._state.roster.n)
-            and ("remove", bytes(item.subject)) not in {other.effect for other in carried}
-        )
+        return item in fitting([*carried, item], content.committer)
 
     def _fits_with(self, candidate_id: CandidateId, content: Content) -> Callable[[Item], bool]:
         """Would this work have had a place in the candidate? Building one to find out is done once for each."""

@@ -130,7 +130,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         Check.PATIENCE,
-        "Nothing that was approved here for longer than patience is missing, by effect.",
+        "Nothing that was approved here for longer than patience is missing, by effect, but emergencies and new seats.",
         "LIP-104 §Steward violation list, censorship",
         _NOT_YET,
         fresh_only=True,

@@ -123,4 +123,10 @@ NAMED: tuple[NamedSeed, ...] = (
         "The checker waited for who had closed the group, and then asked another who knew nothing of that.",
         profile="full",
     ),
+    NamedSeed(
+        "a new seat that only some find hindered",
+        2541,
+        "P3: one insisted on a new seat while others knew of a vote to remove its owner, of which it had no room.",
+        profile="full",
+    ),
 )
