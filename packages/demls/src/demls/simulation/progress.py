@@ -39,7 +39,7 @@ class Progress(Watcher):
         """How long after healing two thirds were in one epoch, as the promise demands, in ms."""
         self.heal_bound = 0
         self._can_heal = False
-        """Were enough there for it when the faults ended? Else people have to come back first."""
+        """Were enough there for it since the faults ended? Else people have to come back first."""
         """How long that might have taken."""
         self.longest = 0
         """The longest that approved work has waited on the whole network, in ms."""
@@ -221,6 +221,7 @@ class Progress(Watcher):
         if not self._is_quorum(here, newest):
             self._whole_since = None
             self._looked_at = now
+            self._can_heal = self._can_heal and self.can_progress()
             self._apart_since = None if self.is_welcome_missing() else self._apart_since or now
             late = now - (self._apart_since or now)
             if self.can_progress() and late > self.bound():
