@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from demls.protocol import policy as bounds
-from demls.protocol.channel import channel_of, joiner_channel, seal, unseal
+from demls.protocol.channel import channel_of, joiner_channel, seal
 from demls.protocol.credential import Device
 from demls.protocol.effects import Effects, Outbound
 from demls.protocol.engine import Engine
@@ -175,10 +174,7 @@ class Joining:
         """A welcome or an answer. Never raises on hostile input; after the welcome, use ``group``."""
         if self.group is not None:
             return self.group.receive(topic, payload, now)
-        channel = self._channel if topic == self._channel.topic else self._assembly.channels().get(topic)
-        if channel is None or len(payload) > bounds.ENVELOPE_BYTES_MAX:
-            return self._effects([], Rejected(Reason.UNREADABLE, "an envelope for somebody else"))
-        match unseal(channel, payload, self._engine):
+        match self._assembly.unseal(self._channel, topic, payload):
             case WelcomePart() | WelcomeOutline() as piece:
                 arrived = self._assembly.take(piece, now)
                 if isinstance(arrived, WelcomeBundle):
@@ -192,7 +188,7 @@ class Joining:
                 self._update(refused=answer.reason)
                 return self._effects([], JoinRefused(answer.reason))
             case _:
-                return self._effects([], Rejected(Reason.UNREADABLE, "an envelope that is no welcome"))
+                return self._effects([], Rejected(Reason.UNREADABLE, "an envelope for somebody else, or no welcome"))
 
     def _receive_welcome(self, welcome: WelcomeBundle, now: Instant) -> Effects:
         try:

@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from demls.protocol import policy as bounds
-from demls.protocol.channel import Channel, channel_of, seal
+from demls.protocol.channel import Channel, channel_of, seal, unseal
 from demls.protocol.effects import Outbound
 from demls.protocol.engine import Engine, EngineError
 from demls.protocol.events import Event, Reason, Rejected, WelcomeArriving
@@ -21,7 +21,7 @@ from demls.wire.codec import WireError
 from demls.wire.fields import WELCOME_PART_BYTES
 from demls.wire.framing import digest
 from demls.wire.ids import Address, Duration, Instant, Topic
-from demls.wire.messages import PartsRequest, WelcomeBundle, WelcomeOutline, WelcomePart, decode_message
+from demls.wire.messages import PartsRequest, Payload, WelcomeBundle, WelcomeOutline, WelcomePart, decode_message
 
 _OUTLINE, _PART = b"outline/", b"part/"
 _NAME_BYTES = 32
@@ -81,7 +81,8 @@ class Assembly:
         self._outlined: dict[bytes, Outlined] = dict(ledger.under(_OUTLINE, Outlined))
         self._have: dict[bytes, set[int]] = {bundle: set() for bundle in self._outlined}
         for key, _ in ledger.bytes_under(_PART):
-            self._have[key[:_NAME_BYTES]].add(int.from_bytes(key[_NAME_BYTES:], "big"))
+            if key[:_NAME_BYTES] in self._have:
+                self._have[key[:_NAME_BYTES]].add(int.from_bytes(key[_NAME_BYTES:], "big"))
         self._done: dict[bytes, None] = {}
         self._ask_at = Instant(0)
         self._pause = bounds.REPEAT_EVERY
@@ -108,6 +109,13 @@ class Assembly:
         return self._ask_at if self._outlined else None
 
     # --- What arrives -------------------------------------------------------------------------------------------
+
+    def unseal(self, own: Channel, topic: Topic, payload: bytes) -> Payload | None:
+        """What was said on ``own``, or where parts are awaited; None of anything else. Never raises."""
+        channel = own if topic == own.topic else self.channels().get(topic)
+        if channel is None or len(payload) > bounds.ENVELOPE_BYTES_MAX:
+            return None
+        return unseal(channel, payload, self._engine)
 
     def take(self, piece: WelcomeOutline | WelcomePart, now: Instant) -> WelcomeBundle | Event | None:
         """The welcome if this was its last part, which is kept no longer; else what is to be told, if anything."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from demls_consensus import faults
 
 from demls.protocol import policy as bounds
-from demls.protocol.channel import channel_of, joiner_channel, seal, unseal
+from demls.protocol.channel import channel_of, joiner_channel, seal
 from demls.protocol.credential import BINDING_EXTENSION, Device, binding_sentence
 from demls.protocol.effects import Effects, Outbound
 from demls.protocol.electorates import Electorate
@@ -245,10 +245,7 @@ class Returning:
 
     def receive(self, topic: Topic, payload: bytes, now: Instant) -> Effects | Accepted:
         """An answer, or the welcome: then what it admits to. Never raises on hostile input."""
-        channel = self._channel if topic == self._channel.topic else self._assembly.channels().get(topic)
-        if channel is None or len(payload) > bounds.ENVELOPE_BYTES_MAX:
-            return self._effects([], Rejected(Reason.UNREADABLE, "an envelope for somebody else"))
-        match unseal(channel, payload, self._engine):
+        match self._assembly.unseal(self._channel, topic, payload):
             case WelcomePart() | WelcomeOutline() as piece:
                 arrived = self._assembly.take(piece, now)
                 if isinstance(arrived, WelcomeBundle):
@@ -259,7 +256,7 @@ class Returning:
             case JoinAnswer() as answer:
                 return self._receive_answer(answer)
             case _:
-                return self._effects([], Rejected(Reason.UNREADABLE, "an envelope that is no welcome"))
+                return self._effects([], Rejected(Reason.UNREADABLE, "an envelope for somebody else, or no welcome"))
 
     def _receive_answer(self, answer: JoinAnswer) -> Effects:
         """Why there is no seat yet. Anybody can say so who reads along, so each question gets one answer."""
