@@ -357,7 +357,7 @@ def test_what_a_quorum_cannot_know_any_more_is_withdrawn_and_can_be_opened_anew(
     def everybody_says() -> None:
         for number in range(1, 5):
             listed = frozenset({proposal.id} if number <= listing else ())
-            council.governance.note_listed(address(number), listed, council.step())
+            council.governance.note_listed(address(number), listed, frozenset, council.step())
 
     everybody_says()
     assert council.status(proposal) is ProposalStatus.OPEN, "they may have been told a moment ago"
@@ -365,6 +365,55 @@ def test_what_a_quorum_cannot_know_any_more_is_withdrawn_and_can_be_opened_anew(
     everybody_says()
     assert council.status(proposal) is status
     assert [item.proposal_id for item in council.governance.take_lapsed()] == [proposal.id] * (listing == 0)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "quiet", "status"),
+    [
+        ((1,), (), ProposalStatus.OPEN),
+        ((), (2,), ProposalStatus.OPEN),
+        ((1,), (2,), ProposalStatus.WITHDRAWN),
+        ((1,), (1,), ProposalStatus.OPEN),
+        ((1,), (2, 3), ProposalStatus.OPEN),
+    ],
+)
+def test_what_those_who_are_heard_cannot_commit_is_withdrawn(
+    lacking: tuple[int, ...], quiet: tuple[int, ...], status: ProposalStatus
+) -> None:
+    """Of five, four make a quorum; where no quorum is heard, nothing is known of what one holds."""
+    council = Council(n=5, policy=DAY_POLICY)
+    proposal = council.proposal(REMOVE, owner=0)
+    council.receive(proposal)
+    for epoch in range(1, bounds.PAST_EPOCHS + 3):
+        council.settle(roster(*range(5)), epoch)
+    item = council.governance.items[proposal.id]
+    for _ in range(2):
+        for number in range(1, 5):
+            listed = frozenset(() if number in lacking else {proposal.id})
+            silent = frozenset(address(one) for one in quiet)
+            council.governance.note_listed(address(number), listed, lambda silent=silent: silent, council.step())
+        council.wait(bounds.LACKING_FOR)
+    assert council.status(proposal) is status
+    assert council.governance.is_everywhere(item, council.now) == (not lacking)
+
+
+def test_what_was_missed_can_be_judged_as_long_as_its_epoch_is_known() -> None:
+    council = Council(policy=DAY_POLICY)
+    proposal = council.proposal(REMOVE)
+    for epoch in range(1, bounds.ELECTORATES_KEPT):
+        council.settle(roster(*range(4)), epoch)
+    council.receive(proposal)
+    assert council.status(proposal) is ProposalStatus.OPEN
+
+
+def test_electorates_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "ELECTORATE_SEATS_KEPT", 4 * bounds.ELECTORATES_KEPT)
+    small, large = Council(n=4), Council(n=8)
+    for epoch in range(1, bounds.ELECTORATES_KEPT + 5):
+        small.settle(roster(*range(4)), epoch)
+        large.settle(roster(*range(8)), epoch)
+    assert len(small.governance.electorates.epochs()) == bounds.ELECTORATES_KEPT
+    assert len(large.governance.electorates.epochs()) == bounds.ELECTORATES_KEPT // 2
 
 
 def test_a_proposal_outlives_commits() -> None:

@@ -41,9 +41,7 @@ _LOOK = 2.0
 
 
 @pytest.mark.parametrize("named", NAMED, ids=lambda named: named.name)
-def test_what_named_seeds_once_showed(named: NamedSeed, request: pytest.FixtureRequest) -> None:
-    if named.still_fails:
-        request.applymarker(pytest.mark.xfail(reason=named.still_fails, strict=False))
+def test_what_named_seeds_once_showed(named: NamedSeed) -> None:
     outcome = run_named(named)
     assert not outcome.promise, outcome.detail
     assert not any(outcome.counts[name] for name in named.never)

@@ -429,6 +429,7 @@ class Candidates:
             if _is_in_date(item, now)
             and not isinstance(item.change, Emergency)  # not everybody can confirm one
             and not isinstance(item.change, Resync)  # nor knows the removal for which it waits
+            and self._governance.is_everywhere(item, now)
             and self._could_carry(item, content)
         ]
         return (

@@ -157,14 +157,21 @@ class Governance:
         self._epoch = electorate.epoch
         self.electorates.add(electorate)
         needed = {item.proposal.epoch for item in self.items.values() if not isinstance(item.change, Resync)}
-        oldest = self._epoch - bounds.PAST_EPOCHS - 1  # one more than may be opened in, for what was opened just before
-        for old in self.electorates.epochs():
-            if old < oldest and old not in needed:
+        room = bounds.ELECTORATE_SEATS_KEPT
+        for age, old in enumerate(reversed(self.electorates.epochs())):
+            known = self.electorates.get(old)
+            room -= len(known.seats) if known is not None else 0
+            is_spare = room < 0 or age >= bounds.ELECTORATES_KEPT
+            if old < self._oldest_recent() and old not in needed and is_spare:
                 self.electorates.forget(old)
+
+    def _oldest_recent(self) -> int:
+        """One epoch more than may be opened in, for what was opened just before."""
+        return self._epoch - bounds.PAST_EPOCHS - 1
 
     def recent_epochs(self) -> set[Epoch]:
         """Those in which a member that lags behind may still open something: joiners need their electorates too."""
-        return {epoch for epoch in self.electorates.epochs() if epoch >= self._epoch - bounds.PAST_EPOCHS - 1}
+        return {epoch for epoch in self.electorates.epochs() if epoch >= self._oldest_recent()}
 
     # --- Proposals ----------------------------------------------------------------------------------------------
 
@@ -555,14 +562,17 @@ class Governance:
         seats = ((address, self._roster.seat(address)) for address in electorate.seats)
         return frozenset(a for a, seat in seats if seat is None or seat.since > electorate.epoch)
 
-    def note_listed(self, member: Address, listed: frozenset[ProposalId], step: Step) -> None:
+    def note_listed(
+        self, member: Address, listed: frozenset[ProposalId], quiet: Callable[[], frozenset[Address]], step: Step
+    ) -> None:
         """What another member says, in a digest of this state, that it holds of the open work.
 
         Work of an epoch long past, opened by somebody who was behind, can be known to its owner alone: newcomers do not
-        know that epoch. If so many lack it for a while that no quorum is left, no commit will carry it. It is withdrawn
-        here, and may be opened anew.
+        know that epoch. If so many of those who are heard lack it for a while that no quorum is left, no commit will
+        carry it. It is withdrawn here, and may be opened anew. ``quiet()``: counted members not heard lately.
         """
-        oldest = self._epoch - bounds.PAST_EPOCHS - 1
+        oldest = self._oldest_recent()
+        spare = self._roster.n - self._roster.q
         for item in [item for item in self._going.values() if item.proposal.epoch < oldest]:
             if not item.needs_votes:
                 continue  # for that nobody needs to know the epoch
@@ -571,10 +581,19 @@ class Governance:
                 lacking.pop(member, None)
             elif member in self._roster.counted:
                 lacking.setdefault(member, step.now)
-            long = sum(1 for since in lacking.values() if step.now >= since + bounds.LACKING_FOR)
-            if long > self._roster.n - self._roster.q:
+            without = self._lacking_long(item, step.now)
+            silent = quiet() if 0 < len(without) <= spare else frozenset()
+            if len(without) > spare or (len(silent) <= spare and len(without | silent) > spare):
                 self._withdraw(item, "It was opened in an epoch that the group had left long before.", step)
                 self._lapsed.append(item)
+
+    def _lacking_long(self, item: Item, now: Instant) -> frozenset[Address]:
+        lacking = self._lacking.get(item.proposal_id, {})
+        return frozenset(member for member, since in lacking.items() if now >= since + bounds.LACKING_FOR)
+
+    def is_everywhere(self, item: Item, now: Instant) -> bool:
+        """Does no counted member say for long that it does not hold it? Else nobody insists on it."""
+        return not self._lacking_long(item, now)
 
     def take_lapsed(self) -> list[Item]:
         """Work withdrawn since the last call because the others cannot know it."""

@@ -6,6 +6,7 @@ Nothing here raises; what is not acceptable is refused, with a reason, and chang
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from demls.protocol import policy as bounds
 from demls.protocol.asking import Asking
@@ -253,7 +254,8 @@ class Inbound:
             state.vouched(Address(wanted.member))
             if len(wanted.proposals) < STATED_PROPOSALS_MAX:
                 listed = frozenset(ProposalId(stated.proposal_id) for stated in wanted.proposals)
-                state.governance.note_listed(Address(wanted.member), listed, step)
+                quiet = partial(state.presence.quiet, state.roster, state.own, step.now)
+                state.governance.note_listed(Address(wanted.member), listed, quiet, step)
                 step.is_known = step.is_known and not step.events
         if wanted.asked != state.own:
             return

@@ -344,6 +344,14 @@ ELECTIONS_HELD_PER_MEMBER = 2
 HEARD_GRAIN = 16
 """When a member was last heard is stored again when a 16th of ``dormant_after`` has passed."""
 
+ELECTORATES_KEPT = 32
+ELECTORATE_SEATS_KEPT = 4096
+"""Electorates are kept of so many epochs as long as they have so few seats together: who missed what was opened then
+can still judge it. Those of the last few epochs, and of those with open work, are kept in any case."""
+
+QUIET_FOR = Duration(2 * MINUTE)
+"""Who has not been heard for so long is not counted on, when it comes to what others lack."""
+
 LACKING_FOR = Duration(30 * SECOND)
 """So long members have to lack old work, of which they were told, before it is taken for what they cannot know."""
 

@@ -66,6 +66,10 @@ class Presence:
         quiet = [a for a in roster.counted if a != own and now >= self._heard.get(a, now) + dormant_after]
         return sorted(quiet, key=lambda address: (self._heard[address], address))
 
+    def quiet(self, roster: Roster, own: Address, now: Instant) -> frozenset[Address]:
+        """Counted members not heard for ``QUIET_FOR``. O(n)."""
+        return frozenset(a for a in roster.counted if a != own and now >= self._heard.get(a, now) + bounds.QUIET_FOR)
+
     def opinion_dormant(self, member: Address, now: Instant, dormant_after: int) -> bool | None:
         """Has it been silent long enough? None: not yet, but it has not been heard lately either."""
         heard = self._heard.get(member)

@@ -221,10 +221,12 @@ class Progress(Watcher):
         if not self._is_quorum(here, newest):
             self._whole_since = None
             self._looked_at = now
-            self._can_heal = self._can_heal and self.can_progress()
-            self._apart_since = None if self.is_welcome_missing() else self._apart_since or now
+            can_progress = self.can_progress()
+            self._can_heal = self._can_heal and can_progress
+            is_due = can_progress and not self.is_welcome_missing()
+            self._apart_since = (self._apart_since or now) if is_due else None
             late = now - (self._apart_since or now)
-            if self.can_progress() and late > self.bound():
+            if late > self.bound():
                 raise Broken("P3", f"q could be in epoch {newest.epoch} since {late} ms, and are not")
             return
         if self.together_in is None and self._can_heal:

@@ -14,6 +14,7 @@ from demls_consensus import quorum
 
 from demls.protocol import parts
 from demls.protocol import policy as bounds
+from demls.protocol.duties import AWAKE_AGAIN
 from demls.protocol.errors import RequestRefused
 from demls.protocol.policy import DAY, HOUR, MINUTE, SECOND
 from demls.simulation.adversaries.sabotage import Sabotage
@@ -319,7 +320,7 @@ class Life:
             world.restart(node, node.life)
         self._look(MINUTE)
         self._call_the_roll()
-        self._look(5 * MINUTE)
+        self._look_unless_frozen(5 * MINUTE)
         newest = self.agreement.newest
         still = newest.dormant if newest is not None else frozenset()
         awake = [
@@ -329,6 +330,15 @@ class Life:
         ]
         if awake:
             raise Broken("P3", f"{' '.join(awake)}: back, and not counted")
+
+    def _look_unless_frozen(self, length: int) -> None:
+        """Nobody votes on anything else while an emergency is open; what is refused then is asked again later."""
+        passed, was_frozen = 0, False
+        while passed < length or (was_frozen and passed < length + AWAKE_AGAIN):
+            is_frozen = self.progress.is_frozen()
+            was_frozen |= is_frozen
+            self._look(MINUTE)
+            passed = 0 if is_frozen else passed + MINUTE
 
     def _are_dormant(self, nodes: list[Node]) -> bool:
         """Do none of them count any more?"""
@@ -347,8 +357,11 @@ class Life:
         self._look(MINUTE)
         self.people.look_again()
         self._call_the_roll()
-        end, patience = world.clock.now + 3 * DAY, 2 * self.progress.bound()
-        while world.clock.now < end and not self.progress.is_quiet():
+        began, patience = world.clock.now, 2 * self.progress.bound()
+        while not self.progress.is_quiet():
+            # Who comes in meanwhile waits anew for those who are silent, and where stewards decide, twice.
+            if world.clock.now >= began + (6 if self.progress.waits_for_silence() else 3) * DAY:
+                break
             if not self._is_busy():
                 self._look(HOUR)
                 patience = 2 * self.progress.bound()
