@@ -844,6 +844,35 @@ def test_a_member_whose_work_is_gone_rests_if_nobody_else_is_there(phase: Phase)
         assert table.phase is Phase.LOCKED  # the others are here, the view goes on to its end
 
 
+@pytest.mark.parametrize("own", [0, 3])
+def test_who_acked_what_is_refused_then_rests_beside_one_other(own: int) -> None:
+    """The leader, and who took its offer: the work is gone, and one more of four is too few to go on."""
+    table = Table(work=True, own=own, mints=X)
+    table.go()
+    if own:
+        table.offer(0, X)
+    else:
+        table.wait(WINDOW)
+    table.hear(ACK, 0, X, 3 - own)
+    assert table.phase is Phase.ACKED
+    table.host.work = False
+    table.host.fresh[X.id] = Verdict.NOT_YET
+    before = table.own_statements()
+    table.go()
+    assert (table.phase, table.view) == (Phase.IDLE, 0)
+    assert table.round.deadline(table.now) is None
+    table.hear(ACK, 0, X, 1)
+    assert table.phase is Phase.LOCKED, "they are a quorum now, with the ack that it gave"
+    assert table.own_statements()[: len(before)] == before
+
+
+def test_who_acked_what_is_still_good_waits() -> None:
+    table = Table()
+    table.offer(0, X)
+    table.hear(ACK, 0, X, 0)
+    assert table.phase is Phase.ACKED
+
+
 def test_a_restart_hurries_nobody() -> None:
     table = at(Phase.WAITING)
     for _ in range(5):

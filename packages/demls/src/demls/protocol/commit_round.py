@@ -505,13 +505,14 @@ class Round:
     def _has_reason(self) -> bool:
         return bool(self.at.best) or self._followed >= self.at.view or self._host.has_work()
 
-    def is_pointless(self, step: Step) -> bool:  # noqa: ARG002 - guards have one form
-        """The work is gone, nothing was acked but an own offer, by nobody else, and too few others are here."""
-        view, offer = self.at.view, self.offers.get(View(self.at.view))
-        others = self.statements(StatementKind.ACK, view).keys() - {self._own}
-        is_own = offer is not None and offer.leader == self._own
-        is_alone = is_own and not others and not self.statements(StatementKind.LOCK, view)
-        return (is_alone or self._stated(StatementKind.ACK) == NIL) and not self._has_reason()
+    def is_pointless(self, step: Step) -> bool:
+        """The work is gone, the ack is nil, of an own offer or of one no longer good, and too few others are here."""
+        if self._has_reason():
+            return False
+        acked, offer = self._stated(StatementKind.ACK), self.offers.get(View(self.at.view))
+        if offer is None or offer.certificate or offer.candidate.id != acked:
+            return acked == NIL
+        return offer.leader == self._own or self._judge_fresh(offer.candidate, step) is not Verdict.VALID
 
     def pause(self, step: Step) -> None:  # noqa: ARG002 - actions have one form
         self.at.opened_at = None

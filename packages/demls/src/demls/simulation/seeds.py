@@ -158,4 +158,10 @@ NAMED: tuple[NamedSeed, ...] = (
         "P3: one insisted on work of an epoch before the other came; the third of them was away.",
         profile="full",
     ),
+    NamedSeed(
+        "two acked what was refused then",
+        4011,
+        "P3: both waited in an open round for good, with nothing to do.",
+        profile="full",
+    ),
 )
