@@ -360,7 +360,8 @@ class Life:
         began, patience = world.clock.now, 2 * self.progress.bound()
         while not self.progress.is_quiet():
             # Who comes in meanwhile waits anew for those who are silent, and where stewards decide, twice.
-            if world.clock.now >= began + (6 if self.progress.waits_for_silence() else 3) * DAY:
+            is_waiting, can_progress = self.progress.waits_for_silence(), self.progress.can_progress()
+            if world.clock.now >= began + (6 if is_waiting else 3) * DAY:
                 break
             if not self._is_busy():
                 self._look(HOUR)
@@ -369,11 +370,11 @@ class Life:
                 is_frozen = self.progress.is_frozen()
                 self._look(_LOOK_EVERY)
                 patience -= 0 if is_frozen else _LOOK_EVERY
-            elif self.progress.waits_for_silence():
+            elif not can_progress:
+                break
+            elif is_waiting:
                 self._look(HOUR)
                 patience = 2 * self.progress.bound()
-            elif not self.progress.can_progress():
-                break
             elif self.progress.is_welcome_missing():
                 self._look(MINUTE)
             else:
