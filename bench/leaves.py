@@ -32,6 +32,7 @@ from demls.wire.messages import (
     SettledCommit,
     Succession,
     Sync,
+    Told,
     WelcomeBundle,
     encode_message,
 )
@@ -101,22 +102,13 @@ class Leaves:
         head = hashlib.sha256(b"head").digest()
         first = self.order[0]
         lock = RoundStatement(self.epoch - 1, head, 0, bytes(32), b"", first, bytes(64), StatementKind.LOCK)
-        sync = Sync(
-            GROUP_ID,
-            self.epoch - 1,
-            head,
-            Electorate(self.epoch - 1, before, (), self.charter.policy),
-            Succession(listing, (), (), (), (), ages),
-            (),
-            (),
-            self.start,
-            (),
-            (),
-            hashlib.sha256(b"way back").digest()[:SECRET_BYTES],
-        )
+        way_back = hashlib.sha256(b"way back").digest()[:SECRET_BYTES]
+        electorate = Electorate(self.epoch - 1, before, (), self.charter.policy)
+        told = Told(electorate, Succession(listing, (), (), (), (), ages), (), (), ())
+        sync = Sync(GROUP_ID, self.epoch - 1, head, bytes(32), bytes(32), (), self.start, (), way_back)
         settled = SettledCommit(self.epoch - 1, head, Candidate(b"made", b"", b"", b""), 0, (lock,), ())
         mls = insider.engine.load_group(insider.mls)
-        accepted = Accepted(mls, self.charter, sync, settled, WelcomeBundle(b"-", b"-"))
+        accepted = Accepted(mls, self.charter, sync, told, settled, WelcomeBundle(b"-", b"-"))
         return Group.from_welcome(accepted, device=insider.device, engine=insider.engine, now=now, ledger=Ledger())
 
 

@@ -57,6 +57,7 @@ from demls.wire.messages import (
     VoteBundle,
     encode_message,
     invite_content,
+    succession_hash,
 )
 from demls.wire.statements import RoundStatement, StatementKind
 from demls.wire.talk import ChatPlaces, ChatQuestion, ConversationMessage, SaidAgain, SpokenMessage
@@ -407,7 +408,8 @@ class Attack:
         follows = Succession(
             state.state.stewards.listing(), state.state.lost, (), state.state.deeds, state.state.reseated
         )
-        return encode_message(build_sync(state.state, state.governance, state.requests, state.group_id, time, follows))
+        named = succession_hash(encode_message(follows))
+        return encode_message(build_sync(state.state, state.governance, state.group_id, time, named))
 
     def update(self, binding: bytes) -> None:
         """A real Update of the leader's leaf, with this wallet binding if there is one, asked for in its name."""

@@ -34,6 +34,7 @@ from demls.wire.messages import (
     JoinerSecrets,
     KeyAge,
     Leave,
+    PastElectorate,
     Proposal,
     Refresh,
     Remove,
@@ -44,8 +45,11 @@ from demls.wire.messages import (
     StewardListing,
     Succession,
     Sync,
+    Told,
     WelcomeBundle,
+    electorate_hash,
     encode_message,
+    succession_hash,
 )
 from demls.wire.statements import RoundStatement, StatementKind
 from demls_engine import Engine as RealEngine
@@ -131,8 +135,10 @@ def go_on(machine: Group | Joining | Inbox, engine: Engine, now: Instant) -> Non
     load_machine(machine.snapshot(), engine=engine, now=now)
 
 
-FORGED_KINDS = 6
-FORGED_CHARTER, FORGED_SYNC, FORGED_SECRETS, FORGED_TREE, FORGED_SETTLED, FORGED_REQUEST = range(FORGED_KINDS)
+FORGED_KINDS = 7
+FORGED_CHARTER, FORGED_SYNC, FORGED_SECRETS, FORGED_TREE, FORGED_SETTLED, FORGED_REQUEST, FORGED_TOLD = range(
+    FORGED_KINDS
+)
 """What a hostile founder makes up; with FORGED_REQUEST it shows the guest's own request for its new seat."""
 
 
@@ -182,29 +188,37 @@ def forged(acts: dict[int, bytes], device: Device, guest: Guest, engine: Engine)
     """What the founder of a group of its own makes up for a guest; None if it is nothing."""
     group_id = guest.group_id
     charter, sync = acts.get(FORGED_CHARTER, b""), decoded(acts.get(FORGED_SYNC, b""), Sync)
-    if sync is None:
+    told = decoded(acts.get(FORGED_TOLD, b""), Told)
+    if sync is None or told is None:
         return None
-    seat = next(iter(sync.roster))
+    seat = next(iter(told.roster))
     seats = (Seat(device.address, seat.leaf, device.leaf_key, seat.since, seat.dormant),)
     if guest.old_seat is not None:
         old = guest.old_seat if FORGED_REQUEST in acts else dataclasses.replace(guest.old_seat, dormant=True)
         seats += (old,)
-    electorate = dataclasses.replace(sync.electorate, epoch=0, seats=seats)
+    electorate = dataclasses.replace(told.electorate, epoch=0, seats=seats)
     signed = []
     for proposal in sync.proposals:
         own = dataclasses.replace(proposal, group_id=group_id, owner=device.address)
         signature = engine.sign(device.leaf_private, PROPOSAL_LABEL, own.id)
         signed.append(dataclasses.replace(own, signature=signature))
-    told = iter(sync.succession.keys)
+    keys = iter(told.succession.keys)
     ages = tuple(
-        dataclasses.replace(next(told, age), member_id=age.member_id) for age in ages_of(device.address, guest.address)
+        dataclasses.replace(next(keys, age), member_id=age.member_id) for age in ages_of(device.address, guest.address)
     )
-    follows = dataclasses.replace(sync.succession, keys=ages)
+    follows = dataclasses.replace(told.succession, keys=ages)
     if guest.old_seat is not None and follows.reseated:
         first = dataclasses.replace(follows.reseated[0], member_id=guest.address)
         follows = dataclasses.replace(follows, reseated=(first, *follows.reseated[1:]))
+    told = dataclasses.replace(told, electorate=electorate, succession=follows)
     sync = dataclasses.replace(
-        sync, group_id=group_id, epoch=0, electorate=electorate, proposals=tuple(signed), succession=follows
+        sync,
+        group_id=group_id,
+        epoch=0,
+        electorate=electorate_hash(encode_message(electorate)),
+        proposals=tuple(signed),
+        succession=succession_hash(encode_message(follows)),
+        electorates=tuple(PastElectorate(one.epoch, electorate_hash(encode_message(one))) for one in told.electorates),
     )
     raw_sync = encode_message(sync)
     joiner_key = bytes(32)
@@ -240,7 +254,7 @@ def forged(acts: dict[int, bytes], device: Device, guest: Guest, engine: Engine)
     own = (guest.request,) if FORGED_REQUEST in acts and guest.request is not None else ()
     settled = SettledCommit(0, sync.head, sent, lock.view, (lock,), own)
     tree = acts.get(FORGED_TREE) or mls.ratchet_tree()
-    bundle = engine.seal(joiner_key, encode_message(JoinerBundle(tree, settled)), BUNDLE_DATA)
+    bundle = engine.seal(joiner_key, encode_message(JoinerBundle(tree, settled, told)), BUNDLE_DATA)
     return WelcomeBundle(candidate.welcome, bundle)
 
 
@@ -262,6 +276,11 @@ def _go_on(group: Group, founder: Device, engine: Engine, guest: Address) -> Non
             group.tick(now)
 
 
+def founded(charter: Charter, sync: Sync) -> list[Act]:
+    """What a hostile founder makes up of its group."""
+    return [Act(FORGED_CHARTER, encode_message(charter)), Act(FORGED_SYNC, encode_message(sync))]
+
+
 def welcome_seeds() -> list[bytes]:
     device, guest = _founder()
     group_id = guest.group_id
@@ -271,7 +290,8 @@ def welcome_seeds() -> list[bytes]:
     electorate = Electorate(0, (seat,), (device.address,), bounds.QUICK)
     ages = ages_of(device.address, guest.address)
     follows = Succession(listed, (), (), (), ages)
-    plain = Sync(group_id, 0, first_head(group_id), electorate, follows, (), (), START, (), (), bytes(32))
+    plain = Sync(group_id, 0, first_head(group_id), bytes(32), bytes(32), (), START, (), bytes(32))
+    told = Told(electorate, follows, (), (), ())
     proposal = sample(Random(3), Proposal)
     busy = dataclasses.replace(
         plain,
@@ -283,17 +303,16 @@ def welcome_seeds() -> list[bytes]:
                 change=dataclasses.replace(proposal.change, payload=Remove(device.address)),
             ),
         ),
-        electorates=sample(Random(4), Sync).electorates,
-        used_tokens=sample(Random(5), Sync).used_tokens,
     )
+    much = dataclasses.replace(sample(Random(4), Told), electorate=electorate, succession=follows)
     top = 2**64 - 1
     slow = dataclasses.replace(charter, policy=dataclasses.replace(charter.policy, remove=Rule(top, True)))
     late = dataclasses.replace(plain, time=top)
     odd = dataclasses.replace(
-        plain, succession=dataclasses.replace(sample(Random(6), Succession), stewards=listed, dormant=(), keys=ages)
+        told, succession=dataclasses.replace(sample(Random(6), Succession), stewards=listed, dormant=(), keys=ages)
     )
     doing = dataclasses.replace(
-        plain, succession=dataclasses.replace(follows, deeds=(Deed(device.address, 0, 2**32 - 2),))
+        told, succession=dataclasses.replace(follows, deeds=(Deed(device.address, 0, 2**32 - 2),))
     )
     returned = Reseated(device.address, 0, START)
     wish = ChangeRequest(
@@ -303,22 +322,26 @@ def welcome_seeds() -> list[bytes]:
     seated = dataclasses.replace(
         plain,
         proposals=(waiting, dataclasses.replace(waiting, change=ChangeRequest(Refresh(b"update", True)))),
+    )
+    anew = dataclasses.replace(
+        told,
         succession=dataclasses.replace(follows, reseated=(returned, returned, Reseated(guest.address, 1, START))),
     )
-    asleep = dataclasses.replace(plain, succession=dataclasses.replace(follows, dormant=(device.address,)))
+    asleep = dataclasses.replace(told, succession=dataclasses.replace(follows, dormant=(device.address,)))
     heir = dataclasses.replace(charter, predecessor=(Predecessor(bytes(32), 7, bytes(32), (guest.address,)),))
     return [
-        write([Act(FORGED_CHARTER, encode_message(charter)), Act(FORGED_SYNC, encode_message(sync))])
-        for charter, sync in (
-            *((charter, plain), (charter, busy), (slow, plain), (charter, late)),
-            *((charter, odd), (charter, doing), (charter, asleep), (heir, plain), (charter, seated)),
+        write([*founded(charter, sync), Act(FORGED_TOLD, encode_message(told))])
+        for charter, sync, told in (
+            *((charter, plain, told), (charter, busy, much), (slow, plain, told), (charter, late, told)),
+            *((charter, plain, odd), (charter, plain, doing), (charter, plain, asleep), (heir, plain, told)),
+            (charter, seated, anew),
         )
     ]
 
 
 def mutate_welcome(generator: Random, data: bytes, others: list[bytes]) -> bytes:
     """Also for a returner, who has one kind of step more."""
-    kinds = {FORGED_CHARTER: Charter, FORGED_SYNC: Sync, FORGED_SECRETS: JoinerSecrets}
+    kinds = {FORGED_CHARTER: Charter, FORGED_SYNC: Sync, FORGED_TOLD: Told, FORGED_SECRETS: JoinerSecrets}
 
     def act(generator: Random, act: Act, others: list[bytes]) -> Act:
         kind = kinds.get(act.kind)

@@ -28,6 +28,7 @@ from demls.wire.messages import (
     StewardListing,
     Succession,
     Sync,
+    Told,
     WelcomeBundle,
     WelcomePart,
     decode_message,
@@ -36,13 +37,13 @@ from demls.wire.messages import (
 from demls_consensus import wallet_sign
 from demls_engine import Engine as RealEngine
 from founder import (
-    FORGED_CHARTER,
     FORGED_KINDS,
     FORGED_REQUEST,
-    FORGED_SYNC,
+    FORGED_TOLD,
     Guest,
     ages_of,
     forged,
+    founded,
     go_on,
 )
 from judge import Broken
@@ -240,13 +241,14 @@ def look_alike_seeds() -> list[bytes]:
     listed = StewardListing((device.address,), 0, 0, 0, (guest.address,), ())
     given = Reseated(guest.address, 1, now)
     follows = Succession(listed, (), (), (), (given,), ages_of(device.address, guest.address))
-    plain = Sync(guest.group_id, 0, first_head(guest.group_id), electorate, follows, (), (), now, (), (), bytes(32))
+    sync = Sync(guest.group_id, 0, first_head(guest.group_id), bytes(32), bytes(32), (), now, (), bytes(32))
+    plain = Told(electorate, follows, (), (), ())
     twice = dataclasses.replace(
         plain, succession=dataclasses.replace(follows, reseated=(given, given, Reseated(device.address, 0, 0)))
     )
     other = dataclasses.replace(charter, name="others")
     return [
-        write([Act(FORGED_CHARTER, encode_message(said)), Act(FORGED_SYNC, encode_message(sync)), *flags])
-        for said, sync in ((charter, plain), (charter, twice), (other, plain))
+        write([*founded(said, sync), Act(FORGED_TOLD, encode_message(told)), *flags])
+        for said, told in ((charter, plain), (charter, twice), (other, plain))
         for flags in ([], [Act(KNOWN)], [Act(FORGED_REQUEST)], [Act(KNOWN), Act(FORGED_REQUEST)])
     ]

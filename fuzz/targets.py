@@ -362,6 +362,7 @@ TARGETS: dict[str, Target] = {
     "succession": _message(wire.Succession),
     "successor-notice": _message(wire.SuccessorNotice),
     "sync": _message(wire.Sync),
+    "told": _message(wire.Told),
     "joiner-bundle": _message(wire.JoinerBundle),
     "joiner-secrets": _message(wire.JoinerSecrets),
     "commit-context": _message(wire.CommitContext),

@@ -20,7 +20,15 @@ from demls.protocol.round_host import Mint
 from demls.protocol.step import Step
 from demls.protocol.updates import updates_of
 from demls.wire.ids import Address, Instant, LeafKey, View
-from demls.wire.messages import Candidate, CommitContext, JoinerSecrets, Offer, Settings, encode_message
+from demls.wire.messages import (
+    Candidate,
+    CommitContext,
+    JoinerSecrets,
+    Offer,
+    Settings,
+    encode_message,
+    succession_hash,
+)
 from demls.wire.statements import RoundStatement, StatementKind
 
 MEMBERS_MIN = 3
@@ -57,7 +65,8 @@ class Turn:
         if all_adds:
             follows = own.follow_own(work, self.view, time)
             assert follows is not None
-            joiner_key, sync = own._engine.random(JOINER_KEY_BYTES), encode_message(own._make_sync(time, follows))
+            named = succession_hash(encode_message(follows))
+            joiner_key, sync = own._engine.random(JOINER_KEY_BYTES), encode_message(own._make_sync(time, named))
         secrets = encode_message(JoinerSecrets(joiner_key, hashlib.sha256(sync).digest()))
         updates = updates_of(work, own._own_address)
         built = own._mls.propose_commit(

@@ -39,6 +39,7 @@ from demls.wire.messages import (
     Settings,
     Succession,
     encode_message,
+    succession_hash,
 )
 from demls.wire.statements import RoundStatement, StatementKind
 from demls_consensus import wallet_sign
@@ -164,9 +165,8 @@ class Scene:
         joiner_key, stated, adds = b"", b"", list(adds)
         if adds:
             follows = replace(self.follows(items, said["view"], said["time"]), **(succession or {}))
-            full = build_sync(
-                state.state, state.governance, state.requests, state.group_id, Instant(said["time"]), follows
-            )
+            named = succession_hash(encode_message(follows))
+            full = build_sync(state.state, state.governance, state.group_id, Instant(said["time"]), named)
             stated = encode_message(replace(full, **(sync or {})))
             joiner_key = b"k" * 32
         secrets = encode_message(JoinerSecrets(joiner_key, bytes(32))) if adds else b""

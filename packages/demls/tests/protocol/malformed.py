@@ -42,10 +42,13 @@ from demls.wire.messages import (
     Invite,
     Leave,
     LostTurn,
+    PastElectorate,
     Remove,
     Resync,
     Settings,
+    electorate_hash,
     encode_message,
+    succession_hash,
 )
 from demls_consensus import wallet_sign
 
@@ -199,10 +202,8 @@ def uninvited(scene: Scene) -> Candidate:
 def sound_sync(scene: Scene) -> bytes:
     items = scene.state_of(scene.honest[0]).governance.approved()
     state, time = scene.state, Instant(scene.world.now)
-    full = build_sync(
-        state.state, state.governance, state.requests, state.group_id, time, scene.follows(items, time=time)
-    )
-    return encode_message(full)
+    named = succession_hash(encode_message(scene.follows(items, time=time)))
+    return encode_message(build_sync(state.state, state.governance, state.group_id, time, named))
 
 
 def with_entry(proposal_id: bytes) -> Making:
@@ -396,17 +397,19 @@ def after_it_expired(scene: Scene) -> Candidate:
 
 def fewer_seats(scene: Scene) -> dict[str, Any]:
     electorate = scene.state.state.electorate.message()
-    return {"electorate": replace(electorate, seats=electorate.seats[:-1])}
+    return {"electorate": electorate_hash(encode_message(replace(electorate, seats=electorate.seats[:-1])))}
 
 
 def past_to_come(scene: Scene) -> dict[str, Any]:
-    return {"electorates": (scene.state.state.electorate.message(),)}
+    now = scene.state.state.electorate
+    return {"electorates": (PastElectorate(now.epoch, now.hash),)}
 
 
 def other_past(scene: Scene) -> dict[str, Any]:
     """The epoch before had members that it had not."""
     now = scene.state.state.electorate.message()
-    return {"electorates": (replace(now, epoch=now.epoch - 1),)}
+    other = replace(now, epoch=now.epoch - 1)
+    return {"electorates": (PastElectorate(other.epoch, electorate_hash(encode_message(other))),)}
 
 
 def old_keys(scene: Scene) -> dict[str, Any]:

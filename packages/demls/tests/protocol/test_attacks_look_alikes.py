@@ -12,8 +12,20 @@ from demls.protocol.events import Rejected
 from demls.protocol.group import Group
 from demls.protocol.joining import Joining
 from demls.protocol.policy import MINUTE, PRESETS
-from demls.protocol.sync import build_sync
-from demls.wire.messages import Deed, DeedKind, Invite, JoinRequest, Sync, WelcomeBundle
+from demls.protocol.sync import build_sync, told_with
+from demls.wire.ids import View
+from demls.wire.messages import (
+    Deed,
+    DeedKind,
+    Invite,
+    JoinRequest,
+    Succession,
+    Sync,
+    Told,
+    WelcomeBundle,
+    encode_message,
+    succession_hash,
+)
 from insider import Insider
 from world import World, make_device
 
@@ -182,11 +194,22 @@ def test_a_group_that_tells_deeds_nobody_can_have_done_is_not_joined(
 ) -> None:
     """All its members agree on them; found by the fuzzer, whose joiner did not survive the first of the two."""
 
-    def lie(*told: Any) -> Sync:
-        sync = build_sync(*told)
-        return replace(sync, succession=replace(sync.succession, deeds=(deed,)))
+    def with_deed(follows: Succession) -> Succession:
+        return replace(follows, deeds=(deed,))
+
+    def lie(state: Any, governance: Any, group_id: Any, time: Any, _: bytes) -> Sync:
+        alice = world.person("alice").group._state
+        assert alice is not None
+        follows = alice.candidates.follow_own(alice.candidates.work_for(alice.own, time), View(0), time)
+        assert follows is not None
+        return build_sync(state, governance, group_id, time, succession_hash(encode_message(with_deed(follows))))
+
+    def tell(*about: Any) -> Told:
+        told = told_with(*about)
+        return replace(told, succession=with_deed(told.succession))
 
     monkeypatch.setattr("demls.protocol.state.build_sync", lie)
+    monkeypatch.setattr("demls.protocol.settling.told_with", tell)
     world = World(8)
     world.group_of("alice")
     world.ask("dave", world.link("alice"))

@@ -17,6 +17,7 @@ from demls.protocol.views import ProposalKind, ProposalStatus
 from demls.wire.ids import Address, ProposalId
 from demls.wire.messages import (
     Candidate,
+    Electorate,
     Emergency,
     Invite,
     JoinAnswer,
@@ -25,12 +26,17 @@ from demls.wire.messages import (
     Offer,
     Payload,
     Remove,
+    Seat,
     SettledCommit,
+    StewardListing,
+    Succession,
     Sync,
+    Told,
     Vote,
     WelcomeBundle,
     decode_message,
     encode_message,
+    succession_hash,
 )
 from demls.wire.statements import DoubleVote, Proof, RoundStatement, StatementKind
 from demls.wire.violations import Violation
@@ -420,7 +426,11 @@ def test_what_an_offer_brings_besides_what_its_candidate_names_is_not_taken(worl
 
 def seal_mine(insider: Insider, settled: SettledCommit) -> WelcomeBundle:
     """A welcome with this commit in its bundle, under the key that all members know."""
-    content = encode_message(JoinerBundle(b"tree", settled))
+    seat = Seat(insider.address, 0, insider.record.leaf_key, 0)
+    electorate = Electorate(insider.epoch, (seat,), (insider.address,), PRESETS["quick"])
+    follows = Succession(StewardListing((insider.address,), 0, 0, 0, (), ()), (), (), ())
+    told = Told(electorate, follows, (), (), ())
+    content = encode_message(JoinerBundle(b"tree", settled, told))
     key = settled.candidate.joiner_key
     return WelcomeBundle(settled.candidate.welcome, insider.person.engine.seal(key, content, BUNDLE_DATA))
 
@@ -439,8 +449,9 @@ def test_a_sync_that_is_said_to_members_changes_nothing(world: World) -> None:
     kept = next(payload for payload in reversed(mallory.overheard()) if isinstance(payload, Offer))
     assert kept.candidate.welcome == welcome.welcome
     sync = decode_message(kept.candidate.sync, Sync)
-    stewards = replace(sync.succession.stewards, members=(mallory.address,))
-    mine = encode_message(replace(sync, succession=replace(sync.succession, stewards=stewards)))
+    listed = StewardListing((mallory.address,), 0, 0, 0, (), ())
+    others = Succession(listed, (), (), ())
+    mine = encode_message(replace(sync, succession=succession_hash(encode_message(others))))
     before = {name: world.person(name).group.view(world.now) for name in HONEST}
     candidate = replace(kept.candidate, sync=mine)
     own = mallory.statement(LOCK, 0, candidate.id)

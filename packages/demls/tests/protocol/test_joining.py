@@ -30,15 +30,19 @@ from demls.wire.messages import (
     KeyAge,
     KeyPackageAnswer,
     KeyPackageRequest,
+    PastElectorate,
     Remove,
     Seat,
     SettledCommit,
     StewardListing,
     Succession,
     Sync,
+    Told,
     WelcomeBundle,
     decode_message,
+    electorate_hash,
     encode_message,
+    succession_hash,
 )
 from demls.wire.statements import StatementKind
 from insider import Insider
@@ -161,13 +165,44 @@ def forged_sync(change: Callable[[Sync], Sync]) -> Callable[[Waiting], WelcomeBu
     return build
 
 
-def with_listing(sync: Sync, **fields: Any) -> Sync:
-    succession = sync.succession
-    return replace(sync, succession=replace(succession, stewards=replace(succession.stewards, **fields)))
+def told_with(change: Callable[[Told], Told]) -> Callable[[Waiting], WelcomeBundle]:
+    """Something else is told than the certified sync names."""
+
+    def build(w: Waiting) -> WelcomeBundle:
+        content = w.open()
+        return w.sealed(replace(content, told=change(content.told)))
+
+    return build
+
+
+def forged(change: Callable[[Told], Told]) -> Callable[[Waiting], WelcomeBundle]:
+    """Something else is told, and the sync names it."""
+
+    def build(w: Waiting) -> WelcomeBundle:
+        content = w.open()
+        told, candidate = change(content.told), content.settled.candidate
+        sync = replace(decode_message(candidate.sync, Sync), **names_of(told))
+        settled = replace(content.settled, candidate=replace(candidate, sync=encode_message(sync)))
+        return w.sealed(replace(content, told=told, settled=settled))
+
+    return build
+
+
+def names_of(told: Told) -> dict[str, Any]:
+    return {
+        "electorate": electorate_hash(encode_message(told.electorate)),
+        "succession": succession_hash(encode_message(told.succession)),
+        "electorates": tuple(PastElectorate(o.epoch, electorate_hash(encode_message(o))) for o in told.electorates),
+    }
+
+
+def with_listing(told: Told, **fields: Any) -> Told:
+    succession = told.succession
+    return replace(told, succession=replace(succession, stewards=replace(succession.stewards, **fields)))
 
 
 def listing_with(**fields: Any) -> Callable[[Waiting], WelcomeBundle]:
-    return forged_sync(lambda sync: with_listing(sync, **fields))
+    return forged(lambda told: with_listing(told, **fields))
 
 
 def locks(change: Callable[[Waiting, SettledCommit], Any]) -> Callable[[Waiting], WelcomeBundle]:
@@ -195,23 +230,33 @@ REFUSED: dict[str, Callable[[Waiting], WelcomeBundle]] = {
     "with a sync of another group": with_sync(group_id=b"g" * 32),
     "with a sync of another epoch": with_sync(epoch=7),
     "with a sync of another state": with_sync(head=b"h" * 32),
-    "with a sync of other members": forged_sync(
-        lambda sync: replace(sync, electorate=replace(sync.electorate, seats=(Seat(b"m" * 20, 0, b"k" * 32, 0),)))
+    "with other members than its sync names": told_with(
+        lambda told: replace(told, electorate=replace(told.electorate, seats=told.electorate.seats[:-1]))
     ),
-    "with a sync with the members of another epoch": forged_sync(
-        lambda sync: replace(sync, electorate=replace(sync.electorate, epoch=sync.epoch + 1))
+    "with other stewards than its sync names": told_with(lambda told: with_listing(told, members=(b"s" * 20,))),
+    "with a past that its sync does not name": told_with(
+        lambda told: replace(told, electorates=(*told.electorates, replace(told.electorate, epoch=77)))
+    ),
+    "with an epoch that it tells twice": told_with(
+        lambda told: replace(told, electorates=(*told.electorates, *told.electorates[:1]))
+    ),
+    "with a sync of other members": forged(
+        lambda told: replace(told, electorate=replace(told.electorate, seats=(Seat(b"m" * 20, 0, b"k" * 32, 0),)))
+    ),
+    "with a sync with the members of another epoch": forged(
+        lambda told: replace(told, electorate=replace(told.electorate, epoch=told.electorate.epoch + 1))
     ),
     "with a sync with other stewards": listing_with(members=(b"s" * 20,)),
-    "with a sync with stewards in another order": forged_sync(
-        lambda sync: with_listing(sync, members=sync.succession.stewards.members[::-1])
+    "with a sync with stewards in another order": forged(
+        lambda told: with_listing(told, members=told.succession.stewards.members[::-1])
     ),
     "with a sync with no stewards": listing_with(members=()),
     "with a sync with stewards of another round": listing_with(retry_round=1),
-    "with a sync that leaves out a steward": forged_sync(
-        lambda sync: with_listing(sync, members=sync.succession.stewards.members[1:])
+    "with a sync that leaves out a steward": forged(
+        lambda told: with_listing(told, members=told.succession.stewards.members[1:])
     ),
-    "with a sync that calls a stranger dormant": forged_sync(
-        lambda sync: replace(sync, succession=replace(sync.succession, dormant=(b"s" * 20,)))
+    "with a sync that calls a stranger dormant": forged(
+        lambda told: replace(told, succession=replace(told.succession, dormant=(b"s" * 20,)))
     ),
     "with a sync of another time": with_sync(time=1),
     "with a certificate of another epoch": settled_with(epoch=0),
@@ -461,7 +506,9 @@ def led_away(seats: Callable[[World, Insider], tuple[Seat, ...]], signers: tuple
     ages = tuple(age for age in ages if age.member_id != world.person("eve").address)
     follows = Succession(StewardListing((mallory.address,), 0, 0, 0, (), ()), (), (), (), ages)
     state = (mallory.group_id, mallory.epoch, mallory.head)
-    sync = encode_message(Sync(*state, electorate, follows, (), (), world.now, (), (), bytes(32)))
+    told = Told(electorate, follows, (), (), ())
+    names = names_of(told)
+    sync = encode_message(Sync(*state, names["electorate"], names["succession"], (), world.now, (), bytes(32)))
     key = bytes(32)
     secrets = encode_message(JoinerSecrets(key, hashlib.sha256(sync).digest()))
     built = mls.propose_commit(adds=[joining.key_package], group_info_extensions={JOINER_EXTENSION: secrets})
@@ -472,7 +519,7 @@ def led_away(seats: Callable[[World, Insider], tuple[Seat, ...]], signers: tuple
     )
     settled = SettledCommit(mallory.epoch, mallory.head, candidate, 0, locks, ())
     channel = joiner_channel(joining.key_package)
-    welcome = seal(channel, seal_bundle(mls, settled, engine), engine)
+    welcome = seal(channel, seal_bundle(mls, settled, told, engine), engine)
     joining.receive(channel.topic, welcome, world.now)
     return joining
 
@@ -519,22 +566,9 @@ def test_a_joiner_can_judge_what_a_member_that_lags_behind_has_opened() -> None:
     assert not world.person("bob").is_member
 
 
-def forged_keys(sync: Sync, key: bytes) -> Sync:
-    """Everybody signed with this key in the epochs before."""
-    electorates = tuple(
-        replace(known, seats=tuple(replace(seat, leaf_key=key) for seat in known.seats)) for known in sync.electorates
-    )
-    return replace(sync, electorates=electorates)
-
-
-OTHER_PAST: dict[str, Callable[[Sync, bytes], Sync]] = {
-    "the keys of past epochs": forged_keys,
-    "the members of past epochs": lambda sync, key: replace(
-        sync, electorates=tuple(replace(known, seats=known.seats[:1]) for known in sync.electorates)
-    ),
-    "an epoch that is still to come": lambda sync, key: replace(
-        sync, electorates=(*sync.electorates, replace(sync.electorate, epoch=sync.epoch + 7))
-    ),
+OTHER_PAST: dict[str, Callable[[Sync], tuple[PastElectorate, ...]]] = {
+    "past epochs": lambda sync: tuple(replace(known, hash=bytes(32)) for known in sync.electorates),
+    "an epoch that is still to come": lambda sync: (*sync.electorates, PastElectorate(sync.epoch + 7, bytes(32))),
 }
 
 
@@ -549,7 +583,7 @@ def test_one_leader_cannot_make_up_for_a_joiner(case: str, monkeypatch: pytest.M
     def lie(*told: Any) -> Sync:
         sync = build_sync(*told)
         made.append(sync)
-        return OTHER_PAST[case](sync, told[0].roster.seats[0].leaf_key) if len(made) == 1 else sync
+        return replace(sync, electorates=OTHER_PAST[case](sync)) if len(made) == 1 else sync
 
     monkeypatch.setattr("demls.protocol.state.build_sync", lie)
     world.admit("bob", "erin")

@@ -58,7 +58,9 @@ from demls.wire.messages import (
     Settings,
     Succession,
     Sync,
+    electorate_hash,
     encode_message,
+    succession_hash,
 )
 from demls_consensus import Silence, Tally, wallet_address, wallet_sign
 from demls_engine import Engine
@@ -69,6 +71,10 @@ HEAD = Head(b"h" * 32)
 GROUP = b"g" * 32
 PATIENCE = Duration(12_000)
 NONE: frozenset[Address] = frozenset()
+
+
+def named(follows: Succession) -> bytes:
+    return succession_hash(encode_message(follows))
 
 
 @dataclass
@@ -191,13 +197,11 @@ class Bench:
             "group_id": GROUP,
             "epoch": 1,
             "head": HEAD,
-            "electorate": self.state.electorate.message(),
-            "succession": self.succession(),
+            "electorate": self.state.electorate.hash,
+            "succession": named(self.succession()),
             "proposals": (),
-            "votes": (),
             "time": NOW,
             "electorates": (),
-            "used_tokens": (),
             "way_back": bytes(32),
         }
         return Sync(**(values | fields))
@@ -222,9 +226,9 @@ class Bench:
             **fields,
         )
 
-    def follows(self, content: Content, changes: tuple[Change, ...]) -> Succession:
+    def follows(self, content: Content, changes: tuple[Change, ...]) -> bytes:
         removed = {owner for leaf in content.staged.removes if (owner := self.roster.owner_of(leaf))}
-        return self.succession(removed, content.view)
+        return named(self.succession(removed, content.view))
 
     def candidate(
         self,
@@ -268,7 +272,7 @@ class Bench:
             built.commit,
             (built.welcome or b"") if welcome is None else welcome,
             (b"k" * 32 if joining else b"") if joiner_key is None else joiner_key,
-            (encode_message(self.sync(succession=follows)) if joining else b"") if sync is None else sync,
+            (encode_message(self.sync(succession=named(follows))) if joining else b"") if sync is None else sync,
         )
 
     def judged(self, candidate: Candidate, mls: Any = None) -> Finding | None:
@@ -331,7 +335,11 @@ def sync_with(**fields: Any) -> Callable[[Bench], Finding | None]:
 
 
 def electorate_with(**fields: Any) -> Callable[[Bench], Finding | None]:
-    return lambda bench: sync_with(electorate=replace(bench.state.electorate.message(), **fields))(bench)
+    def build(bench: Bench) -> Finding | None:
+        other = replace(bench.state.electorate.message(), **fields)
+        return sync_with(electorate=electorate_hash(encode_message(other)))(bench)
+
+    return build
 
 
 def changed_seats(**fields: Any) -> Callable[[Bench], Finding | None]:
@@ -343,7 +351,7 @@ def changed_seats(**fields: Any) -> Callable[[Bench], Finding | None]:
 
 
 def succession_with(**fields: Any) -> Callable[[Bench], Finding | None]:
-    return lambda bench: sync_with(succession=bench.succession(**fields))(bench)
+    return lambda bench: sync_with(succession=named(bench.succession(**fields)))(bench)
 
 
 def listing_with(**fields: Any) -> Callable[[Bench], Finding | None]:
@@ -457,7 +465,7 @@ def seat_for(*members: str, time: int = NOW, key: bytes = b"", state: dict[str, 
         bench.now = time
         removes = removed_by(items, bench.roster)
         follows = bench.succession({owner for leaf in removes if (owner := bench.roster.owner_of(leaf))})
-        sync = encode_message(bench.sync(time=time, succession=follows))
+        sync = encode_message(bench.sync(time=time, succession=named(follows)))
         return bench.judged(bench.candidate(*items, time=time, adds=added_by(items), removes=removes, sync=sync))
 
     return build

@@ -54,6 +54,7 @@ from demls.wire.messages import (
     Vote,
     decode_message,
     encode_message,
+    succession_hash,
 )
 from demls.wire.statements import FaultyOffer, Proof, RoundStatement
 
@@ -94,7 +95,7 @@ class Candidates:
         own: Address,
         group_id: GroupId,
         base_time: Duration,
-        make_sync: Callable[[Instant, Succession], Sync],
+        make_sync: Callable[[Instant, bytes], Sync],
         updates: OwnUpdates,
     ) -> None:
         self._state = state
@@ -110,6 +111,8 @@ class Candidates:
         self._found: dict[CandidateId, Content | Finding] = {}
         self._followed: dict[tuple[object, ...], Succession | None] = {}
         """What follows from a content, by all that it depends on: asked for again with every judgement."""
+        self._hashes: dict[tuple[object, ...], bytes] = {}
+        """The hashes of these."""
         self._told: set[CandidateId] = set()
         self._genuine: dict[bytes, bool] = {}
         self._offered_by: dict[CandidateId, Offer] = {}
@@ -204,7 +207,7 @@ class Candidates:
                 return None
             joiner_key, sync = (
                 self._engine.random(bounds.JOINER_KEY_BYTES),
-                encode_message(self._make_sync(time, follows)),
+                encode_message(self._make_sync(time, succession_hash(encode_message(follows)))),
             )
         secrets = JoinerSecrets(joiner_key, hashlib.sha256(sync).digest()) if adds else None
         try:
@@ -258,13 +261,19 @@ class Candidates:
         return "add" not in kinds or not kinds.isdisjoint(_WITH_PATH)
 
     def _follow_content(self, content: Content, proposals: tuple[Proposal, ...]) -> Succession | None:
-        place = content.committer, content.view, content.time
-        about = content.staged.authenticator, place, tuple(proposal.id for proposal in proposals)
-        if about not in self._followed or self._followed[about] is None:
-            follows = self._follow_staged(content, proposals)
-            stated = content.sync.succession if content.sync is not None else None
-            self._followed[about] = stated if stated == follows else follows  # the same one is compared at once
+        about = _about(content, proposals)
+        if self._followed.get(about) is None:
+            self._followed[about] = self._follow_staged(content, proposals)
         return self._followed[about]
+
+    def _hash_of_following(self, content: Content, proposals: tuple[Proposal, ...]) -> bytes | None:
+        about = _about(content, proposals)
+        if about not in self._hashes:
+            follows = self._follow_content(content, proposals)
+            if follows is None:
+                return None
+            self._hashes[about] = succession_hash(encode_message(follows))
+        return self._hashes[about]
 
     def _follow_staged(self, content: Content, proposals: tuple[Proposal, ...]) -> Succession | None:
         roster = self._state.roster
@@ -420,7 +429,7 @@ class Candidates:
         if isinstance(content, Finding):
             return content
         items = self._governance.items
-        wrong = check_content(content, items, self._state, self._follow_content)
+        wrong = check_content(content, items, self._state, self._hash_of_following)
         if wrong is not None or not fresh:
             return wrong
         approved = [
@@ -575,6 +584,12 @@ def _admitted(packages: Iterable[KeyPackage]) -> list[tuple[Address, bytes]]:
             continue
         admitted.append((Address(credential.address), package.encoded))
     return admitted
+
+
+def _about(content: Content, proposals: tuple[Proposal, ...]) -> tuple[object, ...]:
+    """All that it depends on what follows from a content."""
+    place = content.committer, content.view, content.time
+    return content.staged.authenticator, place, tuple(proposal.id for proposal in proposals)
 
 
 def _noes(ack: RoundStatement) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from demls.protocol import policy as bounds
 from demls.protocol.committee import Committee, committee_of
@@ -16,13 +17,13 @@ from demls.protocol.roster import Roster
 from demls.protocol.stewards import is_settled
 from demls.wire.charters import Deciders, Policy, Rule
 from demls.wire.ids import Address, Epoch, LeafKey
-from demls.wire.messages import Change, Seat, decode_message, encode_message
+from demls.wire.messages import Change, Seat, decode_message, electorate_hash, encode_message
 from demls.wire.messages import Electorate as WireElectorate
 
 VOTE_LABEL = "demls vote"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Electorate:
     """The members of one epoch by address, its active stewards, and its policy."""
 
@@ -43,6 +44,15 @@ class Electorate:
     def message(self) -> WireElectorate:
         """The form in which it is stored and travels."""
         return WireElectorate(self.epoch, tuple(self.seats.values()), self.stewards, self.policy, self.before)
+
+    @cached_property
+    def hash(self) -> bytes:
+        """Its name (32 bytes). O(n), once."""
+        return electorate_hash(self.encode())
+
+    def encode(self) -> bytes:
+        """The canonical bytes of its message. O(n)."""
+        return encode_message(self.message())
 
     def rule(self, change: Change) -> Rule:
         return bounds.rule_of(self.policy, change)
@@ -107,7 +117,7 @@ class Electorates:
 
     def add(self, electorate: Electorate) -> None:
         self._known[electorate.epoch] = electorate
-        self._ledger.put_bytes(_key(electorate.epoch), encode_message(electorate.message()))
+        self._ledger.put_bytes(_key(electorate.epoch), electorate.encode())
 
     def get(self, epoch: int) -> Electorate | None:
         return self._known.get(Epoch(epoch))

@@ -179,18 +179,17 @@ class Group:
         ledger.delete_all(b"")
         for name, value in (kept or {}).items():
             ledger.put_bytes(name, value)
-        sync = accepted.sync
         group_id = GroupId(accepted.mls.group_id)
         state = new_state(ledger, engine, device, group_id, accepted.charter, accepted.mls)
-        state.requests.adopt_used(sync.used_tokens)
+        state.requests.adopt_used(accepted.told.used_tokens)
         state.enter_joined(accepted, now)
         if introducer is not None and introducer not in {lock.member for lock in accepted.settled.locks}:
             state.expect_introducer(introducer)
         group = cls(state)
         step = Step(now, state.channel)
-        for proposal in sync.proposals:
+        for proposal in accepted.sync.proposals:
             state.governance.receive_proposal(proposal, step, solicited=True)
-        for vote in sync.votes:
+        for vote in accepted.told.votes:
             state.governance.receive_vote(vote, step)
         state.governance.settle((), state.roster, state.state.electorate, step)
         step.events[:] = [told or Joined(state.epoch)]

@@ -227,7 +227,7 @@ class Joining:
 
         Who knows a key package of its can still put it there; so its person is told until the member is heard.
         """
-        return any(seat.address == link.issuer for seat in accepted.sync.roster)
+        return any(seat.address == link.issuer for seat in accepted.told.roster)
 
     def tick(self, now: Instant) -> Effects:
         """Ask again, ever more rarely; even after a refusal, since anybody who reads along could have sent that."""

@@ -281,7 +281,7 @@ class Returning:
         """Raises WelcomeRefused."""
         record = self.record
         accepted = open_welcome(welcome, record.key_package_private, self._engine, is_own_request=self._is_own_request)
-        mls, given = accepted.mls, accepted.sync.succession.reseated
+        mls, given = accepted.mls, accepted.told.succession.reseated
         if (mls.group_id, accepted.charter.rendezvous) != (record.group_id, self._charter.rendezvous):
             raise WelcomeRefused("a welcome to another group than the own one")
         if mls.epoch <= record.epoch:
@@ -303,7 +303,7 @@ class Returning:
 
     def is_vouched(self, accepted: Accepted) -> bool:
         """Have more members certified it than may be malicious, who were in the last state known, with their keys?"""
-        now = {seat.address: seat.leaf_key for seat in accepted.sync.roster}
+        now = {seat.address: seat.leaf_key for seat in accepted.told.roster}
         signers = {lock.member for lock in accepted.settled.locks} - {self.record.address}
         known = [member for member in signers if self.record.roster.get(member) == now.get(member)]
         known = [member for member in known if member in self.record.roster]

@@ -22,6 +22,7 @@ from demls.protocol.events import (
     StewardsChanged,
 )
 from demls.protocol.step import Step
+from demls.protocol.sync import seal_bundle, told_with
 from demls.protocol.views import GroupStatus
 from demls.wire.ids import (
     Address,
@@ -42,11 +43,15 @@ from demls.wire.messages import (
     SettledCommit,
     StewardElection,
     Succession,
+    Sync,
+    WelcomeBundle,
+    decode_message,
 )
 from demls.wire.statements import RoundStatement
 
 if TYPE_CHECKING:
     from demls.protocol.state import GroupState
+    from demls.protocol.validation import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +184,15 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
         step.say(settled)  # the last word: nobody can ask this member for it later
         return
     state.read_charter(step)
-    head = next_head(settled.head, settled.epoch, candidate.id)
-    stewards_before, view, left_epoch = state.state.stewards, minted[0], state.epoch
+    head, ended = next_head(settled.head, settled.epoch, candidate.id), state.state
     state.enter(Entered(head, minted[1], succession, before.since(), settled.head), step.now)
+    welcome = _welcome_of(state, settled, added, committer, ended, succession) if added else None
     roster = state.roster
     joined = tuple(seat.address for seat in roster.seats if seat.address not in before.addresses)
     left = tuple(seat.address for seat in before.seats if seat.address not in roster.addresses)
     state.governance.settle(entries, roster, state.state.electorate, step)
     _reopen_requests(state, step)
-    new = [deed for deed in succession.deeds if deed.epoch == left_epoch]
+    new = [deed for deed in succession.deeds if deed.epoch == ended.epoch]
     state.scores.settle(new, roster.addresses, joined, state.epoch, state.charter.policy.scoring, step)
     state.emergencies.settled(entries)
     state.requests.settle(roster, state.epoch, step.now)
@@ -197,14 +202,34 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     state.chat.retain(roster.addresses)
     owners = {p.id: Address(p.owner) for p in settled.proposals if isinstance(p.change.payload, Refresh)}
     decided = tuple(entry for entry in entries if entry not in owners)
-    step.tell(Settled(state.epoch, candidate.id, committer, joined, left, decided, view, anew))
+    step.tell(Settled(state.epoch, candidate.id, committer, joined, left, decided, minted[0], anew))
     _tell_renewed([owners[entry] for entry in entries if entry in owners], state.epoch, step)
-    if state.state.stewards.since != stewards_before.since:
+    if state.state.stewards.since != ended.stewards.since:
         by_vote = any(isinstance(change, StewardElection) for change in changes)
         step.tell(StewardsChanged(state.epoch, state.state.stewards.members, by_vote))
-    if added:
-        state.welcome(settled, added, committer, step)
+    if welcome is not None:
+        state.welcomes.add(welcome[0], added, welcome[1], state.round.base_time, step)
     step.channel = state.channel
+
+
+def _welcome_of(
+    state: GroupState,
+    settled: SettledCommit,
+    added: list[tuple[Address, bytes]],
+    committer: Address,
+    ended: State,
+    follows: Succession,
+) -> tuple[WelcomeBundle, int] | None:
+    """What the own member sends to whom the commit admits that has ended a state, and in which turn; None if nothing.
+
+    Called before the work that was open then is settled.
+    """
+    rank = state.welcomer_rank(committer, {address for address, _ in added})
+    if rank is None:
+        return None
+    sync = decode_message(settled.candidate.sync, Sync)
+    told = told_with(sync, ended, state.governance, state.requests, follows)
+    return seal_bundle(state.mls, settled, told, state.engine), rank
 
 
 def _whole(settled: SettledCommit, entries: list[ProposalId], known: list[Proposal]) -> SettledCommit:

@@ -5,7 +5,7 @@ It is the ``Host`` of the commit round: it knows what a candidate means, and mer
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from demls_consensus import SignedVote
@@ -52,7 +52,7 @@ from demls.protocol.settling import Entered, settle_own
 from demls.protocol.step import Step
 from demls.protocol.stewards import StewardList, settled_pool
 from demls.protocol.successors import Successors
-from demls.protocol.sync import Accepted, build_sync, seal_bundle
+from demls.protocol.sync import Accepted, build_sync
 from demls.protocol.updates import KeyAges, OwnUpdates, fault_of_refresh, is_for, renewed_by
 from demls.protocol.validation import State
 from demls.protocol.views import GroupStatus
@@ -87,7 +87,6 @@ from demls.wire.messages import (
     Reseated,
     Resync,
     Settings,
-    SettledCommit,
     StewardElection,
     Succession,
     Vote,
@@ -255,17 +254,17 @@ class GroupState:
 
     def enter_joined(self, accepted: Accepted, now: Instant) -> None:
         """Begin with the state that a verified welcome leads to."""
-        sync, settled = accepted.sync, accepted.settled
-        before = {Address(seat.address): Epoch(seat.since) for seat in sync.roster}
+        sync, told, settled = accepted.sync, accepted.told, accepted.settled
+        before = {Address(seat.address): Epoch(seat.since) for seat in told.roster}
         head = next_head(sync.head, sync.epoch, settled.candidate.id)
-        self.enter(Entered(head, Instant(sync.time), sync.succession, before, sync.head), now)
+        self.enter(Entered(head, Instant(sync.time), told.succession, before, sync.head), now)
         self.ledger.put_bytes(_back_key(sync.epoch), sync.way_back)
         self.governance.enter(self.roster, self.state.electorate)
-        for electorate in (*sync.electorates, sync.electorate):
+        for electorate in (*told.electorates, told.electorate):
             self.governance.electorates.add(Electorate.read(electorate))
         step = Step(now, self.channel)
         scoring = self.charter.policy.scoring
-        self.scores.settle(sync.succession.deeds, self.roster.addresses, (), self.epoch, scoring, step)
+        self.scores.settle(told.succession.deeds, self.roster.addresses, (), self.epoch, scoring, step)
         self.history.keep(settled, now)
         newcomers = sorted(seat.address for seat in self.roster.seats if seat.since == self.epoch)
         is_needed = len(self.roster.seats) - len(newcomers) < WELCOMERS_MAX
@@ -339,9 +338,7 @@ class GroupState:
             own=self.own,
             group_id=self.group_id,
             base_time=base_time,
-            make_sync=lambda time, follows: build_sync(
-                self.state, self.governance, self.requests, self.group_id, time, follows
-            ),
+            make_sync=lambda time, follows: build_sync(self.state, self.governance, self.group_id, time, follows),
             updates=self.updates,
         )
         self.round = Round(
@@ -614,16 +611,11 @@ class GroupState:
 
     # --- Welcomes -----------------------------------------------------------------------------------------------
 
-    def welcome(
-        self, settled: SettledCommit, added: list[tuple[Address, bytes]], committer: Address, step: Step
-    ) -> None:
-        """The committer sends the welcome at once; the next members in order, if the joiner is not heard."""
-        newcomers = {address for address, _ in added}
+    def welcomer_rank(self, committer: Address, newcomers: Collection[Address]) -> int | None:
+        """The own place among those who send a welcome: the committer, then the next in order; None if not there."""
         order = [committer, *(member for member in self.state.leaders if member != committer)]
-        order = [member for member in order if member not in newcomers]
-        if self.own in order[:WELCOMERS_MAX]:
-            message = seal_bundle(self.mls, settled, self.engine)
-            self.welcomes.add(message, added, order.index(self.own), self.round.base_time, step)
+        welcomers = [member for member in order if member not in newcomers][:WELCOMERS_MAX]
+        return welcomers.index(self.own) if self.own in welcomers else None
 
     def listening(self) -> dict[Topic, Channel]:
         """Where this member listens now, by topic: to the stewards' votes if it decides with them, or all do by now."""

@@ -1,7 +1,8 @@
 """What does a joiner need besides MLS, and is what it got the truth?
 
 The sync stands in the candidate that admits the joiner, so a quorum has acknowledged it; its hash stands in the
-welcome. Everything in it that can be recomputed or proven is.
+welcome. What it names by hash, since all members have it, is told with the tree. Everything that can be recomputed or
+proven is.
 """
 
 from __future__ import annotations
@@ -28,20 +29,24 @@ from demls.protocol.stewards import StewardList, is_genuine
 from demls.protocol.validation import State
 from demls.wire.charters import Charter
 from demls.wire.codec import WireError
-from demls.wire.fields import STATED_PROPOSALS_MAX
+from demls.wire.fields import STATED_PROPOSALS_MAX, VOTES_IN_OFFER_MAX
 from demls.wire.ids import Epoch, GroupId, Instant, LeafKey
 from demls.wire.messages import (
     JoinerBundle,
     JoinerSecrets,
+    PastElectorate,
     Proposal,
     Refresh,
     Resync,
     SettledCommit,
     Succession,
     Sync,
+    Told,
     WelcomeBundle,
     decode_message,
+    electorate_hash,
     encode_message,
+    succession_hash,
 )
 
 BUNDLE_DATA = b"demls joiners' bundle 1"
@@ -59,41 +64,55 @@ class Accepted:
     mls: MlsGroup
     charter: Charter
     sync: Sync
+    told: Told
     settled: SettledCommit
     message: WelcomeBundle
 
 
-def build_sync(
-    state: State, governance: Governance, requests: Requests, group_id: bytes, time: Instant, follows: Succession
-) -> Sync:
-    """The sync for those whom a candidate of this state admits. O(members + work in flight)."""
+def build_sync(state: State, governance: Governance, group_id: bytes, time: Instant, follows: bytes) -> Sync:
+    """The sync for those whom a candidate of this state admits; ``follows``: hash of its succession. O(work)."""
     lasting = [item for item in governance.alive() if not isinstance(item.change, Refresh)]
     items = lasting[:STATED_PROPOSALS_MAX]
     open_in = {Epoch(item.proposal.epoch) for item in items if not isinstance(item.change, Resync)}
     epochs = sorted((open_in | governance.recent_epochs()) - {state.epoch})[-SYNCED_EPOCHS_MAX:]
+    past = (governance.electorates.get(epoch) for epoch in epochs)
     return Sync(
         group_id,
         state.epoch,
         state.head,
-        state.electorate.message(),
+        state.electorate.hash,
         follows,
         tuple(item.proposal for item in items),
-        governance.votes_for(items),
         time,
-        tuple(known.message() for known in map(governance.electorates.get, epochs) if known is not None),
-        requests.used_tokens(),
+        tuple(PastElectorate(known.epoch, known.hash) for known in past if known is not None),
         state.way_back,
     )
 
 
-def seal_bundle(mls: MlsGroup, settled: SettledCommit, engine: Engine) -> WelcomeBundle:
+def told_with(sync: Sync, state: State, governance: Governance, requests: Requests, follows: Succession) -> Told:
+    """What goes with this sync to whom a candidate of the state admits: all of it that is known here. O(members).
+
+    Called when the candidate is certified, and the work that was open then is not settled yet.
+    """
+    past = ((named, governance.electorates.get(named.epoch)) for named in sync.electorates)
+    items = [governance.items[proposal.id] for proposal in sync.proposals if proposal.id in governance.items]
+    return Told(
+        state.electorate.message(),
+        follows,
+        tuple(known.message() for named, known in past if known is not None and known.hash == named.hash),
+        governance.votes_for(items)[:VOTES_IN_OFFER_MAX],
+        requests.used_tokens(),
+    )
+
+
+def seal_bundle(mls: MlsGroup, settled: SettledCommit, told: Told, engine: Engine) -> WelcomeBundle:
     """What the joiners of a just merged commit need; O(members), since the tree is in it.
 
     Whoever has ever had an invite link can read along where joiners are answered, so that all of it is sealed.
     """
     candidate = settled.candidate
     known = replace(candidate, welcome=b"", joiner_key=b"")
-    bundle = encode_message(JoinerBundle(mls.ratchet_tree(), replace(settled, candidate=known)))
+    bundle = encode_message(JoinerBundle(mls.ratchet_tree(), replace(settled, candidate=known), told))
     return WelcomeBundle(candidate.welcome, engine.seal(candidate.joiner_key, bundle, BUNDLE_DATA))
 
 
@@ -127,14 +146,29 @@ def open_welcome(
         raise WelcomeRefused("The group was founded by a newer demls; update to join it.")
     candidate = replace(sent, welcome=message.welcome, joiner_key=secrets.joiner_key)
     settled = replace(bundle.settled, candidate=candidate)
-    _check(mls, charter, sync, settled, engine, is_own_request)
-    return Accepted(mls, charter, sync, settled, message)
+    told = bundle.told
+    _check_told(sync, told)
+    _check(mls, charter, sync, told, settled, engine, is_own_request)
+    return Accepted(mls, charter, sync, told, settled, message)
+
+
+def _check_told(sync: Sync, told: Told) -> None:
+    """Is it what the sync names? Of past epochs some may be missing, which who sent it did not know."""
+    named = {past.epoch: past.hash for past in sync.electorates}
+    if electorate_hash(encode_message(told.electorate)) != sync.electorate:
+        raise WelcomeRefused("The members that the welcome tells are not those that its sync names.")
+    if succession_hash(encode_message(told.succession)) != sync.succession:
+        raise WelcomeRefused("What the welcome tells of stewards and keys is not what its sync names.")
+    for past in told.electorates:
+        if electorate_hash(encode_message(past)) != named.pop(past.epoch, None):
+            raise WelcomeRefused("The welcome tells of a past epoch what its sync does not name.")
 
 
 def _check(
     mls: MlsGroup,
     charter: Charter,
     sync: Sync,
+    told: Told,
     settled: SettledCommit,
     engine: Engine,
     is_own_request: Callable[[Proposal], bool],
@@ -152,12 +186,12 @@ def _check(
             check_leaf(member.credential, member.signature_key, member.extensions, None)
     except CredentialRefused as problem:
         raise WelcomeRefused(f"A member of the group is not who it says: {problem}") from problem
-    _check_roster(mls, sync)
-    keys = {seat.address: seat.leaf_key for seat in sync.roster}
-    counted = frozenset(seat.address for seat in sync.roster if not seat.dormant)
+    _check_roster(mls, sync, told)
+    keys = {seat.address: seat.leaf_key for seat in told.roster}
+    counted = frozenset(seat.address for seat in told.roster if not seat.dormant)
     if not counted:
         raise WelcomeRefused("The roster of the sync counts nobody.")
-    electorate = Electorate.read(sync.electorate)
+    electorate = Electorate.read(told.electorate)
     if bool(bounds.committee_size(electorate.policy, len(counted))) != bool(electorate.before):
         raise WelcomeRefused("The sync does not say from what the committee of its state was drawn.")
     speaking = electorate.committee().members
@@ -173,16 +207,16 @@ def _check(
         raise WelcomeRefused("The commit that admits us has no certificate of the group's members.")
 
 
-def _check_roster(mls: MlsGroup, sync: Sync) -> None:
+def _check_roster(mls: MlsGroup, sync: Sync, told: Told) -> None:
     """The state before differs from the tree only by whom this commit added and removed."""
     now = Roster(mls.members(), Epoch(mls.epoch), {})
-    before = {seat.address: seat for seat in sync.roster}
-    if len(before) != len(sync.roster):
+    before = {seat.address: seat for seat in told.roster}
+    if len(before) != len(told.roster):
         raise WelcomeRefused("The roster of the sync names somebody twice.")
-    if len(sync.electorate.seats) != len(before) or sync.electorate.epoch != sync.epoch:
+    if len(told.electorate.seats) != len(before) or told.electorate.epoch != sync.epoch:
         raise WelcomeRefused("The electorate of the sync is not that of its state.")
     stayed = [seat for seat in now.seats if seat.address in before]
-    given = sync.succession.reseated
+    given = told.succession.reseated
     anew = {one.member_id for one in given if one.epoch == mls.epoch}
     if any(one.epoch > mls.epoch or one.time > sync.time or one.member_id not in now.addresses for one in given):
         raise WelcomeRefused("The sync gives new seats to nobody, or in the future.")
@@ -192,13 +226,13 @@ def _check_roster(mls: MlsGroup, sync: Sync) -> None:
         raise WelcomeRefused("Nobody of the group's roster is in its tree.")
     since = {seat.address: Epoch(before[seat.address].since) for seat in stayed}
     since |= {seat.address: Epoch(mls.epoch) for seat in now.seats if seat.address not in before}
-    if not is_genuine(StewardList.read(sync.succession.stewards), since, GroupId(sync.group_id)):
+    if not is_genuine(StewardList.read(told.succession.stewards), since, GroupId(sync.group_id)):
         raise WelcomeRefused("The steward list of the sync is not the one that its own inputs give.")
-    if not {bytes(member) for member in sync.succession.dormant} <= before.keys():
+    if not {bytes(member) for member in told.succession.dormant} <= before.keys():
         raise WelcomeRefused("The sync calls somebody dormant who is no member.")
-    ages = [age.member_id for age in sync.succession.keys]
-    is_sane = all(age.epoch <= mls.epoch and age.time <= INSTANT_MAX for age in sync.succession.keys)
+    ages = [age.member_id for age in told.succession.keys]
+    is_sane = all(age.epoch <= mls.epoch and age.time <= INSTANT_MAX for age in told.succession.keys)
     if ages != sorted(now.addresses) or not is_sane:
         raise WelcomeRefused("The sync does not say how old each member's keys are.")
-    if any(deed.epoch > sync.epoch or not is_known(deed) for deed in sync.succession.deeds):
+    if any(deed.epoch > sync.epoch or not is_known(deed) for deed in told.succession.deeds):
         raise WelcomeRefused("The sync tells deeds that nobody can have done.")

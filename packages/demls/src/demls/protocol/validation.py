@@ -36,7 +36,6 @@ from demls.wire.messages import (
     Reseated,
     Resync,
     Settings,
-    Succession,
     Sync,
     decode_message,
     encode_message,
@@ -168,15 +167,15 @@ def _read_welcome(
         except WireError:
             return _invalid(Check.WELCOME, "its sync cannot be read")
         stated = (sync.group_id, sync.epoch, sync.head, sync.time, sync.electorate, sync.way_back)
-        own = (group_id, state.epoch, state.head, context.time, state.electorate.message(), state.way_back)
+        own = (group_id, state.epoch, state.head, context.time, state.electorate.hash, state.way_back)
         if stated != own:
             return _invalid(Check.WELCOME, "its sync states another state")
-        epochs = [electorate.epoch for electorate in sync.electorates]
+        epochs = [past.epoch for past in sync.electorates]
         if epochs != sorted(set(epochs)) or max(epochs, default=-1) >= state.epoch:
             return _invalid(Check.WELCOME, "its sync states epochs that are not past, or out of order")
-        for electorate in sync.electorates:
-            known = electorates.get(electorate.epoch)
-            if known is not None and known.message() != electorate:
+        for past in sync.electorates:
+            known = electorates.get(past.epoch)
+            if known is not None and known.hash != past.hash:
                 return _invalid(Check.WELCOME, "its sync states another past than was")
     return Content(
         committer, View(context.view), Instant(context.time), context.entries, staged, sync, candidate.updates
@@ -187,11 +186,11 @@ def check_content(
     content: Content,
     items: Mapping[ProposalId, Item],
     state: State,
-    follow: Callable[[Content, tuple[Proposal, ...]], Succession | None],
+    follow: Callable[[Content, tuple[Proposal, ...]], bytes | None],
 ) -> Finding | None:
     """Checks V09, V10, V15 to V17, and the order of V04: what the entries say is what the commit does.
 
-    ``follow``: what follows from the commit with these proposals.
+    ``follow``: the hash of what follows from the commit with these proposals.
     """
     roster = state.roster
     known = [items.get(ProposalId(entry.proposal_id)) for entry in content.entries]

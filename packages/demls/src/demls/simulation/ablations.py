@@ -28,7 +28,7 @@ from demls.protocol.validation import Content, Finding, check_consent, check_con
 from demls.simulation import ablations_group as group
 from demls.simulation.run import Outcome, simulate
 from demls.wire.ids import Address, Duration, Epoch, Head, Instant, View
-from demls.wire.messages import LostTurn, Proposal, SettledCommit, Succession
+from demls.wire.messages import LostTurn, Proposal, SettledCommit
 from demls.wire.statements import StatementKind
 
 Patches = Iterable[tuple[object, Any, object]]
@@ -209,7 +209,7 @@ def _no_patience(*args: Any) -> Finding | None:
 def _as_stated(*args: Any) -> Finding | None:
     content, items, current, _ = args
 
-    def stated(content: Content, _: tuple[Proposal, ...]) -> Succession | None:
+    def stated(content: Content, _: tuple[Proposal, ...]) -> bytes | None:
         return content.sync.succession if content.sync is not None else None
 
     return check_content(content, items, current, stated)

@@ -32,6 +32,8 @@ from demls.wire.messages import (
     Succession,
     Sync,
     Vote,
+    encode_message,
+    succession_hash,
 )
 from demls.wire.statements import RoundStatement, StatementKind
 
@@ -273,8 +275,11 @@ def _other_list_for_joiners(drill: Drill) -> None:
             return mint(self, view, step)
         honest = self._make_sync
 
-        def make_sync(time: Instant, follows: Succession) -> Sync:
-            return honest(time, _with_another_list(drill, bad, follows))
+        def make_sync(time: Instant, _: bytes) -> Sync:
+            work = drill.state(bad).candidates.work_for(node.address, step.now)
+            follows = drill.state(bad).candidates.follow_own(work, view, time)
+            assert follows is not None
+            return honest(time, succession_hash(encode_message(_with_another_list(drill, bad, follows))))
 
         self._make_sync = make_sync
         try:

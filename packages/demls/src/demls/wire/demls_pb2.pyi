@@ -1190,8 +1190,34 @@ class UsedToken(_message.Message):
 Global___UsedToken: _TypeAlias = UsedToken  # noqa: Y015
 
 @_typing.final
+class PastElectorate(_message.Message):
+    """Names the electorate of a past epoch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    HASH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    hash: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "hash", b"hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PastElectorate: _TypeAlias = PastElectorate  # noqa: Y015
+
+@_typing.final
 class Sync(_message.Message):
-    """What a joiner needs besides MLS; its hash stands in the welcome's GroupInfo."""
+    """What a quorum states to joiners; its hash stands in the welcome's GroupInfo. What all members can build stands as a
+    hash: joiners are told it with the tree.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1201,36 +1227,70 @@ class Sync(_message.Message):
     ELECTORATE_FIELD_NUMBER: _builtins.int
     SUCCESSION_FIELD_NUMBER: _builtins.int
     PROPOSALS_FIELD_NUMBER: _builtins.int
-    VOTES_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     ELECTORATES_FIELD_NUMBER: _builtins.int
-    USED_TOKENS_FIELD_NUMBER: _builtins.int
     WAY_BACK_FIELD_NUMBER: _builtins.int
     group_id: _builtins.bytes
     epoch: _builtins.int
     """of the state that the candidate continues"""
     head: _builtins.bytes
+    electorate: _builtins.bytes
+    """hash, of that state"""
+    succession: _builtins.bytes
+    """hash, of the candidate it stands in"""
     time: _builtins.int
     """chain time of the candidate it stands in"""
     way_back: _builtins.bytes
     """of the state: to answer members that are still in it"""
     @_builtins.property
-    def electorate(self) -> Global___Electorate:
-        """of that state"""
-
-    @_builtins.property
-    def succession(self) -> Global___Succession:
-        """of the candidate it stands in"""
-
-    @_builtins.property
     def proposals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Proposal]:
         """in flight"""
 
     @_builtins.property
-    def votes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Vote]: ...
-    @_builtins.property
-    def electorates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Electorate]:
+    def electorates(self) -> _containers.RepeatedCompositeFieldContainer[Global___PastElectorate]:
         """of older epochs with work in flight"""
+
+    def __init__(
+        self,
+        *,
+        group_id: _builtins.bytes = ...,
+        epoch: _builtins.int = ...,
+        head: _builtins.bytes = ...,
+        electorate: _builtins.bytes = ...,
+        succession: _builtins.bytes = ...,
+        proposals: _abc.Iterable[Global___Proposal] | None = ...,
+        time: _builtins.int = ...,
+        electorates: _abc.Iterable[Global___PastElectorate] | None = ...,
+        way_back: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["electorate", b"electorate", "electorates", b"electorates", "epoch", b"epoch", "group_id", b"group_id", "head", b"head", "proposals", b"proposals", "succession", b"succession", "time", b"time", "way_back", b"way_back"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sync: _TypeAlias = Sync  # noqa: Y015
+
+@_typing.final
+class Told(_message.Message):
+    """What a sync names by its hash, and what proves itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ELECTORATE_FIELD_NUMBER: _builtins.int
+    SUCCESSION_FIELD_NUMBER: _builtins.int
+    ELECTORATES_FIELD_NUMBER: _builtins.int
+    VOTES_FIELD_NUMBER: _builtins.int
+    USED_TOKENS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def electorate(self) -> Global___Electorate: ...
+    @_builtins.property
+    def succession(self) -> Global___Succession: ...
+    @_builtins.property
+    def electorates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Electorate]: ...
+    @_builtins.property
+    def votes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Vote]:
+        """of the proposals in flight"""
 
     @_builtins.property
     def used_tokens(self) -> _containers.RepeatedCompositeFieldContainer[Global___UsedToken]:
@@ -1239,25 +1299,19 @@ class Sync(_message.Message):
     def __init__(
         self,
         *,
-        group_id: _builtins.bytes = ...,
-        epoch: _builtins.int = ...,
-        head: _builtins.bytes = ...,
         electorate: Global___Electorate | None = ...,
         succession: Global___Succession | None = ...,
-        proposals: _abc.Iterable[Global___Proposal] | None = ...,
-        votes: _abc.Iterable[Global___Vote] | None = ...,
-        time: _builtins.int = ...,
         electorates: _abc.Iterable[Global___Electorate] | None = ...,
+        votes: _abc.Iterable[Global___Vote] | None = ...,
         used_tokens: _abc.Iterable[Global___UsedToken] | None = ...,
-        way_back: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["electorate", b"electorate", "succession", b"succession"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["electorate", b"electorate", "electorates", b"electorates", "epoch", b"epoch", "group_id", b"group_id", "head", b"head", "proposals", b"proposals", "succession", b"succession", "time", b"time", "used_tokens", b"used_tokens", "votes", b"votes", "way_back", b"way_back"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["electorate", b"electorate", "electorates", b"electorates", "succession", b"succession", "used_tokens", b"used_tokens", "votes", b"votes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Sync: _TypeAlias = Sync  # noqa: Y015
+Global___Told: _TypeAlias = Told  # noqa: Y015
 
 @_typing.final
 class WelcomeBundle(_message.Message):
@@ -1378,18 +1432,22 @@ class JoinerBundle(_message.Message):
 
     RATCHET_TREE_FIELD_NUMBER: _builtins.int
     SETTLED_FIELD_NUMBER: _builtins.int
+    TOLD_FIELD_NUMBER: _builtins.int
     ratchet_tree: _builtins.bytes
     @_builtins.property
     def settled(self) -> Global___SettledCommit: ...
+    @_builtins.property
+    def told(self) -> Global___Told: ...
     def __init__(
         self,
         *,
         ratchet_tree: _builtins.bytes = ...,
         settled: Global___SettledCommit | None = ...,
+        told: Global___Told | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["settled", b"settled"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settled", b"settled", "told", b"told"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ratchet_tree", b"ratchet_tree", "settled", b"settled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ratchet_tree", b"ratchet_tree", "settled", b"settled", "told", b"told"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -433,26 +433,56 @@ class UsedToken:
 
 
 @dataclass(frozen=True, slots=True)
+class PastElectorate:
+    """Names the electorate of a past epoch by its hash."""
+
+    epoch: int
+    hash: Digest32
+
+
+@dataclass(frozen=True, slots=True)
 class Sync:
-    """What a joiner needs besides MLS: the state that the candidate continues, and the work in flight."""
+    """What a quorum states to a joiner besides MLS: the state that the candidate continues, and the work in flight.
+
+    What all members can build, it names by its hash: ``electorate``, ``succession``, ``electorates``.
+    """
 
     group_id: Digest32
     epoch: int
     head: Digest32
-    electorate: Electorate
-    succession: Succession
+    electorate: Digest32
+    succession: Digest32
     proposals: Annotated[tuple[Proposal, ...], Size(0, STATED_PROPOSALS_MAX)]
-    votes: Annotated[tuple[Vote, ...], Size(0, VOTES_IN_OFFER_MAX)]
     time: int
-    electorates: Annotated[tuple[Electorate, ...], Size(0, 64)]
-    used_tokens: Annotated[tuple[UsedToken, ...], Size(0, 4096)]
+    electorates: Annotated[tuple[PastElectorate, ...], Size(0, 64)]
     way_back: Digest32
     """Secret of the channel on which members that are still in that state are answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a joiner is told with the tree: what its sync names by hash, and what proves itself."""
+
+    electorate: Electorate
+    succession: Succession
+    electorates: Annotated[tuple[Electorate, ...], Size(0, 64)]
+    votes: Annotated[tuple[Vote, ...], Size(0, VOTES_IN_OFFER_MAX)]
+    used_tokens: Annotated[tuple[UsedToken, ...], Size(0, 4096)]
 
     @property
     def roster(self) -> tuple[Seat, ...]:
         """The members of the state that the candidate continues."""
         return self.electorate.seats
+
+
+def electorate_hash(encoded: bytes) -> bytes:
+    """The name of an electorate, by its canonical bytes (32 bytes)."""
+    return digest(b"demls electorate 1", encoded)
+
+
+def succession_hash(encoded: bytes) -> bytes:
+    """The name of a succession, by its canonical bytes (32 bytes)."""
+    return digest(b"demls succession 1", encoded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -497,6 +527,7 @@ class PartsRequest:
 class JoinerBundle:
     ratchet_tree: Annotated[bytes, Size(1, TREE_BYTES_MAX)]
     settled: SettledCommit
+    told: Told
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,12 @@ from demls.wire.messages import (
     JoinerSecrets,
     LostTurn,
     Offer,
+    PastElectorate,
     Payload,
     Settings,
+    electorate_hash,
     encode_message,
+    succession_hash,
 )
 
 _LATE = 150_000
@@ -72,14 +75,8 @@ class Workshop:
             follows = state.candidates.follow_own(items, View(self.view), Instant(said["time"]))
             if follows is None:
                 return None
-            full = build_sync(
-                state.state,
-                state.governance,
-                state.requests,
-                state.group_id,
-                Instant(said["time"]),
-                replace(follows, **(succession or {})),
-            )
+            named = succession_hash(encode_message(replace(follows, **(succession or {}))))
+            full = build_sync(state.state, state.governance, state.group_id, Instant(said["time"]), named)
             stated = encode_message(replace(full, **(sync or {})))
             joiner_key = self.mind.dice.randbytes(JOINER_KEY_BYTES)
         secrets = encode_message(JoinerSecrets(joiner_key, hashlib.sha256(stated).digest()))
@@ -198,8 +195,8 @@ def _other_sync(shop: Workshop) -> Candidate | None:
         {"head": bytes(32)},
         {"group_id": bytes(32)},
         {"time": 1},
-        {"electorate": replace(electorate, seats=electorate.seats[:1])},
-        {"electorates": (electorate,)},
+        {"electorate": electorate_hash(encode_message(replace(electorate, seats=electorate.seats[:1])))},
+        {"electorates": (PastElectorate(electorate.epoch, shop.state.state.electorate.hash),)},
     )
     wrong = shop.mind.dice.choice((*says, None))
     return shop.changed(sync=b"sync") if wrong is None else shop.build(sync=wrong)
