@@ -225,7 +225,7 @@ def _epochs(people: People, epochs: int, ends_at: float) -> list[tuple[Topic, by
         assert len(voters) >= quorum(len(heard)), "too few light members for a certificate; fewer have to be whole"
         locks = tuple(crowd.state(light, lock) for light in voters[: quorum(len(heard))])
         proposals = tuple(state.candidates.carry(offered.id)[1])
-        settled = crowd.seal(channel, SettledCommit(epoch, state.state.head, offered, 0, locks, proposals))
+        settled = crowd.seal(channel, SettledCommit.of(epoch, state.state.head, offered, 0, locks, proposals))
         history.append((channel.topic, settled))
         for member in awake:
             member.arriving.clear()

@@ -106,7 +106,7 @@ class Leaves:
         electorate = Electorate(self.epoch - 1, before, (), self.charter.policy)
         told = Told(electorate, Succession(listing, (), (), (), (), ages), (), (), ())
         sync = Sync(GROUP_ID, self.epoch - 1, head, bytes(32), bytes(32), (), self.start, (), way_back)
-        settled = SettledCommit(self.epoch - 1, head, Candidate(b"made", b"", b"", b""), 0, (lock,), ())
+        settled = SettledCommit.of(self.epoch - 1, head, Candidate(b"made", b"", b"", b""), 0, (lock,), ())
         mls = insider.engine.load_group(insider.mls)
         accepted = Accepted(mls, self.charter, sync, told, settled, WelcomeBundle(b"-", b"-"))
         return Group.from_welcome(accepted, device=insider.device, engine=insider.engine, now=now, ledger=Ledger())

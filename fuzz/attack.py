@@ -345,7 +345,8 @@ class Attack:
             )
             for address in self.scene.devices
         ]
-        return dataclasses.replace(settled, locks=tuple(self.sign(lock) for lock in locks))
+        signed = tuple(self.sign(lock) for lock in locks)
+        return SettledCommit.of(settled.epoch, settled.head, settled.candidate, settled.view, signed, settled.proposals)
 
     def commit(self, context: bytes) -> None:
         """A real commit with this authenticated data, for what is open, certified by the insiders."""
@@ -398,7 +399,7 @@ class Attack:
         except EngineError:
             return
         candidate = Candidate(built.commit, built.welcome or b"", joiner_key, sync, updates)
-        settled = SettledCommit(state.epoch, state.state.head, candidate, 0, (), ())
+        settled = SettledCommit.of(state.epoch, state.state.head, candidate, 0, (), ())
         self.say(self.sign(Offer(state.epoch, state.state.head, 0, candidate, (), (), b"", bytes(64), ())))
         self.say(self.certified(settled))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from demls.protocol.channel import Channel, channel_of, seal, unseal
+from demls.protocol.channel import Channel, channel_of, floor_of, seal, unseal
 from demls.protocol.commit_round import OFFER_LABEL, ROUND_LABEL
 from demls.protocol.continuity import DIGEST_LABEL
 from demls.protocol.electorates import VOTE_LABEL
@@ -67,10 +67,11 @@ class Insider:
         self.world.publish(where.topic, seal(where, payload, self.person.engine), self.person.name)
 
     def overheard(self) -> list[Payload]:
-        """Everything on the group's channels of this epoch and those before it, opened."""
+        """Everything on the group's channels and floors of this epoch and those before it, opened."""
         opened = [
             unseal(channel, envelope.payload, self.person.engine)
-            for _, channel in sorted(self.channels.items())
+            for _, main in sorted(self.channels.items())
+            for channel in (main, floor_of(main))
             for envelope in self.world.log.get(channel.topic, [])
         ]
         return [payload for payload in opened if payload is not None]

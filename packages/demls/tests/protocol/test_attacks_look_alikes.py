@@ -149,7 +149,7 @@ def test_a_group_in_which_the_maker_of_the_link_cannot_speak_is_taken_for_the_tr
     assert state.presence.heard_at(bob.address) in (None, state.settled_at)
     locks = state.history.leaving(state.epoch - 1)
     assert locks is not None
-    assert bob.address not in {lock.member for lock in locks.locks}
+    assert bob.address not in locks.signers
     assert joining.group.view(alike.real.now).introducer == bob.address, "its person is told that bob was not heard"
 
 

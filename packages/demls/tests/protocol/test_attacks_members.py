@@ -456,7 +456,7 @@ def test_a_sync_that_is_said_to_members_changes_nothing(world: World) -> None:
     candidate = replace(kept.candidate, sync=mine)
     own = mallory.statement(LOCK, 0, candidate.id)
     for epoch in (sync.epoch, mallory.epoch):
-        settled = SettledCommit(epoch, mallory.head, candidate, 0, (own,), ())
+        settled = SettledCommit.of(epoch, mallory.head, candidate, 0, (own,), ())
         for said in (settled, seal_mine(mallory, settled), welcome):
             for where in (mallory.channel, mallory.rendezvous, channel):
                 mallory.say(said, where)

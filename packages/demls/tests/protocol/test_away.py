@@ -104,7 +104,7 @@ def test_keys_of_old_messages_are_gone_after_a_few_epochs_and_with_the_commits(
 
 def settled(epoch: int, size: int = 100) -> SettledCommit:
     lock = RoundStatement(epoch, bytes(32), 0, bytes(32), b"", bytes(20), bytes(64), 2)
-    return SettledCommit(epoch, bytes(32), Candidate(bytes(size), b"", b"", b""), 0, (lock,), ())
+    return SettledCommit.of(epoch, bytes(32), Candidate(bytes(size), b"", b"", b""), 0, (lock,), ())
 
 
 @pytest.mark.parametrize(

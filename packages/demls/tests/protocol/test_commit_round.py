@@ -100,6 +100,9 @@ class FakeHost:
         assert self.round is not None
         self.round.close()
 
+    def say_statement(self, statement: RoundStatement, step: Step) -> None:
+        step.say(statement)
+
     def sign(self, label: str, content: bytes) -> bytes:
         return b"own".ljust(64, b".")
 

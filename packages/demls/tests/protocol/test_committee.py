@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 from demls.protocol import policy as bounds
-from demls.protocol.channel import seal, unseal
+from demls.protocol.channel import Channel, floor_of, seal, unseal
 from demls.protocol.committee import Committee, committee_of
 from demls.protocol.events import Reason, Rejected, Settled
 from demls.protocol.policy import QUICK, SECOND
-from demls.wire.ids import Address
-from demls.wire.messages import Offer, Remove, SettledCommit
+from demls.wire.ids import Address, Topic
+from demls.wire.messages import CertifiedCommit, Offer, Payload, Remove, SettledCommit
 from demls.wire.statements import RoundStatement, StatementKind
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,12 +22,23 @@ from world import Envelope, Person, World
 POLICY = replace(QUICK, ack_limit=6, committee=4, stewards_max=2, batch_window=0)
 NAMES = ("alice", "bob", "carol", "dave", "erin", "fred", "gina", "hank", "iris")
 
+LARGE = ("jack", "kate", "liam", "mona", "nina", "owen", "pete")
+
 
 @pytest.fixture
 def world() -> World:
     """Nine members; four are drawn, and the stewards are in it."""
     world = World(21)
     world.group_of(*NAMES, policy=POLICY)
+    return world
+
+
+@pytest.fixture
+def large() -> World:
+    """Sixteen members, of whom some hear nothing of what the committee says."""
+    world = World(23)
+    world.group_of(*NAMES, policy=POLICY)
+    world.admit("alice", *LARGE)
     return world
 
 
@@ -124,7 +135,7 @@ def test_only_the_committee_acknowledges_and_everybody_merges(world: World) -> N
     assert 4 <= len(members) <= 6 < len(before.roster.seats)
     remove(world, "iris")
     (commit,) = [commit for commit in settled(world, "alice") if commit.epoch == epoch]
-    signers = {lock.member for lock in commit.locks}
+    signers = set(commit.signers)
     assert (len(signers), signers <= members) == (quorum, True)
     insider = Insider(world, "alice")
     said = [message for message in insider.overheard() if isinstance(message, RoundStatement)]
@@ -192,6 +203,7 @@ def test_a_commit_needs_two_thirds_of_the_committee_whoever_else_is_there(world:
     state = members[0].group._live()
     gone = members[: len(members) - state.committee.q + 1]
     by, *others = [person.name for person in world.members() if person not in gone]
+    speaking = [person.name for person in members if person not in gone]
     target = outside(world)[-1]
     world.do(by, lambda group: group.propose(Remove(target.address), world.now))
     world.deliver()
@@ -200,7 +212,7 @@ def test_a_commit_needs_two_thirds_of_the_committee_whoever_else_is_there(world:
     world.vote_on_everything(*(name for name in others if name != target.name))
     world.run(90 * SECOND)
     assert target.is_member
-    waiting = world.person(by).group.view(world.now).round.missing
+    waiting = world.person(speaking[0]).group.view(world.now).round.missing
     assert set(waiting) <= committee(world)
     assert {person.address for person in gone} <= set(waiting)
     for person in gone:
@@ -211,7 +223,8 @@ def test_a_commit_needs_two_thirds_of_the_committee_whoever_else_is_there(world:
 
 def is_offer(world: World, person: Person, envelope: Envelope) -> bool:
     channels = Insider(world, person.name).channels.values() if person.is_member else ()
-    opened = (unseal(channel, envelope.payload, person.engine) for channel in channels)
+    both = (where for channel in channels for where in (channel, floor_of(channel)))
+    opened = (unseal(channel, envelope.payload, person.engine) for channel in both)
     return any(isinstance(payload, Offer) for payload in opened)
 
 
@@ -236,6 +249,137 @@ def test_a_member_outside_the_committee_leads_when_all_stewards_are_silent(world
     assert commit.view > 0
 
 
+# --- The floor --------------------------------------------------------------------------------------------------------
+
+
+def hearing(world: World) -> set[str]:
+    return {p.name for p in world.members() if p.group._live().hears_committee(p.address)}
+
+
+def deaf(world: World) -> list[Person]:
+    return [person for person in world.members() if person.name not in hearing(world)]
+
+
+def floor(world: World) -> Topic:
+    state = world.person("alice").group._live()
+    assert state.floor is not None
+    return state.floor.topic
+
+
+def said(world: World, person: Person, channel: Channel) -> list[Payload]:
+    opened = (unseal(channel, one.payload, person.engine) for one in world.log[channel.topic])
+    return [payload for payload in opened if payload is not None]
+
+
+def test_a_committee_speaks_where_it_and_the_next_leaders_listen(large: World) -> None:
+    assert {person.name for person in large.members() if floor(large) in person.group.topics()} == hearing(large)
+    state = large.person("alice").group._live()
+    assert state.committee.members <= {large.person(name).address for name in hearing(large)}
+    assert deaf(large)
+    main, stage = state.channel, state.floor
+    assert stage is not None
+    remove(large, min(person.name for person in deaf(large)))
+    spoken, told = said(large, large.person("alice"), stage), said(large, large.person("alice"), main)
+    assert any(isinstance(one, RoundStatement) for one in spoken)
+    assert not any(isinstance(one, RoundStatement) for one in told)
+    (certified,) = [one for one in told if isinstance(one, CertifiedCommit)]
+    assert len(certified.signatures) == state.committee.q
+    assert len({person.group.view(large.now).authenticator for person in large.members()}) == 1
+
+
+def test_if_the_leader_does_not_tell_it_the_next_does(large: World) -> None:
+    """Whatever the first to tell says is lost, but not its offer."""
+    teller: list[str] = []
+
+    def is_lost(person: Person, envelope: Envelope) -> bool:
+        if not isinstance(unseal(channel, envelope.payload, person.engine), CertifiedCommit):
+            return False
+        teller.append(envelope.sender)
+        return envelope.sender == teller[0]
+
+    channel = large.person("alice").group._live().channel
+    large.lose = is_lost
+    remove(large, min(person.name for person in deaf(large)))
+    assert len(set(teller)) == 2
+    assert len({person.group.view(large.now).epoch for person in large.members()}) == 1
+
+
+def test_who_lacks_the_candidate_asks_the_committee(large: World) -> None:
+    away = deaf(large)[0]
+    channel = large.person("alice").group._live().channel
+    lost: list[Payload] = []
+
+    def is_lost(person: Person, envelope: Envelope) -> bool:
+        if person is not away or lost:
+            return False
+        payload = unseal(channel, envelope.payload, person.engine)
+        lost.extend([payload] if isinstance(payload, Offer) else [])
+        return isinstance(payload, Offer)
+
+    large.lose = is_lost
+    remove(large, max(person.name for person in deaf(large)))
+    large.run(30 * SECOND)
+    assert lost
+    assert len({person.group.view(large.now).authenticator for person in large.members()}) == 1
+
+
+def test_who_does_not_hear_the_committee_cannot_say_for_whom_it_waits(large: World) -> None:
+    """And is no reason to believe that it hears nobody."""
+    state = deaf(large)[0].group._live()
+    assert (state.missing(), state.short()) == ((), 0)
+
+
+def forged_certificates(world: World, name: str) -> dict[str, CertifiedCommit]:
+    """Of the candidate that is being offered, by an insider outside the committee."""
+    state, insider = world.person(name).group._live(), Insider(world, name)
+    (candidate,) = state.round.candidates
+    everybody = state.committee.bitmap(state.committee.members)
+    own = insider.statement(StatementKind.LOCK, 0, candidate).signature
+    place = (state.epoch, state.state.head, 0, candidate)
+    return {
+        "signed by one for all": CertifiedCommit(*place, everybody, (own,) * state.committee.n),
+        "signed by nobody": CertifiedCommit(*place, b"", (own,)),
+        "with bits beyond the committee": CertifiedCommit(*place, b"\xff" * 1250, (own,) * state.committee.n),
+        "with fewer signatures than signers": CertifiedCommit(*place, everybody, (own,)),
+        "of a view far away": CertifiedCommit(*place[:2], 1 << 60, candidate, everybody, (own,) * state.committee.n),
+    }
+
+
+def test_a_certificate_that_the_committee_did_not_sign_settles_nothing(large: World) -> None:
+    """Nor does it silence those who have a genuine one to tell."""
+    liar, victim = deaf(large)[0], deaf(large)[1]
+    target = max(person.name for person in large.members() if person not in (liar, victim))
+    state = large.person("alice").group._live()
+    epoch, stage, channel = state.epoch, state.floor, state.channel
+    assert stage is not None
+    mute = [True]
+    large.lose = lambda person, one: mute[0] and unseal(stage, one.payload, person.engine) is not None
+    remove(large, target)
+    assert victim.group._live().epoch == epoch
+    forged = forged_certificates(large, liar.name)
+    for name, message in forged.items():
+        before = len(victim.told(Rejected))  # type: ignore[attr-defined]
+        large.apply(victim, victim.group.receive(channel.topic, seal(channel, message, liar.engine), large.now))
+        assert victim.group._live().epoch == epoch, name
+        assert [event.reason for event in victim.told(Rejected)[before:]] == [Reason.FORGED], name  # type: ignore[attr-defined]
+    mute[0] = False
+    large.run(60 * SECOND)
+    for message in forged.values():
+        Insider(large, liar.name).say(message, channel)
+    large.run(60 * SECOND)
+    (reached,) = {person.group._live().epoch for person in large.members()}
+    assert reached > epoch
+
+
+def test_on_the_floor_only_the_round_is_spoken_of(large: World) -> None:
+    mallory = Insider(large, deaf(large)[0].name)
+    stage = floor_of(mallory.channel)
+    mallory.say(CertifiedCommit(mallory.epoch, mallory.head, 0, bytes(32), b"", (bytes(64),)), stage)
+    large.deliver()
+    refused = [e.detail for e in large.person(min(hearing(large))).told(Rejected)]  # type: ignore[attr-defined]
+    assert "a message that does not belong where the committee speaks" in refused
+
+
 # --- Hostile ----------------------------------------------------------------------------------------------------------
 
 
@@ -258,15 +402,18 @@ def test_the_ack_of_a_member_outside_the_committee_is_refused_and_counts_for_not
 def test_locks_of_members_outside_the_committee_are_no_certificate(world: World) -> None:
     """As many locks as a quorum, with good signatures, of members whose word does not count."""
     (away, *liars) = [Insider(world, person.name) for person in outside(world)]
-    inside = world.name_of(next(iter(committee(world))))
     behind = away.person
     behind.online = False
     epoch = behind.group._live().epoch
-    remove(world, "iris" if behind.name != "iris" else "hank")
+    target = "iris" if behind.name != "iris" else "hank"
+    inside = min({world.name_of(member) for member in committee(world)} - {target})
+    remove(world, target)
     (commit,) = [one for one in settled(world, inside) if one.epoch == epoch]
     made = tuple(one.statement(StatementKind.LOCK, commit.view, commit.candidate.id) for one in liars)
-    for locks in (made, commit.locks[:-1] + made, commit.locks[:-1]):
-        receive_settled(behind, replace(commit, locks=locks), world)
+    genuine = commit.certificate.statements()
+    for locks in (made, genuine[:-1] + made, genuine[:-1]):
+        forged = SettledCommit.of(commit.epoch, commit.head, commit.candidate, commit.view, locks, commit.proposals)
+        receive_settled(behind, forged, world)
         assert behind.group._live().epoch == epoch
         assert behind.told(Rejected)[-1].detail == "a settled commit without its certificate"  # type: ignore[attr-defined]
     receive_settled(behind, commit, world)

@@ -34,7 +34,7 @@ def forked(world: World, signers: tuple[str, ...], view: int = 0) -> tuple[Settl
     candidate = Candidate(b"another commit", b"", b"", b"")
     locks = tuple(before[name].statement(StatementKind.LOCK, view, candidate.id) for name in signers)
     forger = before[signers[0]]
-    return SettledCommit(forger.epoch, forger.head, candidate, view, locks, ()), before["dave"]
+    return SettledCommit.of(forger.epoch, forger.head, candidate, view, locks, ()), before["dave"]
 
 
 def addresses(world: World, *names: str) -> tuple[Address, ...]:
@@ -102,8 +102,13 @@ def test_a_commit_without_a_certificate_halts_nothing(case: str, world: World) -
 
 def test_locks_of_another_state_are_no_proof(world: World) -> None:
     other, forger = forked(world, ("bob", "carol", "dave"))
-    elsewhere = SettledCommit(
-        other.epoch, next_head(other.head, 1, b"x" * 32), other.candidate, 0, other.locks, other.proposals
+    elsewhere = SettledCommit.of(
+        other.epoch,
+        next_head(other.head, 1, b"x" * 32),
+        other.candidate,
+        0,
+        other.certificate.statements(),
+        other.proposals,
     )
     forger.say(elsewhere)
     world.deliver()

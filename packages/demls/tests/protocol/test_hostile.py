@@ -235,9 +235,9 @@ def forged_settled(world: World, mallory: Insider) -> Iterator[Any]:
         (Candidate(b"commit", b"", b"", b""), (own,)),
     ]
     for candidate, locks in fakes:
-        yield SettledCommit(mallory.epoch, mallory.head, candidate, 0, locks, ())
-        yield SettledCommit(mallory.epoch - 1, mallory.head, candidate, 0, locks, ())
-        yield SettledCommit(mallory.epoch + 1, mallory.head, candidate, 0, locks, ())
+        yield SettledCommit.of(mallory.epoch, mallory.head, candidate, 0, locks, ())
+        yield SettledCommit.of(mallory.epoch - 1, mallory.head, candidate, 0, locks, ())
+        yield SettledCommit.of(mallory.epoch + 1, mallory.head, candidate, 0, locks, ())
 
 
 def forged_digests(world: World, mallory: Insider) -> Iterator[Any]:
@@ -311,7 +311,7 @@ def test_a_genuine_candidate_is_not_settled_by_forged_locks(world: World) -> Non
         tuple(replace(own, member=member, signature=bytes(64)) for member in everybody),
         tuple(mallory.statement(ACK, 0, offer.candidate.id, member=member) for member in everybody),
     ):
-        mallory.say(SettledCommit(mallory.epoch, mallory.head, offer.candidate, 0, locks, offer.proposals))
+        mallory.say(SettledCommit.of(mallory.epoch, mallory.head, offer.candidate, 0, locks, offer.proposals))
         world.deliver()
         assert matters(world, "alice") == before
     assert Reason.FORGED in refusals(world, "alice")
@@ -325,7 +325,7 @@ def test_forged_settled_commits_leave_nothing_behind(world: World) -> None:
     for number in range(40):
         fake = Candidate(b"commit %d" % number, b"", b"", b"")
         locks = (replace(own, candidate=fake.id),)
-        mallory.say(SettledCommit(mallory.epoch, mallory.head, fake, 0, locks, proposals))
+        mallory.say(SettledCommit.of(mallory.epoch, mallory.head, fake, 0, locks, proposals))
     world.deliver()
     assert size(alice) == before
     assert not [p for p in world.proposals("alice") if p.kind is ProposalKind.REMOVE]

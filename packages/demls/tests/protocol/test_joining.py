@@ -44,7 +44,7 @@ from demls.wire.messages import (
     encode_message,
     succession_hash,
 )
-from demls.wire.statements import StatementKind
+from demls.wire.statements import RoundStatement, StatementKind
 from insider import Insider
 from world import World
 
@@ -130,7 +130,7 @@ def test_who_reads_along_at_the_rendezvous_learns_nothing_from_a_welcome(waiting
         candidate.joiner_key,
         candidate.sync,
         candidate.commit,
-        *(lock.signature for lock in waiting.settled.locks),
+        *waiting.settled.signatures,
     )
     assert not [piece for piece in hidden if piece in sent]
 
@@ -205,8 +205,16 @@ def listing_with(**fields: Any) -> Callable[[Waiting], WelcomeBundle]:
     return forged(lambda told: with_listing(told, **fields))
 
 
-def locks(change: Callable[[Waiting, SettledCommit], Any]) -> Callable[[Waiting], WelcomeBundle]:
-    return lambda w: w.with_settled(locks=change(w, w.settled))
+def locks(change: Callable[[Waiting, tuple[RoundStatement, ...]], Any]) -> Callable[[Waiting], WelcomeBundle]:
+    """With other locks, of which the bundle tells members and signatures."""
+
+    def build(w: Waiting) -> WelcomeBundle:
+        other = change(w, w.settled.certificate.statements())
+        return w.with_settled(
+            signers=tuple(lock.member for lock in other), signatures=tuple(lock.signature for lock in other)
+        )
+
+    return build
 
 
 def other_groups(w: Waiting) -> WelcomeBundle:
@@ -264,17 +272,17 @@ REFUSED: dict[str, Callable[[Waiting], WelcomeBundle]] = {
     "with a certificate of another view": settled_with(view=3),
     "with a certificate of another commit": candidate_with(commit=b"c"),
     "with a certificate of another sync": candidate_with(sync=b"s"),
-    "with one lock": locks(lambda w, settled: settled.locks[:1]),
-    "with one lock twice": locks(lambda w, settled: settled.locks[:1] * 2),
-    "with a lock that nobody signed": locks(
-        lambda w, settled: (settled.locks[0], replace(settled.locks[1], signature=bytes(64)))
+    "with one lock": locks(lambda w, held: held[:1]),
+    "with one lock twice": locks(lambda w, held: held[:1] * 2),
+    "with a lock that nobody signed": locks(lambda w, held: (held[0], replace(held[1], signature=bytes(64)))),
+    "with a lock of a stranger": locks(lambda w, held: (held[0], replace(held[1], member=b"x" * 20))),
+    "with acks for locks": locks(
+        lambda w, held: tuple(Insider(w.world, n).statement(StatementKind.ACK, 0, b"") for n in ("alice", "bob"))
     ),
-    "with a lock of a stranger": locks(
-        lambda w, settled: (settled.locks[0], replace(settled.locks[1], member=b"x" * 20))
-    ),
-    "with acks for locks": locks(lambda w, settled: tuple(replace(lock, kind=1) for lock in settled.locks)),
+    "with fewer signatures than signers": lambda w: w.with_settled(signatures=w.settled.signatures[:1]),
+    "with more signatures than signers": lambda w: w.with_settled(signatures=w.settled.signatures * 2),
     "with the joiner's own lock": locks(
-        lambda w, settled: (settled.locks[0], replace(settled.locks[1], member=w.world.person("dave").address))
+        lambda w, held: (held[0], replace(held[1], member=w.world.person("dave").address))
     ),
 }
 
@@ -517,7 +525,7 @@ def led_away(seats: Callable[[World, Insider], tuple[Seat, ...]], signers: tuple
     locks = tuple(
         mallory.statement(StatementKind.LOCK, 0, candidate.id, member=world.person(name).address) for name in signers
     )
-    settled = SettledCommit(mallory.epoch, mallory.head, candidate, 0, locks, ())
+    settled = SettledCommit.of(mallory.epoch, mallory.head, candidate, 0, locks, ())
     channel = joiner_channel(joining.key_package)
     welcome = seal(channel, seal_bundle(mls, settled, told, engine), engine)
     joining.receive(channel.topic, welcome, world.now)

@@ -29,14 +29,29 @@ class Asking:
         """Whom this node asked last when it came back."""
 
     def ask(self, step: Step, other: Address | None = None) -> None:
-        """Ask one other member, drawn at random if none is given, for what is missing here."""
-        other = other if other in self._others() else self._somebody()
+        """Ask one other member, drawn at random if none is given, for what is missing here.
+
+        While a committee commits, those who hear it ask its members, on its floor.
+        """
+        state = self._state
+        is_in_round = other is None and state.round.is_open and state.hears_committee(state.own)
+        floor = state.floor if is_in_round else None
+        if floor is not None:
+            other = self._one_of_committee()
+        elif other not in self._others():
+            other = self._somebody()
         if other is None:
             return
-        step.say(self.digest(other))
+        step.say(self.digest(other), floor)
         if step.now >= max(self._state.heard_at, self._returned_at) + UNHEARD_AFTER:
             self._returned_at = step.now
             step.say(self.brief(other), self._state.rendezvous)
+
+    def ask_committee(self, step: Step) -> None:
+        """Ask a member of the committee, where all hear the answer: others lack the same, perhaps."""
+        other = self._one_of_committee()
+        if other is not None:
+            step.say(self.digest(other))
 
     def look_around(self, step: Step) -> None:
         """Nobody was heard for a while, so this node may be far behind: ask where everybody is."""
@@ -48,7 +63,12 @@ class Asking:
         return [seat.address for seat in self._state.roster.seats if seat.address != self._state.own]
 
     def _somebody(self) -> Address | None:
-        others = self._others()
+        return self._drawn(self._others())
+
+    def _one_of_committee(self) -> Address | None:
+        return self._drawn([member for member in self._state.committee.order if member != self._state.own])
+
+    def _drawn(self, others: list[Address]) -> Address | None:
         return others[int.from_bytes(self._state.engine.random(8), "big") % len(others)] if others else None
 
     def come_back(self, step: Step) -> None:

@@ -48,6 +48,11 @@ def booth_of(channel: Channel) -> Channel:
     return channel_of(digest(b"demls booth 1", channel.key))
 
 
+def floor_of(channel: Channel) -> Channel:
+    """Where a drawn committee says its acknowledgements and locks in an epoch: others need not listen there."""
+    return channel_of(digest(b"demls floor 1", channel.key))
+
+
 def joiner_channel(key_package: bytes) -> Channel:
     """Where the welcome for a key package is published: known to its owner and to those it was shown to."""
     return channel_of(digest(b"demls joiner 1", key_package))

@@ -488,7 +488,7 @@ class Round:
         self._keep(statement)
         self._ledger.put_bytes(_statement_key(statement), encode_message(statement))
         self._note_quorums(kind, View(self.at.view), step)
-        step.say(statement)
+        self._host.say_statement(statement, step)
 
     def _stated(self, kind: StatementKind) -> bytes | None:
         """What the own member has stated in this view, or would have."""
@@ -642,7 +642,7 @@ class Round:
         for kind in StatementKind:
             statement = self.statements(kind, self.at.view).get(self._own)
             if statement is not None:
-                step.say(statement)
+                self._host.say_statement(statement, step)
         return True
 
     def _repeat_after(self, now: Instant) -> int:

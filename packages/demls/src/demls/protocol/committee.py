@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from demls_consensus import faults, quorum
 
@@ -19,7 +20,7 @@ from demls.wire.framing import digest
 from demls.wire.ids import Address
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Committee:
     """Those whose acknowledgements and locks count in one state; ``is_drawn``: not all who count in the group."""
 
@@ -29,6 +30,22 @@ class Committee:
     @property
     def n(self) -> int:
         return len(self.members)
+
+    @cached_property
+    def order(self) -> tuple[Address, ...]:
+        """Its members by address."""
+        return tuple(sorted(self.members))
+
+    def bitmap(self, members: Iterable[bytes]) -> bytes:
+        """One bit for each of its members, in their order, the first in the lowest bit."""
+        marked = frozenset(members)
+        bits = sum(1 << place for place, member in enumerate(self.order) if member in marked)
+        return bits.to_bytes((self.n + 7) // 8, "little")
+
+    def marked(self, bitmap: bytes) -> tuple[Address, ...]:
+        """Its members whose bit is set, in their order; bits beyond them mean nothing."""
+        bits = int.from_bytes(bitmap, "little")
+        return tuple(member for place, member in enumerate(self.order) if bits >> place & 1)
 
     @property
     def q(self) -> int:

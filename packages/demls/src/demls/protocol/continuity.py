@@ -22,7 +22,7 @@ from demls.wire.fields import STATED_PROPOSALS_MAX
 from demls.wire.framing import digest
 from demls.wire.ids import Address, Epoch, Head, Instant, LeafKey, ProposalId
 from demls.wire.messages import Digest, Payload, ProposalState, SettledCommit, Vote, decode_message, encode_message
-from demls.wire.statements import RoundStatement, StatementKind
+from demls.wire.statements import Locks, RoundStatement, StatementKind
 
 DIGEST_LABEL = "demls digest"
 ANSWER_PAYLOADS_MAX = 128
@@ -95,23 +95,21 @@ class History:
 
 
 def is_certified(
-    settled: SettledCommit,
+    locks: Locks,
     *,
     quorum: int,
     key_of: Callable[[bytes], LeafKey | None],
     group_id: bytes,
     engine: Engine,
 ) -> bool:
-    """Do its locks certify the candidate: one view, one candidate, ``quorum`` distinct members of its state?
+    """Do these locks certify their candidate: are there those of ``quorum`` distinct members of its state?
 
     ``key_of``: the leaf key of a member whose lock counts. All signatures are verified in one batch.
     """
-    candidate = settled.candidate.id
+    if len(locks.signers) != len(locks.signatures):
+        return False
     signed: dict[bytes, tuple[bytes, str, bytes, bytes]] = {}
-    for lock in settled.locks:
-        about = (lock.epoch, lock.head, lock.view, lock.candidate, lock.kind)
-        if about != (settled.epoch, settled.head, settled.view, candidate, StatementKind.LOCK):
-            return False
+    for lock in locks.statements():
         if lock.member not in signed:
             key = key_of(lock.member)
             if key is None:
@@ -168,8 +166,10 @@ def make_digest(
     )
 
 
-def answer_digest(wanted: Digest, *, current: Round, governance: Governance, roster: Roster) -> list[Payload]:
-    """What the asking member lacks and the own member has, bounded."""
+def answer_digest(
+    wanted: Digest, *, current: Round, governance: Governance, roster: Roster, hears: bool
+) -> list[Payload]:
+    """What the asking member lacks and the own member has, bounded; ``hears``: statements of the round, too."""
     answer: list[Payload] = []
     held = {ProposalId(state.proposal_id): _held(state, roster) for state in wanted.proposals}
     for item in governance.items.values():
@@ -183,15 +183,16 @@ def answer_digest(wanted: Digest, *, current: Round, governance: Governance, ros
                 answer.extend(Vote(vote.encode()) for voted, vote in ballot.votes.items() if voted not in known)
     newest_first = sorted(current.offers.values(), key=lambda offer: -offer.view)
     answer.extend(offer for offer in newest_first if offer.candidate.id not in wanted.candidates)
-    for kind, bitmap in ((StatementKind.ACK, wanted.acked), (StatementKind.LOCK, wanted.locked)):
+    kinds = ((StatementKind.ACK, wanted.acked), (StatementKind.LOCK, wanted.locked)) if hears else ()
+    for kind, bitmap in kinds:
         answer.extend(_missing(current.statements(kind, wanted.view), roster.marked(bitmap)))
         if current.at.view > wanted.view:
             answer.extend(current.statements(kind, current.at.view).values())
     return answer[:ANSWER_PAYLOADS_MAX]
 
 
-def lacks(wanted: Digest, *, governance: Governance, roster: Roster, current: Round, own: bytes) -> bool:
-    """Does the sender of a digest hold something that is missing here?"""
+def lacks(wanted: Digest, *, governance: Governance, roster: Roster, current: Round, own: bytes, hears: bool) -> bool:
+    """Does the sender of a digest hold something that is missing here? ``hears``: also statements of the round."""
     for state in wanted.proposals:
         found = governance.find(state.proposal_id)
         if found is None:
@@ -203,6 +204,8 @@ def lacks(wanted: Digest, *, governance: Governance, roster: Roster, current: Ro
         is_mine = is_for(item.ballots, item.ballots.index(ballot), item.place, own)
         if missing and (is_mine or ballot.would_decide(_held(state, roster))):
             return True
+    if not hears:
+        return any(candidate not in current.candidates for candidate in wanted.candidates)
     acked, locked = (current.statements(kind, wanted.view) for kind in (StatementKind.ACK, StatementKind.LOCK))
     unknown = roster.marked(wanted.acked).difference(acked) or roster.marked(wanted.locked).difference(locked)
     return bool(unknown) or any(candidate not in current.candidates for candidate in wanted.candidates)

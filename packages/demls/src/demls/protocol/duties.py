@@ -39,6 +39,7 @@ class Duties:
         self._state = state
         self.refreshing = Refreshing(state)
         self._ask = asking.ask
+        self._ask_committee = asking.ask_committee
         self._come_back = asking.come_back
         self._return_at: Instant | None = None
         self._returns = 0
@@ -62,6 +63,8 @@ class Duties:
         self._done = stamp
         self._notice_fresh(step)
         self._state.announcing.act(step)
+        if self._state.certifying.act(self._state, step):
+            self._ask_committee(step)
         self._retry_held(step)
         self._open_emergencies(step)
         self._thaw(step)
@@ -121,7 +124,7 @@ class Duties:
         after = state.charter.policy.dormant_after
         times = [state.requests.deadline(), self._election_at(), self._gossip_at, self._awake_at(), self._return_at]
         times += [self._must_speak_at(), self._emergency_at(), self._thawed_at(now)]
-        times += [self.refreshing.deadline(), state.announcing.deadline()]
+        times += [self.refreshing.deadline(), state.announcing.deadline(), state.certifying.deadline()]
         for proposal_id in self._unvoted:
             item = state.governance.items.get(proposal_id)
             if item is not None and isinstance(item.change, Dormant | Emergency):

@@ -183,7 +183,7 @@ class Group:
         state = new_state(ledger, engine, device, group_id, accepted.charter, accepted.mls)
         state.requests.adopt_used(accepted.told.used_tokens)
         state.enter_joined(accepted, now)
-        if introducer is not None and introducer not in {lock.member for lock in accepted.settled.locks}:
+        if introducer is not None and introducer not in accepted.settled.signers:
             state.expect_introducer(introducer)
         group = cls(state)
         step = Step(now, state.channel)

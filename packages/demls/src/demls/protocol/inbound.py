@@ -25,6 +25,7 @@ from demls.wire.codec import WireError
 from demls.wire.fields import STATED_PROPOSALS_MAX
 from demls.wire.ids import Address, Duration, Epoch, Instant, ProposalId, Topic
 from demls.wire.messages import (
+    CertifiedCommit,
     Digest,
     Invite,
     JoinAnswer,
@@ -52,6 +53,9 @@ STRAGGLER_HELPERS = 3
 
 Found = tuple[Channel, Read]
 """A message, and the channel it came on."""
+
+_ON_FLOOR = (RoundStatement, Digest, Offer, Proposal, Vote)
+"""What a committee says among itself, also in answer to a digest."""
 
 _OFTEN_KNOWN = (Proposal, Vote, RoundStatement, Digest)
 
@@ -103,6 +107,9 @@ class Inbound:
         if state.is_booth(channel) and not isinstance(message, Vote):
             step.refuse(Reason.INVALID, "a message that does not belong where stewards say their votes")
             return
+        if channel in state.floors.values() and not isinstance(message, _ON_FLOOR):
+            step.refuse(Reason.INVALID, "a message that does not belong where the committee speaks")
+            return
         match message:
             case RoundStatement():
                 self._receive_statement(message, read.raw, step)
@@ -117,6 +124,8 @@ class Inbound:
                 state.announcing.heard(message)
             case Offer():
                 self._receive_offer(message, step)
+            case CertifiedCommit():
+                state.certifying.receive(state, message, step)
             case SettledCommit():
                 before = state.epoch
                 receive_settled(state, message, step)
@@ -188,12 +197,16 @@ class Inbound:
     def answer_straggler(self, channel: Channel, message: Payload, step: Step) -> None:
         """Whoever still speaks on the channel of an old epoch has missed its end: the first few members say it."""
         state = self._state
-        if isinstance(message, SettledCommit | Digest) or channel in (state.rendezvous, state.channel):
+        if isinstance(message, SettledCommit | CertifiedCommit | Digest) or channel in (
+            state.rendezvous,
+            state.channel,
+        ):
             return
         is_late = step.now < state.settled_at + STRAGGLER_AFTER
         if is_late:
             return
-        epoch = next((epoch for epoch, known in state.channels.items() if known == channel), None)
+        places = (*state.channels.items(), *state.floors.items())
+        epoch = next((epoch for epoch, known in places if known == channel), None)
         if epoch is None:
             return  # on a stewards' channel: whoever speaks there does so elsewhere too
         if state.own in self._helpers(epoch):
@@ -236,6 +249,7 @@ class Inbound:
         if state.candidates.note_votes(offer):
             state.round.replace_offer(offer)
         state.round.receive_offer(offer, step)
+        state.certifying.merge(state, step)
 
     def _receive_digest(self, channel: Channel, wanted: Digest, step: Step) -> None:
         state = self._state
@@ -266,14 +280,25 @@ class Inbound:
         self._answered[Address(wanted.member)] = step.now
         if self._is_current(wanted):
             self._greet(Address(wanted.member), step)
-            for payload in answer_digest(wanted, current=state.round, governance=state.governance, roster=state.roster):
-                state.say_answer(payload, step)
+            for payload in answer_digest(
+                wanted,
+                current=state.round,
+                governance=state.governance,
+                roster=state.roster,
+                hears=state.hears_committee(wanted.member),
+            ):
+                state.say_answer(payload, step, channel)
             due = step.now >= self._asked_back_at + bounds.REPEAT_EVERY
             if due and lacks(
-                wanted, governance=state.governance, roster=state.roster, current=state.round, own=state.own
+                wanted,
+                governance=state.governance,
+                roster=state.roster,
+                current=state.round,
+                own=state.own,
+                hears=state.hears_committee(state.own),
             ):
                 self._asked_back_at = step.now
-                step.say(self._asking.digest(Address(wanted.member)))
+                step.say(self._asking.digest(Address(wanted.member)), channel)
         elif wanted.epoch < state.epoch:
             state.say_history(Epoch(wanted.epoch), channel, step)
         state.successors.repeat(step)

@@ -335,6 +335,15 @@ INVITE_LIFETIME_MAX = Duration(90 * DAY)
 TAKEOVER_AFTER = Duration(3 * SECOND)
 """How long each next member waits before it opens a vote that is due in the place of the one before."""
 
+CERTIFIERS_MAX = 8
+"""So many members of a committee, in the order of leaders, tell the others what it has settled if nobody did."""
+
+CERTIFICATES_DUE_MAX = 4
+"""Of so many epochs."""
+
+CERTIFIED_ASK_WITHIN = Duration(10 * SECOND)
+"""Whoever lacks the candidate of a certificate asks for it within this time, by lot."""
+
 TURNS_LOST_FOR = 16
 """A leader whose view ended without a commit leads last for so many epochs, unless it commits before."""
 

@@ -304,7 +304,7 @@ class Returning:
     def is_vouched(self, accepted: Accepted) -> bool:
         """Have more members certified it than may be malicious, who were in the last state known, with their keys?"""
         now = {seat.address: seat.leaf_key for seat in accepted.told.roster}
-        signers = {lock.member for lock in accepted.settled.locks} - {self.record.address}
+        signers = set(accepted.settled.signers) - {self.record.address}
         known = [member for member in signers if self.record.roster.get(member) == now.get(member)]
         known = [member for member in known if member in self.record.roster]
         return len(known) > faults(max(1, len(self.record.roster)))

@@ -67,6 +67,9 @@ class Host(Protocol):
     def settle(self, candidate: Candidate, view: View, locks: tuple[RoundStatement, ...], step: Step) -> None:
         """Merge: the candidate has its certificate."""
 
+    def say_statement(self, statement: RoundStatement, step: Step) -> None:
+        """Say an own acknowledgement or lock where those listen who count it."""
+
     def sign(self, label: str, content: bytes) -> bytes: ...
 
     def verify(self, member: bytes, label: str, content: bytes, signature: bytes) -> bool: ...

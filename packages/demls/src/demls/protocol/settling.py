@@ -47,7 +47,7 @@ from demls.wire.messages import (
     WelcomeBundle,
     decode_message,
 )
-from demls.wire.statements import RoundStatement
+from demls.wire.statements import Locks, RoundStatement
 
 if TYPE_CHECKING:
     from demls.protocol.state import GroupState
@@ -72,29 +72,27 @@ def settle_own(
 ) -> None:
     """Merge the certified candidate and begin the next state."""
     certificate = locks[: state.quorum(candidate.id)]
+    state.certifying.settled(state, view, candidate.id, certificate, step.now)
+    merge_held(state, candidate, view, certificate, step)
+
+
+def merge_held(
+    state: GroupState, candidate: Candidate, view: View, locks: tuple[RoundStatement, ...], step: Step
+) -> None:
+    """Merge a candidate that the round holds; ``locks``: its certificate."""
     proposals = {proposal.id: proposal for proposal in state.candidates.carry(candidate.id)[1]}
     for offer in state.round.offers.values():
         if offer.candidate.id == candidate.id:
             proposals |= {proposal.id: proposal for proposal in offer.proposals}
     carried = (proposals.get(ProposalId(entry.proposal_id)) for entry in state.candidates.entries(candidate.id))
-    _settle(
-        state,
-        SettledCommit(
-            state.epoch,
-            state.state.head,
-            candidate,
-            view,
-            certificate,
-            tuple(proposal for proposal in carried if proposal is not None),
-        ),
-        step,
-    )
+    known = tuple(proposal for proposal in carried if proposal is not None)
+    _settle(state, SettledCommit.of(state.epoch, state.state.head, candidate, view, locks, known), step)
 
 
 def receive_settled(state: GroupState, settled: SettledCommit, step: Step) -> None:
     """A settled commit from a member that is ahead: worth exactly its certificate."""
     if (settled.epoch, settled.head) != (state.epoch, state.state.head):
-        _compare_histories(state, settled, step)
+        compare_histories(state, settled.certificate, step)
         return
     if not _is_genuine(state, settled, step):
         if settled.candidate.id not in state.round.candidates:
@@ -103,15 +101,15 @@ def receive_settled(state: GroupState, settled: SettledCommit, step: Step) -> No
     _settle(state, settled, step)
 
 
-def _compare_histories(state: GroupState, settled: SettledCommit, step: Step) -> None:
+def compare_histories(state: GroupState, locks: Locks, step: Step) -> None:
     """Two certificates for one state: more than f members have signed both, and are named by them.
 
     No rule of choice is safe against them, so governance halts and people decide.
     """
-    known = state.history.leaving(settled.epoch) if settled.epoch < state.epoch else None
-    if known is None or state.is_halted or known.head != settled.head or known.candidate.id == settled.candidate.id:
+    known = state.history.leaving(locks.epoch) if locks.epoch < state.epoch else None
+    if known is None or state.is_halted or known.head != locks.head or known.candidate.id == locks.candidate:
         return
-    electorate = state.governance.electorates.get(settled.epoch)
+    electorate = state.governance.electorates.get(locks.epoch)
     if electorate is None:
         return
     counted = electorate.committee().members
@@ -120,16 +118,16 @@ def _compare_histories(state: GroupState, settled: SettledCommit, step: Step) ->
         return LeafKey(electorate.seats[Address(member)].leaf_key) if member in counted else None
 
     if not is_certified(
-        settled, quorum=quorum(len(counted)), key_of=key_of, group_id=state.group_id, engine=state.engine
+        locks, quorum=quorum(len(counted)), key_of=key_of, group_id=state.group_id, engine=state.engine
     ):
         step.refuse(Reason.FORGED, "another commit of a past epoch, without its certificate")
         return
-    both = {lock.member for lock in known.locks} & {lock.member for lock in settled.locks}
-    if known.view != settled.view:
+    both = set(known.signers) & set(locks.signers)
+    if known.view != locks.view:
         both = set()  # to lock another candidate in a later view is no crime by itself
     state.is_halted = True
     state.save()
-    step.tell(Halted(Epoch(settled.epoch), tuple(Address(member) for member in sorted(both))))
+    step.tell(Halted(Epoch(locks.epoch), tuple(Address(member) for member in sorted(both))))
 
 
 def _is_genuine(state: GroupState, settled: SettledCommit, step: Step) -> bool:
@@ -138,19 +136,20 @@ def _is_genuine(state: GroupState, settled: SettledCommit, step: Step) -> bool:
         step.refuse(Reason.INVALID, "a settled commit that is no commit on this state")
         return False
     least = state.committee.q if state.roster.n != 2 else 1  # of two, one may settle the other's leave
-    if not _is_certified(state, settled, least):
+    if not has_certificate(state, settled.certificate, least):
         step.refuse(Reason.FORGED, "a settled commit without its certificate")
         return False
     for proposal in settled.proposals:
         state.governance.receive_proposal(proposal, step, solicited=True)
-    if len({lock.member for lock in settled.locks}) < state.quorum(settled.candidate.id):
+    if len(set(settled.signers)) < state.quorum(settled.candidate.id):
         step.refuse(Reason.FORGED, "a settled commit without its certificate")
         return False
     return True
 
 
-def _is_certified(state: GroupState, settled: SettledCommit, quorum: int) -> bool:
-    return is_certified(settled, quorum=quorum, key_of=state.speaking_key, group_id=state.group_id, engine=state.engine)
+def has_certificate(state: GroupState, locks: Locks, quorum: int) -> bool:
+    """Do these locks of the present state make a certificate of so many?"""
+    return is_certified(locks, quorum=quorum, key_of=state.speaking_key, group_id=state.group_id, engine=state.engine)
 
 
 def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:

@@ -14,7 +14,8 @@ from demls.protocol import policy as bounds
 from demls.protocol.admission import meaning_of
 from demls.protocol.announcing import Announcing
 from demls.protocol.candidates import Candidates
-from demls.protocol.channel import EXPORTER_LABEL, SECRET_BYTES, WAY_BACK_LABEL, Channel, booth_of, channel_of
+from demls.protocol.certifying import Certifying
+from demls.protocol.channel import EXPORTER_LABEL, SECRET_BYTES, WAY_BACK_LABEL, Channel, booth_of, channel_of, floor_of
 from demls.protocol.chat import Chat
 from demls.protocol.checks import Verdict
 from demls.protocol.commit_round import NIL, OFFER_LABEL, ROUND_LABEL, Round
@@ -189,8 +190,11 @@ class GroupState:
         self.chat = Chat(self)
         self.repair = Repair(self)
         self.announcing = Announcing(self)
+        self.certifying = Certifying()
         self._listening: tuple[tuple[Head, int], dict[Topic, Channel]] | None = None
         self._booths: tuple[Channel, ...] = ()
+        self.floors: dict[Epoch, Channel] = {}
+        """Where this member hears the committees of the newest epochs, as far as it does."""
         self._addable: tuple[State, dict[bytes, bool]] | None = None
         """Which key packages MLS takes in the present state, of those that were tried."""
         self.heard_at = Instant(0)
@@ -622,9 +626,30 @@ class GroupState:
         stamp = self.state.head, self.governance.changes
         if self._listening is None or self._listening[0] != stamp:
             channels = [self.rendezvous, channel_of(self.state.way_back), *self.channels.values()]
+            self._choose_floors()
+            channels += self.floors.values()
             self._booths = tuple(map(booth_of, self.channels.values())) if self._hears_stewards() else ()
             self._listening = stamp, {channel.topic: channel for channel in (*channels, *self._booths)}
         return self._listening[1]
+
+    def _choose_floors(self) -> None:
+        """Of past epochs a floor is heard as long as their channels are, if it was heard before."""
+        self.floors = {epoch: floor for epoch, floor in self.floors.items() if epoch in self.channels}
+        if self.committee.is_drawn and self.hears_committee(self.own):
+            self.floors[self.epoch] = floor_of(self.channel)
+
+    def hears_committee(self, member: bytes) -> bool:
+        """Who is in the committee does, and who may have to lead soon; all members, where none is drawn."""
+        is_asked = not self.committee.is_drawn or member in self.committee.members
+        return is_asked or member in self.state.leaders[: self.committee.n]
+
+    @property
+    def floor(self) -> Channel | None:
+        """Where the acknowledgements and locks of this state are said; None: to all members."""
+        return floor_of(self.channel) if self.committee.is_drawn else None
+
+    def say_statement(self, statement: RoundStatement, step: Step) -> None:
+        step.say(statement, self.floor)
 
     def is_booth(self, channel: Channel) -> bool:
         """Is this where stewards say their votes?"""
@@ -641,14 +666,14 @@ class GroupState:
         is_of_stewards = len(item.ballots) > 1 and item.place == 0
         step.say(vote, booth_of(self.channel) if is_of_stewards else None)
 
-    def say_answer(self, payload: Payload, step: Step) -> None:
+    def say_answer(self, payload: Payload, step: Step, asked_on: Channel) -> None:
         """Say it to a member that lacks it; votes of an open stewards' ballot, where the stewards listen."""
-        where = None
+        where = asked_on if asked_on in self.floors.values() else None
         if isinstance(payload, Vote):
             found = self.governance.find(SignedVote.decode(payload.signed_vote).proposal_id)
             item, ballot = found if found is not None else (None, None)
             if item is not None and ballot is not None and ballot is not item.ballots[-1]:
-                where = None if item.place or ballot.is_decided() else booth_of(self.channel)
+                where = where if item.place or ballot.is_decided() else booth_of(self.channel)
         step.say(payload, where)
 
     def way_back(self, epoch: Epoch) -> Channel | None:
@@ -691,11 +716,15 @@ class GroupState:
         return Address(owners[leaf]) if owners and leaf in owners else None
 
     def short(self) -> int:
-        """How many of the missing members the round needs to hear before it can go on."""
+        """How many of the missing members the round needs to hear before it can go on, as far as the own one knows."""
+        if not self.hears_committee(self.own):
+            return 0
         return max(0, self.committee.q - len(self.round.heard() & self.committee.members))
 
     def missing(self) -> tuple[Address, ...]:
-        """Those whose acknowledgements count who were not heard in the own view or later."""
+        """Those whose acknowledgements count who were not heard in the own view or later, if the own member could."""
+        if not self.hears_committee(self.own):
+            return ()
         missing = self.committee.members - self.round.heard()
         return tuple(seat.address for seat in self.roster.seats if seat.address in missing)
 

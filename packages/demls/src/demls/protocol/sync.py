@@ -203,7 +203,7 @@ def _check(
         return LeafKey(keys[member]) if speaks else None
 
     least = 1 if is_alone else quorum(len(speaking))
-    if not is_certified(settled, quorum=least, key_of=key_of, group_id=sync.group_id, engine=engine):
+    if not is_certified(settled.certificate, quorum=least, key_of=key_of, group_id=sync.group_id, engine=engine):
         raise WelcomeRefused("The commit that admits us has no certificate of the group's members.")
 
 

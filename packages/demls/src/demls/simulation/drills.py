@@ -372,7 +372,7 @@ def _a_false_branch(drill: Drill) -> None:
     proposals = tuple(item.proposal for item in state.governance.approved())
     for kind in StatementKind:
         locks = (drill.statement(bad, kind, 0, body.id),) * 3
-        drill.say(bad, SettledCommit(state.epoch, state.state.head, body, 0, locks, proposals), [away])
+        drill.say(bad, SettledCommit.of(state.epoch, state.state.head, body, 0, locks, proposals), [away])
     drill.run(MINUTE)
     if drill.state(away).epoch != state.epoch:
         drill.look.breaks("P1", "who came back has followed a commit without a certificate")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from demls.protocol import policy as bounds
-from demls.protocol.channel import Channel, booth_of
+from demls.protocol.channel import Channel, booth_of, floor_of
 from demls.protocol.group import Group
 from demls.protocol.joining import Joining
 from demls.protocol.state import GroupState
@@ -92,8 +92,8 @@ def change_of(state: GroupState, proposal_id: bytes) -> tuple[Change, Address, A
 
 def channels_of(state: GroupState) -> dict[Topic, Channel]:
     """The channels that a member can open now."""
-    booths = map(booth_of, state.channels.values())
-    return {channel.topic: channel for channel in (state.rendezvous, *state.channels.values(), *booths)}
+    booths, floors = map(booth_of, state.channels.values()), map(floor_of, state.channels.values())
+    return {channel.topic: channel for channel in (state.rendezvous, *state.channels.values(), *booths, *floors)}
 
 
 def held_by(state: GroupState) -> Iterator[tuple[str, int, int]]:

@@ -779,8 +779,9 @@ class SettledCommit(_message.Message):
     HEAD_FIELD_NUMBER: _builtins.int
     CANDIDATE_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
-    LOCKS_FIELD_NUMBER: _builtins.int
     PROPOSALS_FIELD_NUMBER: _builtins.int
+    SIGNERS_FIELD_NUMBER: _builtins.int
+    SIGNATURES_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """that it leaves"""
     head: _builtins.bytes
@@ -788,11 +789,15 @@ class SettledCommit(_message.Message):
     @_builtins.property
     def candidate(self) -> Global___Candidate: ...
     @_builtins.property
-    def locks(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoundStatement]: ...
-    @_builtins.property
     def proposals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Proposal]:
         """those of its entries, for members that missed them"""
 
+    @_builtins.property
+    def signers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """whose locks they are, and the signatures of these"""
+
+    @_builtins.property
+    def signatures(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     def __init__(
         self,
         *,
@@ -800,16 +805,56 @@ class SettledCommit(_message.Message):
         head: _builtins.bytes = ...,
         candidate: Global___Candidate | None = ...,
         view: _builtins.int = ...,
-        locks: _abc.Iterable[Global___RoundStatement] | None = ...,
         proposals: _abc.Iterable[Global___Proposal] | None = ...,
+        signers: _abc.Iterable[_builtins.bytes] | None = ...,
+        signatures: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "epoch", b"epoch", "head", b"head", "locks", b"locks", "proposals", b"proposals", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "epoch", b"epoch", "head", b"head", "proposals", b"proposals", "signatures", b"signatures", "signers", b"signers", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SettledCommit: _TypeAlias = SettledCommit  # noqa: Y015
+
+@_typing.final
+class CertifiedCommit(_message.Message):
+    """The locks of a drawn committee that settle a candidate, for members that have it: they do not hear the committee."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    CANDIDATE_FIELD_NUMBER: _builtins.int
+    SIGNERS_FIELD_NUMBER: _builtins.int
+    SIGNATURES_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """that it leaves"""
+    head: _builtins.bytes
+    view: _builtins.int
+    candidate: _builtins.bytes
+    signers: _builtins.bytes
+    """bitmap over the committee, by address"""
+    @_builtins.property
+    def signatures(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        head: _builtins.bytes = ...,
+        view: _builtins.int = ...,
+        candidate: _builtins.bytes = ...,
+        signers: _builtins.bytes = ...,
+        signatures: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "epoch", b"epoch", "head", b"head", "signatures", b"signatures", "signers", b"signers", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CertifiedCommit: _TypeAlias = CertifiedCommit  # noqa: Y015
 
 @_typing.final
 class ProposalState(_message.Message):
@@ -1670,6 +1715,7 @@ class Frame(_message.Message):
     WELCOME_OUTLINE_FIELD_NUMBER: _builtins.int
     WELCOME_PART_FIELD_NUMBER: _builtins.int
     PARTS_REQUEST_FIELD_NUMBER: _builtins.int
+    CERTIFIED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def proposal(self) -> Global___Proposal: ...
     @_builtins.property
@@ -1712,6 +1758,8 @@ class Frame(_message.Message):
     def welcome_part(self) -> Global___WelcomePart: ...
     @_builtins.property
     def parts_request(self) -> Global___PartsRequest: ...
+    @_builtins.property
+    def certified(self) -> Global___CertifiedCommit: ...
     def __init__(
         self,
         *,
@@ -1736,12 +1784,13 @@ class Frame(_message.Message):
         welcome_outline: Global___WelcomeOutline | None = ...,
         welcome_part: Global___WelcomePart | None = ...,
         parts_request: Global___PartsRequest | None = ...,
+        certified: Global___CertifiedCommit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "parts_request", b"parts_request", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote", "vote_bundle", b"vote_bundle", "welcome_outline", b"welcome_outline", "welcome_part", b"welcome_part"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certified", b"certified", "chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "parts_request", b"parts_request", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote", "vote_bundle", b"vote_bundle", "welcome_outline", b"welcome_outline", "welcome_part", b"welcome_part"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "parts_request", b"parts_request", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote", "vote_bundle", b"vote_bundle", "welcome_outline", b"welcome_outline", "welcome_part", b"welcome_part"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certified", b"certified", "chat_places", b"chat_places", "chat_question", b"chat_question", "commit_candidate", b"commit_candidate", "digest", b"digest", "join_answer", b"join_answer", "join_request", b"join_request", "key_package_answer", b"key_package_answer", "key_package_request", b"key_package_request", "member_welcome", b"member_welcome", "nothing_kept", b"nothing_kept", "parts_request", b"parts_request", "payload", b"payload", "private_message", b"private_message", "proposal", b"proposal", "round_statement", b"round_statement", "said_again", b"said_again", "settled", b"settled", "successor_notice", b"successor_notice", "vote", b"vote", "vote_bundle", b"vote_bundle", "welcome_outline", b"welcome_outline", "welcome_part", b"welcome_part"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["proposal", "vote", "commit_candidate", "member_welcome", "private_message", "round_statement", "settled", "digest", "join_request", "join_answer", "key_package_request", "key_package_answer", "successor_notice", "nothing_kept", "chat_question", "said_again", "chat_places", "vote_bundle", "welcome_outline", "welcome_part", "parts_request"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["proposal", "vote", "commit_candidate", "member_welcome", "private_message", "round_statement", "settled", "digest", "join_request", "join_answer", "key_package_request", "key_package_answer", "successor_notice", "nothing_kept", "chat_question", "said_again", "chat_places", "vote_bundle", "welcome_outline", "welcome_part", "parts_request", "certified"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 

@@ -6,6 +6,7 @@ say in ``talk``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Annotated, TypeAlias, TypeVar
@@ -38,7 +39,7 @@ from demls.wire.fields import (
 )
 from demls.wire.framing import digest, framed
 from demls.wire.ids import CandidateId, ProposalId
-from demls.wire.statements import Proof, RoundStatement
+from demls.wire.statements import Locks, Proof, RoundStatement
 from demls.wire.talk import ChatPlaces, ChatQuestion, SaidAgain
 
 # --- Changes and proposals ----------------------------------------------------------------------------------------
@@ -274,14 +275,50 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class SettledCommit:
-    """A settled candidate with its certificate: locks of one view for it."""
+    """A settled candidate with its certificate: the signatures of locks of one view for it."""
 
     epoch: int
     head: Digest32
     candidate: Candidate
     view: int
-    locks: Annotated[tuple[RoundStatement, ...], Size(1, ROSTER_MAX)]
     proposals: Annotated[tuple[Proposal, ...], Size(0, ENTRIES_MAX)]
+    signers: Annotated[tuple[AddressBytes, ...], Size(1, ROSTER_MAX)]
+    signatures: Annotated[tuple[Signature, ...], Size(1, ROSTER_MAX)]
+    """As many as there are signers, in their order."""
+
+    @classmethod
+    def of(
+        cls,
+        epoch: int,
+        head: bytes,
+        candidate: Candidate,
+        view: int,
+        locks: Iterable[RoundStatement],
+        proposals: tuple[Proposal, ...],
+    ) -> SettledCommit:
+        """With these locks, of which only members and signatures are kept: all else of them is known."""
+        kept = tuple(locks)
+        signers, signatures = tuple(lock.member for lock in kept), tuple(lock.signature for lock in kept)
+        return cls(epoch, head, candidate, view, proposals, signers, signatures)
+
+    @property
+    def certificate(self) -> Locks:
+        return Locks(self.epoch, self.head, self.view, self.candidate.id, self.signers, self.signatures)
+
+
+@dataclass(frozen=True, slots=True)
+class CertifiedCommit:
+    """The certificate of a drawn committee for a ``candidate`` that the others have: they hear none of its locks.
+
+    ``signers``: a bitmap over the committee in the order of addresses.
+    """
+
+    epoch: int
+    head: Digest32
+    view: int
+    candidate: Digest32
+    signers: Bitmap
+    signatures: Annotated[tuple[Signature, ...], Size(1, ROSTER_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -632,6 +669,7 @@ Payload: TypeAlias = (
     | WelcomeOutline
     | WelcomePart
     | PartsRequest
+    | CertifiedCommit
 )
 
 _PAYLOADS: dict[str, type] = {
@@ -656,6 +694,7 @@ _PAYLOADS: dict[str, type] = {
     "welcome_outline": WelcomeOutline,
     "welcome_part": WelcomePart,
     "parts_request": PartsRequest,
+    "certified": CertifiedCommit,
 }
 
 

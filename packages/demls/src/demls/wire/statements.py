@@ -45,6 +45,25 @@ class RoundStatement:
 
 
 @dataclass(frozen=True, slots=True)
+class Locks:
+    """Locks of one view for one candidate: members and signatures are all in which they differ. Not on the wire."""
+
+    epoch: int
+    head: bytes
+    view: int
+    candidate: bytes
+    signers: tuple[bytes, ...]
+    signatures: tuple[bytes, ...]
+    """As many as there are signers, in their order; more or fewer make no certificate."""
+
+    def statements(self) -> tuple[RoundStatement, ...]:
+        """As their members have said them; none without a signature."""
+        place, kind = (self.epoch, self.head, self.view, self.candidate, b""), int(StatementKind.LOCK)
+        said = zip(self.signers, self.signatures, strict=False)
+        return tuple(RoundStatement(*place, member, signature, kind) for member, signature in said)
+
+
+@dataclass(frozen=True, slots=True)
 class DoubleStatement:
     """Two different statements of one member in one view."""
 

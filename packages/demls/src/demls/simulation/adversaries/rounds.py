@@ -88,7 +88,7 @@ def falsify(mind: Mind, payload: Payload) -> list[Parcel] | None:
         body = mind.state.round.candidates.get(CandidateId(payload.candidate))
         if body is not None:
             locks = (payload,) * mind.state.committee.q
-            early = SettledCommit(payload.epoch, payload.head, body, payload.view, locks, ())
+            early = SettledCommit.of(payload.epoch, payload.head, body, payload.view, locks, ())
             return [Parcel(payload), Parcel(early)]
     return None
 
@@ -96,7 +96,10 @@ def falsify(mind: Mind, payload: Payload) -> list[Parcel] | None:
 def _false_commits(mind: Mind, settled: SettledCommit) -> list[SettledCommit]:
     body = settled.candidate
     other = Candidate(body.commit[:-1] + bytes([body.commit[-1] ^ 1]), body.welcome, body.joiner_key, body.sync)
-    made = [replace(settled, candidate=other), replace(settled, locks=settled.locks[:1])]
+    made = [
+        replace(settled, candidate=other),
+        replace(settled, signers=settled.signers[:1], signatures=settled.signatures[:1]),
+    ]
     stale = mind.state.history.leaving(Epoch(settled.epoch - 1))
     return made if stale is None else [*made, stale]
 
