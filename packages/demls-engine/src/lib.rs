@@ -12,6 +12,9 @@ mod extension;
 mod group;
 mod hpke;
 mod key_package;
+mod keys;
+#[cfg(test)]
+mod people;
 mod pool;
 mod random;
 mod seal;
