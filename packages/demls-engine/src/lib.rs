@@ -9,6 +9,7 @@ mod envelope;
 mod error;
 mod exclusive;
 mod extension;
+mod fitting;
 mod group;
 mod hpke;
 mod key_package;
