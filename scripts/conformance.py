@@ -46,7 +46,7 @@ TABLES: tuple[tuple[str, str, str, str, str, int], ...] = (
 )
 """(file, table in it, letter of its ids, heading, what it is, how many rows it has)."""
 
-ATTACKS = ("attacks.toml", "attack", "A", "Attacks on the design of demls", "Found by looking for them.", 48)
+ATTACKS = ("attacks.toml", "attack", "A", "Attacks on the design of demls", "Found by looking for them.", 49)
 """As a row of ``TABLES``; it stands on the page of attacks only."""
 
 STATUSES = {

@@ -32,7 +32,7 @@ KEYS = {"id", "level", "clause", "behaviour", "weakness", "status", "decision", 
 KEYS |= {"attack"}
 EVERYTHING = (*TABLES, ATTACKS)
 LEVELS = {"MUST", "MUST NOT", "SHOULD", "MAY", "REQUIRED", "rule"}
-SIZES = {"L": 57, "F": 10, "H": 22, "B": 18, "W": 65, "O": 17, "A": 48}
+SIZES = {"L": 57, "F": 10, "H": 22, "B": 18, "W": 65, "O": 17, "A": 49}
 
 
 def record() -> Iterator[tuple[str, Row]]:

@@ -13,6 +13,7 @@ use crate::envelope;
 use crate::error::{Error, Result, from_processing};
 use crate::extension::{self, ExtensionMap};
 use crate::key_package::{self, Described};
+use crate::keys;
 use crate::signature::LeafKey;
 use crate::state::{GroupCopy, MemberView};
 use crate::storage::{Map, decode, encode};
@@ -177,11 +178,11 @@ pub struct Report {
 
 pub fn stage(
     copy: &GroupCopy,
-    commit: &[u8],
+    encoded: &[u8],
     updates: &[&[u8]],
     own_update: Option<&[u8]>,
 ) -> Result<Staged> {
-    let message = read_handshake(copy, commit, ContentType::Commit)?;
+    let message = read_handshake(copy, encoded, ContentType::Commit)?;
     let new_key = own_update
         .map(|secrets| restore_own_update(copy, secrets))
         .transpose()?
@@ -214,6 +215,9 @@ pub fn stage(
     let ProcessedMessageContent::StagedCommitMessage(commit) = processed.into_content() else {
         return Err(Error::invalid("Not a commit."));
     };
+    if let Some(leaf) = commit.update_path_leaf_node() {
+        keys::check_path(encoded, leaf)?;
+    }
     let report = report(copy, &commit, committer.u32(), authenticated_data)?;
     let own_update_is_in = report
         .updates
@@ -259,6 +263,7 @@ fn report(
                 if !key_package::is_eternal(key_package) {
                     return Err(Error::invalid("An added key package has a lifetime."));
                 }
+                keys::check_key_package(key_package)?;
                 let described = key_package::describe(key_package, &copy.provider.crypto)?;
                 report.adds.push(described);
             }
@@ -331,16 +336,19 @@ pub fn read_update(copy: &GroupCopy, update: &[u8]) -> Result<MemberView> {
 
 fn verify_update(copy: &GroupCopy, group: &mut MlsGroup, update: &[u8]) -> Result<QueuedProposal> {
     let message = read_handshake(copy, update, ContentType::Proposal)?;
+    let not_an_update = || Error::invalid("Only Updates are committed by reference.");
     let processed = group
         .process_message(&copy.provider, message)
         .map_err(from_processing)?;
     match processed.into_content() {
-        ProcessedMessageContent::ProposalMessage(queued)
-            if matches!(queued.proposal(), Proposal::Update(_)) =>
-        {
+        ProcessedMessageContent::ProposalMessage(queued) => {
+            let Proposal::Update(update) = queued.proposal() else {
+                return Err(not_an_update());
+            };
+            keys::check_leaf(update.leaf_node())?;
             Ok(*queued)
         }
-        _ => Err(Error::invalid("Only Updates are committed by reference.")),
+        _ => Err(not_an_update()),
     }
 }
 

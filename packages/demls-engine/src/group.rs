@@ -11,6 +11,7 @@ use crate::commit::{self, LeafChange, Staged, Wanted};
 use crate::error::{Error, Result, guarded};
 use crate::exclusive::Exclusive;
 use crate::extension::ExtensionMap;
+use crate::fitting;
 use crate::pool;
 use crate::signature::LeafKey;
 use crate::state::{GroupCopy, LiveGroup};
@@ -111,6 +112,15 @@ impl MlsGroup {
     ) -> PyResult<Bound<'py, PyBytes>> {
         let secret = self.with(py, |live| live.export_secret(label, context, length.0))?;
         Ok(PyBytes::new(py, &secret))
+    }
+
+    fn can_add(&self, py: Python<'_>, key_packages: Vec<PyBackedBytes>) -> PyResult<bool> {
+        let encoded: Vec<&[u8]> = key_packages.iter().map(AsRef::as_ref).collect();
+        let parsed = py.detach(|| guarded(|| Ok(fitting::parse_all(&encoded))))?;
+        self.with(py, |live| {
+            live.check_active()?;
+            parsed.map_or(Ok(false), |packages| fitting::can_add(live, &packages))
+        })
     }
 
     #[pyo3(signature = (

@@ -29,6 +29,8 @@ pub struct Crypto {
     library: RustCrypto,
     /// Fresh for each operation; None: ephemeral keys come from the operating system.
     ephemeral_seed: Option<Zeroizing<[u8; 32]>>,
+    #[cfg(test)]
+    sound_keys: std::sync::atomic::AtomicUsize,
 }
 
 impl Crypto {
@@ -36,7 +38,16 @@ impl Crypto {
         Self {
             library: RustCrypto::default(),
             ephemeral_seed: ephemeral_seed.map(Zeroizing::new),
+            #[cfg(test)]
+            sound_keys: usize::MAX.into(),
         }
+    }
+
+    /// To the key pair that is derived after `sound` others nothing can be encrypted.
+    #[cfg(test)]
+    pub fn spoil_key_after(&self, sound: usize) {
+        self.sound_keys
+            .store(sound, std::sync::atomic::Ordering::SeqCst);
     }
 
     /// HPKE whose ephemeral key depends on the seed and on everything that is encrypted.
@@ -251,7 +262,17 @@ impl OpenMlsCrypto for Crypto {
         config: HpkeConfig,
         ikm: &[u8],
     ) -> Result<HpkeKeyPair, CryptoError> {
-        self.library.derive_hpke_keypair(config, ikm)
+        let pair = self.library.derive_hpke_keypair(config, ikm)?;
+        #[cfg(test)]
+        if self
+            .sound_keys
+            .fetch_sub(1, std::sync::atomic::Ordering::SeqCst)
+            == 0
+        {
+            let public = vec![0; 32];
+            return Ok(HpkeKeyPair { public, ..pair });
+        }
+        Ok(pair)
     }
 }
 

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::envelope;
 use crate::error::{Error, Result};
 use crate::extension::{self, ExtensionMap};
+use crate::keys;
 use crate::signature::LeafKey;
 use crate::storage::{Provider, decode, encode};
 
@@ -106,7 +107,7 @@ pub fn open_private(private: &[u8]) -> Result<(LeafKey, KeyPackageBundle)> {
     Ok((LeafKey::from_slice(seed.as_slice())?, bundle))
 }
 
-/// Verifies a key package from the network.
+/// Verifies a key package from the network, and that something can be encrypted to its keys.
 pub fn parse(encoded: &[u8], crypto: &impl OpenMlsCrypto) -> Result<KeyPackage> {
     let unverified = KeyPackageIn::tls_deserialize_exact(encoded).map_err(Error::invalid)?;
     let key_package = unverified
@@ -121,5 +122,6 @@ pub fn parse(encoded: &[u8], crypto: &impl OpenMlsCrypto) -> Result<KeyPackage> 
         ));
     }
     identity(key_package.leaf_node().credential())?;
+    keys::check_key_package(&key_package)?;
     Ok(key_package)
 }

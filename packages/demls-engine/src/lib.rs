@@ -9,9 +9,13 @@ mod envelope;
 mod error;
 mod exclusive;
 mod extension;
+mod fitting;
 mod group;
 mod hpke;
 mod key_package;
+mod keys;
+#[cfg(test)]
+mod people;
 mod pool;
 mod random;
 mod seal;

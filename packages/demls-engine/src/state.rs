@@ -423,59 +423,13 @@ fn manifest_of(map: &Map) -> [u8; 32] {
 mod tests {
     use super::*;
     use crate::commit::{self, Wanted};
-    use crate::engine::{Founder, found};
-    use crate::key_package;
-    use crate::welcome::{Invitation, Windows};
-
-    const WINDOWS: Windows = Windows {
-        past_epochs: 3,
-        out_of_order: 16,
-        forward: 1_000,
-    };
-
-    fn nothing<'a>() -> Wanted<'a> {
-        Wanted {
-            adds: Vec::new(),
-            removes: Vec::new(),
-            updates: Vec::new(),
-            context_extensions: None,
-            authenticated_data: b"",
-            group_info_extensions: ExtensionMap::new(),
-            force_path: false,
-        }
-    }
-
-    fn group_of_two(random: &Random) -> Result<(LiveGroup, LiveGroup)> {
-        let founder = Founder {
-            group_id: b"group",
-            key: LeafKey::from_slice(&[1; 32])?,
-            credential: b"first",
-            extensions: ExtensionMap::new(),
-            supported: Vec::new(),
-            context_extensions: ExtensionMap::new(),
-            windows: WINDOWS,
-        };
-        let mut first = found(random, founder)?;
-        let provider = Provider::new(random, Map::new())?;
-        let key = LeafKey::from_slice(&[2; 32])?;
-        let (public, private) =
-            key_package::create(&provider, &key, b"second", &ExtensionMap::new(), &[])?;
-        let wanted = Wanted {
-            adds: vec![&public.encoded],
-            ..nothing()
-        };
-        let built = commit::build(&first.copy()?, &wanted)?;
-        let staged = commit::open_candidate(&built.staged, &first.authenticator()?)?;
-        first.merge(staged, None)?;
-        let welcome = built.welcome.unwrap_or_default();
-        let tree = first.ratchet_tree()?;
-        let second = Invitation::new(random, &welcome, &private, WINDOWS).join(&tree)?;
-        Ok((first, second))
-    }
+    use crate::people::{group_of, nothing};
 
     #[test]
     fn rule_2_a_merge_that_fails_half_way_leaves_map_and_group_as_they_were() -> Result<()> {
-        let (first, mut second) = group_of_two(&Random::System)?;
+        let mut members = group_of(2, &Random::System)?;
+        let (first, second) = members.split_at_mut(1);
+        let (first, second) = (&first[0], &mut second[0]);
         let wanted = Wanted {
             force_path: true,
             ..nothing()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from itertools import product
 from typing import ParamSpec
 
 import pytest
@@ -362,6 +363,39 @@ class EngineContract:
         for act in refused:
             self.assert_refused(group, InvalidInput, act)
         assert second.group.decrypt(group.encrypt(b"as ever")).plaintext == b"as ever"
+
+    def test_what_can_be_added_is_what_a_commit_takes(self) -> None:
+        first, second, third = self.group_of(3)
+        former = third.key_package().public.encoded
+        settle(first, first.group.propose_commit(removes=[2]), [second])
+        joiner, other = self.person("joiner"), self.person("other")
+        packages = [
+            joiner.key_package().public.encoded,
+            joiner.key_package().public.encoded,
+            other.key_package().public.encoded,
+            former,
+            first.key_package().public.encoded,
+            second.key_package().public.encoded,
+            self.person("unable").key_package(supported=[]).public.encoded,
+            flipped(other.key_package().public.encoded, 50),
+        ]
+        before = first.group.snapshot()
+        fitting = []
+        for count in range(3):
+            for adds in product(packages, repeat=count):
+                try:
+                    first.group.propose_commit(adds=adds)
+                    is_taken = True
+                except InvalidInput:
+                    is_taken = False
+                assert first.group.can_add(adds) is is_taken
+                fitting.append(is_taken)
+        # None; each alone of four; in pairs of different people.
+        assert sum(fitting) == 1 + 4 + 2 * (2 + 2 + 1)
+        assert first.group.snapshot() == before
+        settle(first, first.group.propose_commit(removes=[1]), [second])
+        with pytest.raises(Inactive):
+            second.group.can_add(packages[:1])
 
     # Receiving commits
 

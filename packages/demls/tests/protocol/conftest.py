@@ -1,4 +1,4 @@
-"""Makes the helpers of this folder importable by name, and keeps property tests reproducible."""
+"""Makes helpers importable by name, of this folder and of the engine's tests; keeps property tests reproducible."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
-sys.path.insert(0, str(Path(__file__).parent))
+_HERE = Path(__file__).parent
+sys.path[:0] = [str(_HERE), str(_HERE.parents[2] / "demls-engine/tests")]
 
 settings.register_profile(
     "demls",

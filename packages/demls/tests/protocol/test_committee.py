@@ -276,14 +276,14 @@ def test_a_committee_speaks_where_it_and_the_next_leaders_listen(large: World) -
     state = large.person("alice").group._live()
     assert state.committee.members <= {large.person(name).address for name in hearing(large)}
     assert deaf(large)
-    main, stage = state.channel, state.floor
+    main, stage, quorum = state.channel, state.floor, state.committee.q
     assert stage is not None
     remove(large, min(person.name for person in deaf(large)))
     spoken, told = said(large, large.person("alice"), stage), said(large, large.person("alice"), main)
     assert any(isinstance(one, RoundStatement) for one in spoken)
     assert not any(isinstance(one, RoundStatement) for one in told)
     (certified,) = [one for one in told if isinstance(one, CertifiedCommit)]
-    assert len(certified.signatures) == state.committee.q
+    assert len(certified.signatures) == quorum
     assert len({person.group.view(large.now).authenticator for person in large.members()}) == 1
 
 

@@ -21,7 +21,7 @@ from demls.protocol.errors import (
 from demls.protocol.group import Group
 from demls.protocol.joining import Joining
 from demls.protocol.machines import load_machine
-from demls.protocol.policy import DAY, OPEN_PROPOSALS_PER_MEMBER_MAX, PRESETS
+from demls.protocol.policy import DAY, MINUTE, OPEN_PROPOSALS_PER_MEMBER_MAX, PRESETS
 from demls.protocol.views import ProposalStatus
 from demls.wire.ids import Duration, ProposalId
 from demls.wire.messages import Invite, Leave, Remove
@@ -132,6 +132,9 @@ def test_too_many_open_proposals_are_refused_with_a_sentence(world: World) -> No
     with pytest.raises(TooMuch) as refused:
         world.do("bob", lambda group: group.propose(Invite(key_package(world, "erin")), world.now))
     assert is_a_sentence(str(refused.value))
+    world.do("bob", lambda group: group.leave(world.now))
+    world.run(MINUTE)
+    assert not world.person("bob").is_member, "leaving needs no vote, and no room among what does"
 
 
 def test_whoever_joined_later_may_not_vote_on_older_work(world: World) -> None:

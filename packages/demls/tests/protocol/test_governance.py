@@ -14,7 +14,7 @@ from demls.protocol.policy import DAY_POLICY, QUICK, SECOND
 from demls.protocol.roster import Roster
 from demls.protocol.views import ProposalStatus
 from demls.wire.charters import Deciders, Policy, Rule
-from demls.wire.messages import Change, Emergency, Invite, Leave, Remove, Vote
+from demls.wire.messages import Change, Emergency, Invite, Leave, Refresh, Remove, Vote
 from demls.wire.statements import FaultyOffer, Proof
 from demls.wire.violations import Violation
 from demls_consensus import Share, SignedVote, quorum
@@ -600,6 +600,43 @@ def test_the_group_has_a_bounded_number_of_open_proposals() -> None:
             council.receive(council.proposal(REMOVE, owner=owner, serial=serial))
     assert len(council.governance.items) == 8 * bounds.OPEN_PROPOSALS_PER_MEMBER_MAX
     assert "limit" in {event.reason.value for event in council.events if isinstance(event, Rejected)}
+
+
+@pytest.mark.parametrize("wish", [Leave(), Refresh(b"update")], ids=["leaving", "new keys"])
+def test_what_is_voted_on_leaves_room_for_what_needs_no_vote(wish: Leave | Refresh) -> None:
+    """Else the member could go at those who know that one of its votes has ended, and not at the others."""
+    council = Council()
+    for serial in range(bounds.PROPOSALS_PER_MEMBER_AND_EPOCH_MAX):
+        proposal = council.proposal(REMOVE, serial=serial)
+        assert council.receive(proposal) is not None
+        if serial < bounds.PROPOSALS_PER_MEMBER_AND_EPOCH_MAX - bounds.OPEN_PROPOSALS_PER_MEMBER_MAX:
+            council.vote(proposal, (1, False), (2, False))
+    assert not council.governance.has_room(address(0))
+    item = council.receive(council.proposal(wish))
+    assert item is not None
+    assert item.status is ProposalStatus.APPROVED
+
+
+def test_what_needs_no_vote_leaves_room_for_what_is_voted_on_and_for_another_wish() -> None:
+    council = Council()
+    most = bounds.OPEN_PROPOSALS_PER_MEMBER_MAX
+    for serial in range(2 * most):
+        council.receive(council.proposal(Refresh(b"update %d" % serial), serial=serial))
+    assert len(council.governance.items) == most
+    assert council.governance.has_room(address(0))
+    assert council.receive(council.proposal(REMOVE)) is not None
+    assert council.receive(council.proposal(Leave())) is not None
+
+
+def test_many_members_with_new_keys_keep_nobody_in() -> None:
+    council = Council(n=13)
+    for owner in range(12):
+        for serial in range(bounds.OPEN_PROPOSALS_PER_MEMBER_MAX):
+            council.receive(council.proposal(Refresh(b"update %d" % serial), owner=owner, serial=serial))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(bounds, "OPEN_PROPOSALS_MAX", len(council.governance.items))
+        assert council.receive(council.proposal(Refresh(b"one more"), owner=12)) is None
+        assert council.receive(council.proposal(Leave(), owner=12)) is not None
 
 
 def test_a_decided_proposal_makes_room_for_the_next() -> None:

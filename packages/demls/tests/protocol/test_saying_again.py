@@ -178,6 +178,32 @@ def test_the_only_message_of_a_sender_is_found_missing_by_what_others_have_seen(
     assert world.person("bob").heard() == ["yes!", "the only one"]
 
 
+@pytest.mark.parametrize("since_restart", [False, True])
+def test_who_has_a_message_only_because_it_was_said_again_tells_others_of_it(since_restart: bool, world: World) -> None:
+    """Bob knows from alice's own word that she has spoken, and has it handed on; who comes later hears it of bob."""
+    lose(world, "bob", "carol")
+    say(world, "alice", "1")
+    world.run(QUIET)
+    bob, alice = world.person("bob"), world.person("alice")
+    lose(world, "carol")
+    alice_speaks = Insider(world, "alice")
+    own = alice.group._live().chat.places()[0]
+    alice_speaks.say(places(alice_speaks, own, asked=world.person("mallory").address))
+    world.run(MINUTE)
+    assert bob.heard() == ["1"]
+    assert [event.is_recovered for event in received(bob)] == [True]
+    if since_restart:
+        world.restart("bob")
+    told = {place.member: place for place in bob.group._live().chat.places()}
+    assert told[alice.address] == own
+    for name in ("alice", "mallory"):
+        world.person(name).online = False
+    lose_nothing(world)
+    world.restart("bob")
+    world.run(QUIET)
+    assert world.person("carol").heard() == ["1"]
+
+
 def test_an_idle_group_says_nothing(world: World) -> None:
     say(world, "alice", "1")
     world.run(3 * 60 * MINUTE)
@@ -345,7 +371,7 @@ def test_a_sender_says_that_it_keeps_a_message_no_longer(world: World) -> None:
     lose_nothing(world)
     say(world, "alice", "3")
     forget(world, "alice", "carol", "mallory")
-    world.run(3 * MINUTE)
+    world.run(QUIET)
     assert gaps(world.person("bob")) == [(2, 2)]
 
 

@@ -257,6 +257,8 @@ class Chat:
         if counter <= heard.highest:
             if not heard.take(counter, message.sent_at, is_mine=message.epoch >= self.since()):
                 return None
+            # The device may only have told how far it counts; now it was heard, and others are told of it.
+            heard.at, heard.epoch = max(heard.at, message.sent_at), max(heard.epoch, message.epoch)
             for gap in heard.gaps:
                 if not gap.is_told:
                     gap.asked = gap.tries = 0

@@ -62,8 +62,9 @@ class Gap:
 
 @dataclass(slots=True)
 class Heard:
-    """What was heard of one device: the highest number, when that was written and in which epoch it was said.
+    """What was heard of one device: the highest number, and the newest epoch in which something was said.
 
+    ``at``: when the newest of its messages that came was written; 0 if none has, and it only told how far it counts.
     ``claim``: what others say it has said after that.
     """
 

@@ -37,7 +37,7 @@ from demls.protocol.events import (
     WentToAll,
 )
 from demls.protocol.foreseen import Foreseen
-from demls.protocol.items import Item, ProposalRecord
+from demls.protocol.items import Item, ProposalRecord, Room, room_of
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.step import Step
@@ -233,11 +233,22 @@ class Governance:
             return None
         return item, next((ballot for ballot in item.ballots if ballot.ballot_id == named), None)
 
-    def has_room(self, owner: bytes) -> bool:
-        """May this member open one more proposal?"""
-        going = [i for i in self.items.values() if i.ended_at is None and not isinstance(i.change, Resync)]
+    def has_room(self, owner: bytes, room: Room = None) -> bool:
+        """May this member open one more proposal, of those that share this room?"""
+        going = [item for item in self.items.values() if item.ended_at is None and room_of(item.change) is room]
         own = sum(1 for item in going if item.proposal.owner == owner)
         return own < bounds.OPEN_PROPOSALS_PER_MEMBER_MAX and len(going) < bounds.OPEN_PROPOSALS_MAX
+
+    def _is_too_much(self, proposal: Proposal, solicited: bool) -> str:
+        """Which bound it exceeds; empty if none. A request for a new seat is bounded by ``Resyncs``."""
+        room = room_of(proposal.change.payload)
+        if room is Resync:
+            return ""
+        whose = proposal.owner, proposal.epoch
+        same = (item for item in self.items.values() if (item.proposal.owner, item.proposal.epoch) == whose)
+        if sum(room_of(item.change) is room for item in same) >= bounds.PROPOSALS_PER_MEMBER_AND_EPOCH_MAX:
+            return "too many proposals by one member in one epoch"
+        return "" if solicited or self.has_room(proposal.owner, room) else "too many open proposals"
 
     def wants_stewards_votes(self, member: Address) -> bool:
         """Is there such a thing in whose first ballot this member votes, or which has gone to all?"""
@@ -255,20 +266,9 @@ class Governance:
             return Reason.NOT_ENTITLED, "a proposal by a former member"
         if proposal.duration != electorate.rule(proposal.change.payload).duration:
             return Reason.INVALID, "a proposal with another duration than the policy's"
-        is_resync = isinstance(proposal.change.payload, Resync)  # bounded by ``Resyncs``
-        in_epoch = (
-            0
-            if is_resync
-            else sum(
-                1
-                for item in self.items.values()
-                if (item.proposal.owner, item.proposal.epoch) == (proposal.owner, proposal.epoch)
-            )
-        )
-        if in_epoch >= bounds.PROPOSALS_PER_MEMBER_AND_EPOCH_MAX:
-            return Reason.LIMIT, "too many proposals by one member in one epoch"
-        if not solicited and not is_resync and not self.has_room(proposal.owner):
-            return Reason.LIMIT, "too many open proposals"
+        excess = self._is_too_much(proposal, solicited)
+        if excess:
+            return Reason.LIMIT, excess
         if not self._engine.verify(seat.leaf_key, PROPOSAL_LABEL, proposal_id, proposal.signature):
             return Reason.FORGED, "a proposal that its owner did not sign"
         return self._fault_of(proposal)

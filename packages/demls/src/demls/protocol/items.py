@@ -32,6 +32,16 @@ _KIND_ORDER = {kind: place for place, kind in enumerate(_KINDS)}
 _BY_SIGNATURE = (Leave, Resync, Refresh)
 """What a member may have without a vote: to go, to come back with a new leaf, and to have its keys renewed."""
 
+Room = type[Leave] | type[Resync] | type[Refresh] | None
+
+
+def room_of(change: Change) -> Room:
+    """Which proposals it shares its bounds with: those of its kind if it needs no vote, else (None) all others that do.
+
+    So neither what is voted on nor wishes of another kind keep a member from what it may have without a vote.
+    """
+    return type(change) if isinstance(change, _BY_SIGNATURE) else None
+
 
 @dataclass(frozen=True, slots=True)
 class ProposalRecord:

@@ -220,6 +220,7 @@ DESCRIPTION_BYTES_MAX = 2000
 OPEN_PROPOSALS_PER_MEMBER_MAX = 8
 OPEN_PROPOSALS_MAX = 256
 PROPOSALS_PER_MEMBER_AND_EPOCH_MAX = 64
+"""These three count what is voted on; each kind that needs no vote is counted by itself (``items.room_of``)."""
 ENDED_PROPOSALS_KEPT = 64
 """Proposals that ended, kept to show people and to refuse replays; votes of these are dropped."""
 

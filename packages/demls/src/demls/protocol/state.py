@@ -25,7 +25,7 @@ from demls.protocol.credential import Device
 from demls.protocol.elections import Elections
 from demls.protocol.electorates import Electorate, electorate_of
 from demls.protocol.emergencies import UNPROVEN, Emergencies
-from demls.protocol.engine import Engine, EngineError, MlsGroup
+from demls.protocol.engine import Engine, MlsGroup
 from demls.protocol.events import (
     ProposalHeld,
     Reason,
@@ -436,20 +436,13 @@ class GroupState:
         return self.resyncs.hindrance(item, now)
 
     def can_add(self, key_package: bytes) -> bool:
-        """Does MLS take it in the present state? To try it out costs as much as a commit, so it is done once."""
+        """Does MLS take it in the present state? To find out costs O(n) in the members, so it is done once."""
         if self._addable is None or self._addable[0] is not self.state or len(self._addable[1]) >= _ADDABLE_MAX:
             self._addable = self.state, {}
         known = self._addable[1]
         if key_package not in known:
-            known[key_package] = self._try_to_add(key_package)
+            known[key_package] = self.mls.is_active and self.mls.can_add([key_package])
         return known[key_package]
-
-    def _try_to_add(self, key_package: bytes) -> bool:
-        try:
-            self.mls.propose_commit(adds=[key_package])
-        except EngineError:
-            return False
-        return True
 
     def _open_channel(self, epoch: Epoch) -> Channel:
         secret = self.mls.export_secret(EXPORTER_LABEL, self.state.head, SECRET_BYTES)

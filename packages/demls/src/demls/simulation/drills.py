@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from demls.protocol import settling
 from demls.protocol.candidates import Candidates
 from demls.protocol.commit_round import Phase
+from demls.protocol.governance import Governance
 from demls.protocol.items import Item
 from demls.protocol.policy import MINUTE, SECOND
+from demls.protocol.requests import Requests
 from demls.protocol.round_host import Mint
 from demls.protocol.step import Step
 from demls.protocol.stewards import generate, settled_pool
+from demls.protocol.sync import told_with
+from demls.protocol.validation import State
 from demls.protocol.views import ProposalStatus
 from demls.simulation.drill import BY_SILENCE, BY_VOTES, Drill, Fate
 from demls.simulation.world import Broken
@@ -31,6 +36,7 @@ from demls.wire.messages import (
     SettledCommit,
     Succession,
     Sync,
+    Told,
     Vote,
     encode_message,
     succession_hash,
@@ -269,6 +275,7 @@ def _other_list_for_joiners(drill: Drill) -> None:
     bad, *others = drill.leaders
     node, mint = drill.world.nodes[bad], Candidates.mint
     node.is_adversary = True
+    false: dict[bytes, Succession] = {}
 
     def mint_falsely(self: Candidates, view: View, step: Step) -> Mint | None:
         if self._own_address != node.address:
@@ -279,7 +286,10 @@ def _other_list_for_joiners(drill: Drill) -> None:
             work = drill.state(bad).candidates.work_for(node.address, step.now)
             follows = drill.state(bad).candidates.follow_own(work, view, time)
             assert follows is not None
-            return honest(time, succession_hash(encode_message(_with_another_list(drill, bad, follows))))
+            other = _with_another_list(drill, bad, follows)
+            name = succession_hash(encode_message(other))
+            false[name] = other
+            return honest(time, name)
 
         self._make_sync = make_sync
         try:
@@ -287,7 +297,13 @@ def _other_list_for_joiners(drill: Drill) -> None:
         finally:
             self._make_sync = honest
 
+    def tell_falsely(sync: Sync, ended: State, governance: Governance, requests: Requests, follows: Succession) -> Told:
+        told = told_with(sync, ended, governance, requests, follows)
+        is_own = governance is drill.state(bad).governance
+        return replace(told, succession=false[sync.succession]) if is_own and sync.succession in false else told
+
     drill.patch(Candidates, "mint", mint_falsely)
+    drill.patch(settling, "told_with", tell_falsely)
     guest = next(name for name, outside in drill.world.nodes.items() if not outside.is_member)
     drill.ask(guest, others[0])
     drill.until(lambda: all(drill.state(name).governance.is_deciding() for name in drill.leaders))

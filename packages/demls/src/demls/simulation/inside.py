@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
 from demls.protocol import policy as bounds
 from demls.protocol.channel import Channel, booth_of, floor_of
 from demls.protocol.group import Group
+from demls.protocol.items import room_of
 from demls.protocol.joining import Joining
 from demls.protocol.state import GroupState
 from demls.protocol.stewards import StewardList
@@ -106,9 +107,9 @@ def held_by(state: GroupState) -> Iterator[tuple[str, int, int]]:
     for held in (emergencies._unconfirmed, state.elections.held):
         most = max((len(kept) for kept in held.values()), default=0)
         yield "proposals of one member that cannot be judged", most, bounds.ELECTIONS_HELD_PER_MEMBER
-    yield "open proposals", len(going), bounds.OPEN_PROPOSALS_MAX
-    most = bounds.PROPOSALS_PER_MEMBER_AND_EPOCH_MAX
-    yield "open proposals of one member", _most(item.proposal.owner for item in going), most
+    rooms = [(item.proposal.owner, str(room_of(item.change))) for item in going]
+    yield "open proposals of one room", _most(room for _, room in rooms), bounds.OPEN_PROPOSALS_MAX
+    yield "open proposals of one member and room", _most(rooms), bounds.PROPOSALS_PER_MEMBER_AND_EPOCH_MAX
     early = max((len(votes) for votes in governance._early._kept.values()), default=0)
     yield "early votes of one member", early, bounds.EARLY_VOTES_PER_MEMBER_MAX
     seats = Counter(item.proposal.owner for item in governance.resyncs.values() if item.epoch is None)
@@ -126,6 +127,6 @@ def held_by(state: GroupState) -> Iterator[tuple[str, int, int]]:
     yield "moves of one score", history, bounds.SCORE_HISTORY_KEPT
 
 
-def _most(owners: Iterable[bytes]) -> int:
+def _most(owners: Iterable[Hashable]) -> int:
     """How often the most frequent one is there."""
     return max(Counter(owners).values(), default=0)

@@ -125,6 +125,18 @@ def _build(moment: Moment, wanted: Wanted) -> Candidate:
     return Candidate(commit, welcome, staged)
 
 
+def can_add(moment: Moment, adds: Sequence[bytes]) -> bool:
+    """Would ``build`` make a commit that adds these, and nothing else?"""
+    if not adds:
+        return True
+    try:
+        packages = [read_key_package(encoded) for encoded in adds]
+        tree_after(moment.epoch, Change(moment.own_leaf, packages, (), {}, None, None))
+    except InvalidMessage:
+        return False
+    return True
+
+
 def open_candidate(staged: bytes) -> CandidateState:
     """Raises InvalidInput if ``build`` did not make this."""
     return reopen(CANDIDATE_KIND, CandidateState, staged)
