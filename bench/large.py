@@ -33,6 +33,7 @@ from demls_consensus import quorum
 from leaves import START, Leaves, device_of, key_package, make, new_engine
 from people import Cost, Member, People
 from report import Result, add_arguments, publish, say
+from written import Disk
 
 STEWARDS = 16
 MANY = 100
@@ -85,9 +86,12 @@ class Large:
         }
 
     def begin(self, *, stewards: int | None = None, serves_for: int | None = None) -> People:
-        """The group in its first state; its nodes have just come up."""
+        """The group in its first state; its nodes have just come up, with all that they have on their disks."""
         crowd = Crowd(self.leaves.lights, new_engine(0))
         people = People(self.leaves, stewards=stewards or self.stewards, serves_for=serves_for, crowd=crowd)
+        for member in people.all:
+            assert member.group is not None
+            member.disk = Disk(member.group.snapshot())
         models = [member.address for member in people.all[1:]]  # the first leads
         crowd.follow(models[:1])
         return people
@@ -125,6 +129,7 @@ class Large:
         people = self.begin()
         self.run(people, "message", lambda: people.chat("hello, everybody"))
         newcomer = people.newcomer()
+        newcomer.disk = Disk({})
         if self.run(people, "add", lambda: people.add([newcomer])):
             self._first_message(people, newcomer)
             self._restart(people)

@@ -29,6 +29,7 @@ from demls.protocol.views import GroupStatus
 from demls.wire.ids import Address, Instant, Topic
 from demls.wire.messages import Invite, Remove
 from leaves import Leaves, device_of, new_engine
+from written import Disk
 
 SETTLE_MS_MAX = 300_000
 _SIGNERS_KEPT = 1024
@@ -37,7 +38,7 @@ _read_signer = credential._signer.__wrapped__
 
 @dataclass
 class Cost:
-    """Of everything since it was last taken. Published: sealed and padded; written: what goes to the store."""
+    """Of everything since it was last taken. Published: sealed and padded; written: by members with a disk."""
 
     cpu_ms: float = 0.0
     messages: int = 0
@@ -62,6 +63,8 @@ class Member:
     """Which bindings it has checked lately: each node remembers its own only."""
 
     is_away: bool = False
+    disk: Disk | None = None
+    """Where what follows from its steps is written; most benchmarks do without."""
 
     @property
     def address(self) -> Address:
@@ -277,10 +280,10 @@ class People:
 
     def _publish(self, member: Member, effects: Effects) -> None:
         member.deadline = effects.deadline
-        written = sum(len(change.key) + len(change.value or b"") for change in effects.changes)
-        written += sum(len(envelope.payload) for envelope in effects.outbound)  # the outbox
-        member.spent.written_bytes += written
-        self.cost.written_bytes += written
+        if member.disk is not None:
+            written = member.disk.write(effects)
+            member.spent.written_bytes += written
+            self.cost.written_bytes += written
         for envelope in effects.outbound:
             self._publish_one(member, envelope.topic, envelope.payload)
 

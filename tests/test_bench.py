@@ -10,6 +10,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from demls.protocol.effects import Change, Effects, Outbound
+from demls.wire.ids import Topic
 
 ROOT = Path(__file__).parent.parent
 COST = {"cpu_ms", "messages", "bytes"}
@@ -31,14 +33,14 @@ def bench(results: Path, *told: str) -> list[dict[str, Any]]:
     return told_json["results"]
 
 
-def performance() -> ModuleType:
-    """The module that writes the page, with its neighbours."""
+def module_of(name: str) -> ModuleType:
+    """A module of the measurements, with its neighbours."""
     sys.path.insert(0, str(ROOT / "bench"))
     try:
-        spec = importlib.util.spec_from_file_location("bench_performance", ROOT / "bench" / "performance.py")
+        spec = importlib.util.spec_from_file_location(f"bench_{name}", ROOT / "bench" / f"{name}.py")
         assert spec is not None
         assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
+        module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     finally:
         sys.path.remove(str(ROOT / "bench"))
@@ -53,6 +55,21 @@ def test_a_group_tells_what_each_action_costs(tmp_path: Path) -> None:
         assert all(value > 0 for value in found[kind].values())
     assert found["chat"]["messages"] == 1
     assert found["election"]["messages"] == 1 + 3 + 1 + 6, "a proposal and votes; an offer, acknowledgements and locks"
+
+
+def test_what_a_disk_writes_is_counted_in_pages_however_often_its_log_begins_anew() -> None:
+    disk, page = module_of("written").Disk({b"old": bytes(100)}), 4_120
+    try:
+        assert disk.write(Effects()) == 0
+        assert 0 < disk.write(Effects((Change(b"new", b"value"),))) <= 3 * page
+        written = [disk.write(Effects((Change(b"large", os.urandom(500_000)),))) for _ in range(30)]
+        assert all(size % page == 0 and 500_000 < size < 1_200_000 for size in written)
+        log = next(Path(disk._folder.name).rglob("*-wal"))
+        assert log.stat().st_size < sum(written) / 2
+        sent = disk.write(Effects((), (Outbound(Topic(bytes(32)), bytes(100)),)))
+        assert 2 * page <= sent <= 6 * page, "into the outbox, and out of it"
+    finally:
+        disk.close()
 
 
 def test_one_decision_tells_what_its_parts_cost(tmp_path: Path) -> None:
@@ -108,14 +125,14 @@ def test_real_nodes_are_measured(tmp_path: Path) -> None:
 
 
 def test_growth_is_the_exponent_of_n() -> None:
-    page = performance()
+    page = module_of("performance")
     square = [(n, 3.0 * n**2) for n in (3, 10, 40, 200)]
     assert page.growth_text(square) == "n^2.0"
     assert page.growth([(3, 9.0), (10, 100.0)]) is None, "one size from ten members on shows no growth"
 
 
 def test_the_page_says_only_what_was_measured(tmp_path: Path) -> None:
-    page = performance()
+    page = module_of("performance")
     bench(tmp_path, "group", "--members", "3", "--runs", "1")
     found = page.load(tmp_path)
     text = page.page(found)
@@ -127,7 +144,7 @@ def test_the_page_says_only_what_was_measured(tmp_path: Path) -> None:
 
 
 def test_a_busy_machine_is_named(tmp_path: Path) -> None:
-    page = performance()
+    page = module_of("performance")
     machine = {"processor": "x", "cores": 2, "load": 5.0}
     one = {"bench": "consensus", "machine": machine, "versions": {"python": "3"}, "commit": "", "results": []}
     (tmp_path / "consensus.json").write_text(json.dumps(one))

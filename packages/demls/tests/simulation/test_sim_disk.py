@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -15,9 +16,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 KEYS = [b"a", b"b", b"c/1", b"c/2"]
+LARGE = random.Random(1).randbytes(40_000)
+values = st.one_of(
+    st.none(),
+    st.binary(max_size=9_000),
+    st.builds(lambda at, put_in: LARGE[:at] + put_in + LARGE[at:], st.integers(0, len(LARGE)), st.binary(max_size=9)),
+)
+"""Of a large one the most part is what it was before, so that only pieces of it are written."""
 SHARES = (0.0, 0.1, 0.5, 0.9, 0.999)
 changes = st.lists(
-    st.builds(Change, st.sampled_from(KEYS), st.none() | st.binary(max_size=9_000)),
+    st.builds(Change, st.sampled_from(KEYS), values),
     max_size=4,
     unique_by=lambda c: c.key,
 )
@@ -72,6 +80,14 @@ def test_a_write_that_reached_the_disk_whole_is_there(disk: StoreDisk) -> None:
     effects = Effects((Change(b"a", bytes(5_000)),), ())
     disk.die(effects, 1.0)
     assert disk.kept().records == {b"a": bytes(5_000)}
+
+
+def test_records_of_a_group_are_torn_in_pieces(disk: StoreDisk) -> None:
+    """Groups are small here, and yet the store keeps some of their records in pieces."""
+    disk.write(Effects((Change(b"a", LARGE[:5_000]),), ()))
+    assert disk._store._rows("SELECT COUNT(*) > 1 FROM pieces") == [(1,)]
+    disk.die(Effects((Change(b"a", LARGE[:6_000]),), ()), 0.9)
+    assert disk.kept().records == {b"a": LARGE[:5_000]}
 
 
 def test_only_what_a_write_changed_is_torn() -> None:

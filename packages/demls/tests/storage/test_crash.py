@@ -16,9 +16,11 @@ from demls.wire.ids import Topic
 
 KEY = bytes(range(32))
 RECORDS = 20
+LARGE = random.Random(1).randbytes(60_000)
 
 CHILD = textwrap.dedent(
     """
+    import random
     import sys
     from pathlib import Path
     from demls.protocol.effects import Change, Outbound
@@ -26,13 +28,17 @@ CHILD = textwrap.dedent(
 
     store = Store.open(Path(sys.argv[1]), bytes(range(32)))
     number = int(sys.argv[2])
+    large = random.Random(1).randbytes(60_000)
     while True:
         number += 1
         value = b"%d" % number
         store.commit(
             Batch(
                 "group",
-                changes=[Change(b"%d" % place, value.ljust(700)) for place in range(20)],
+                changes=[
+                    *(Change(b"%d" % place, value.ljust(700)) for place in range(20)),
+                    Change(b"large", value.ljust(20) + large[: number * 999 % 60_000] + value.ljust(20) + large),
+                ],
                 outbound=[Outbound(b"t" * 32, value)],
                 cursors={b"t" * 32: value},
                 timeline=[TimelineRow("group", number, "message", value)],
@@ -72,6 +78,9 @@ def test_every_acknowledged_batch_survives_and_every_batch_is_whole(tmp_path: Pa
             assert timeline == list(range(1, last + 1))
             assert [int(entry.payload) for entry in store.outbox(1_000_000)] == timeline
             records = store.records("group")
+            large = records.pop(b"large")
+            assert large.endswith(LARGE)
+            assert int(large[:20]) == int(large[-len(LARGE) - 20 : -len(LARGE)]) == last
             assert len(records) == RECORDS
             assert {int(value) for value in records.values()} == {last}
             assert store.cursors("group") == {Topic(b"t" * 32): b"%d" % last}

@@ -22,6 +22,8 @@ from demls.storage.store import BACKUP_SETTING, FILE_NAME, Batch, Store
 _KEY = bytes(range(32))
 _SCOPE = "group"
 _ALL = 1 << 40
+_LARGE_BYTES = 512
+"""Groups are small here: what the store keeps in pieces begins with less, so that pieces are torn too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class StoreDisk:
         self._ids: list[int] = []
         self._is_new = False
         self._backups = 0
-        self._store = Store.open(self._path, _KEY)
+        self._store = Store.open(self._path, _KEY, large_bytes=_LARGE_BYTES)
 
     @property
     def _path(self) -> Path:
@@ -109,7 +111,7 @@ class StoreDisk:
             path.unlink()
         for name, content in files.items():
             (self._path.parent / name).write_bytes(content)
-        self._store = Store.open(self._path, _KEY)
+        self._store = Store.open(self._path, _KEY, large_bytes=_LARGE_BYTES)
 
     # --- Backups ------------------------------------------------------------------------------------------------
 

@@ -58,6 +58,21 @@ MIGRATIONS: tuple[Migration, ...] = (
         "find one scope's timeline without reading the others'",
         ("CREATE INDEX timeline_of_scope ON timeline (scope, id)",),
     ),
+    Migration(
+        3,
+        "large records in pieces; one that is there whole stays so until it is written next",
+        (
+            """CREATE TABLE large (
+                scope INTEGER NOT NULL REFERENCES scopes (id),
+                key BLOB NOT NULL,
+                pieces BLOB NOT NULL,
+                PRIMARY KEY (scope, key)
+            ) WITHOUT ROWID""",
+            # AUTOINCREMENT: whoever remembers a piece that is gone does not find another in its place.
+            "CREATE TABLE pieces (id INTEGER PRIMARY KEY AUTOINCREMENT, uses INTEGER NOT NULL)",
+            "CREATE TABLE contents (piece INTEGER PRIMARY KEY, bytes BLOB NOT NULL)",
+        ),
+    ),
 )
 
 SCHEMA_VERSION = MIGRATIONS[-1].version

@@ -4,6 +4,7 @@ The file is SQLCipher's (AES-256 with an HMAC on each page) under a raw 32-byte 
 ``synchronous=FULL``: when ``commit`` returns, the batch has been through fsync. So a commit costs one fsync of the
 disk plus, measured, 0.25 ms of processor time for one record of 500 B, 0.36 ms for 10 and 1.2 ms for 100; on a disk
 whose fsync takes 0.1 ms the whole commit takes 0.4, 0.5 and 1.4 ms. Callers gather inbound work and write it at once.
+Of large records only the pieces that have changed are written (``large.py``).
 
 Deleted records are overwritten in the file (``secure_delete``); the write-ahead log may hold older pages, encrypted
 under the same key, until the next checkpoint, and is emptied when the store is closed.
@@ -19,13 +20,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
-
-from sqlcipher3 import dbapi2  # type: ignore[import-untyped]
+from typing import Any, Self
 
 from demls.protocol.effects import Change, Outbound
-from demls.storage.errors import DiskFull, SchemaTooNew, StorageError
+from demls.storage.connection import Connection, connect, insert, prepare, translated
+from demls.storage.errors import SchemaTooNew, StorageError
+from demls.storage.large import LargeRecords
 from demls.storage.lock import make_private_folder
+from demls.storage.pieces import LARGE_BYTES
 from demls.storage.schema import MIGRATIONS, SCHEMA_VERSION, VERSION_TABLE
 from demls.wire.ids import Cursor, Instant, Topic
 
@@ -35,12 +37,6 @@ KEY_BYTES = 32
 BACKUP_SETTING = "backup"
 """A setting that stands only in files made by ``backup``: whoever opens one knows that the original may have gone on,
 so nothing may be sent from its old leaves (they resync). Its value: when it was made, in milliseconds."""
-
-_PAGE_BYTES = 4096
-_WAL_BYTES_MAX = 64 * 1024 * 1024
-_SQLITE_FULL = 13
-_SQLITE_NOTADB = 26
-_SQLITE_CORRUPT = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,38 +106,29 @@ class StoreCounts:
     size_bytes: int
 
 
-class _Connection(Protocol):
-    """The part of a SQLCipher connection that is used here."""
-
-    in_transaction: bool
-
-    def execute(self, sql: str, parameters: Sequence[object] = ...) -> Any: ...
-    def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> Any: ...
-    def backup(self, target: _Connection) -> None: ...
-    def close(self) -> None: ...
-
-
 class Store:
     """One open file. Every method may be called from any thread; one lock, one call at a time."""
 
-    __slots__ = ("_connection", "_key", "_lock", "_path", "_scope_ids")
+    __slots__ = ("_connection", "_key", "_large", "_lock", "_path", "_scope_ids")
 
-    def __init__(self, path: Path, key: bytes, connection: _Connection) -> None:
+    def __init__(self, path: Path, key: bytes, connection: Connection, large_bytes: int) -> None:
         """Use ``open``."""
         self._path = path
         self._key = key
         self._connection = connection
         self._lock = threading.RLock()
         self._scope_ids: dict[str, int] = {}
+        self._large = LargeRecords(key, large_bytes)
 
     def __repr__(self) -> str:
         return f"Store({str(self._path)!r})"
 
     @classmethod
-    def open(cls, path: Path, key: bytes, *, size_bytes_max: int | None = None) -> Self:
+    def open(cls, path: Path, key: bytes, *, size_bytes_max: int | None = None, large_bytes: int = LARGE_BYTES) -> Self:
         """Open the file at ``path``, creating it (mode 0600, its folder 0700) or migrating it as needed.
 
         ``key``: 32 bytes. ``size_bytes_max``: beyond it, commits raise DiskFull; None: as large as the disk.
+        ``large_bytes``: records of more bytes are kept in pieces; it may be another each time.
         Raises StorageError (wrong key, damaged, no permission), SchemaTooNew, DiskFull.
         """
         if len(key) != KEY_BYTES:
@@ -155,11 +142,11 @@ class Store:
                 f"The data file {path} cannot be written ({problem.strerror}); "
                 "correct the permissions of its folder or choose another one."
             ) from problem
-        connection = _connect(path, key)
+        connection = connect(path, key)
         try:
-            store = cls(path, key, connection)
-            with _translated(path):
-                _prepare(connection, size_bytes_max)
+            store = cls(path, key, connection, large_bytes)
+            with translated(path):
+                prepare(connection, size_bytes_max)
                 store._migrate()
                 store._read_scopes()
         except BaseException:
@@ -189,16 +176,17 @@ class Store:
             for name in batch.drop_scopes:
                 self._drop(connection, name)
             scope = self._scope_id(connection, batch.scope)
-            connection.executemany(
-                "DELETE FROM records WHERE scope = ? AND key = ?",
-                [(scope, change.key) for change in batch.changes if change.value is None],
-            )
             # The last change of a key wins, also when it is a deletion after a write.
             kept = {change.key: change.value for change in batch.changes}
+            large = self._large.write(connection, scope, kept)
+            connection.executemany(
+                "DELETE FROM records WHERE scope = ? AND key = ?",
+                [(scope, key) for key, value in kept.items() if value is None or key in large],
+            )
             connection.executemany(
                 "INSERT INTO records (scope, key, value) VALUES (?, ?, ?) "
                 "ON CONFLICT (scope, key) DO UPDATE SET value = excluded.value",
-                [(scope, key, value) for key, value in kept.items() if value is not None],
+                [(scope, key, value) for key, value in kept.items() if value is not None and key not in large],
             )
             connection.executemany(
                 "INSERT INTO cursors (scope, topic, cursor) VALUES (?, ?, ?) "
@@ -206,7 +194,7 @@ class Store:
                 [(scope, topic, cursor) for topic, cursor in batch.cursors.items()],
             )
             outbox_ids = tuple(
-                _insert(
+                insert(
                     connection,
                     "INSERT INTO outbox (scope, topic, payload) VALUES (?, ?, ?)",
                     (scope, envelope.topic, envelope.payload),
@@ -214,7 +202,7 @@ class Store:
                 for envelope in batch.outbound
             )
             timeline_ids = tuple(
-                _insert(
+                insert(
                     connection,
                     "INSERT INTO timeline (scope, at, kind, body) VALUES (?, ?, ?, ?)",
                     (self._scope_id(connection, row.scope), row.at, row.kind, row.body),
@@ -269,16 +257,17 @@ class Store:
         return [
             name
             for (name,) in self._rows(
-                "SELECT name FROM scopes WHERE id IN (SELECT scope FROM records) OR id IN (SELECT scope FROM cursors) "
-                "ORDER BY name"
+                "SELECT name FROM scopes WHERE id IN (SELECT scope FROM records) OR id IN (SELECT scope FROM large) "
+                "OR id IN (SELECT scope FROM cursors) ORDER BY name"
             )
         ]
 
     def records(self, scope: str) -> dict[bytes, bytes]:
         """All records of ``scope``, in the order of their keys; empty for an unknown one."""
-        return dict(
-            self._rows("SELECT key, value FROM records WHERE scope = ? ORDER BY key", (self._scope_ids.get(scope),))
-        )
+        known = self._scope_ids.get(scope)
+        with self._lock, translated(self._path):
+            small = dict(self._rows("SELECT key, value FROM records WHERE scope = ?", (known,)))
+            return dict(sorted((small | self._large.read(self._connection, known)).items()))
 
     def cursors(self, scope: str) -> dict[Topic, Cursor]:
         """Where each topic of ``scope`` was read up to."""
@@ -327,7 +316,8 @@ class Store:
     def counts(self) -> StoreCounts:
         """How much is kept. Reads whole indexes: for people and metrics, not for every message."""
         (row,) = self._rows(
-            "SELECT (SELECT COUNT(*) FROM scopes), (SELECT COUNT(*) FROM records), (SELECT COUNT(*) FROM outbox), "
+            "SELECT (SELECT COUNT(*) FROM scopes), (SELECT COUNT(*) FROM records) + (SELECT COUNT(*) FROM large), "
+            "(SELECT COUNT(*) FROM outbox), "
             "(SELECT COUNT(*) FROM cursors), (SELECT COUNT(*) FROM timeline), "
             "(SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size())"
         )
@@ -350,8 +340,8 @@ class Store:
                 f"The backup {target} cannot be written ({problem.strerror}); choose another place for it."
             ) from problem
         try:
-            with self._lock, _translated(target):
-                copy = _connect(part, self._key)
+            with self._lock, translated(target):
+                copy = connect(part, self._key)
                 try:
                     self._connection.backup(copy)
                     copy.execute("PRAGMA journal_mode=DELETE")
@@ -369,13 +359,13 @@ class Store:
     # Inside
 
     def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
-        with self._lock, _translated(self._path):
+        with self._lock, translated(self._path):
             rows: list[Any] = self._connection.execute(sql, parameters).fetchall()
             return rows
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[_Connection]:
-        with self._lock, _translated(self._path):
+    def _transaction(self) -> Iterator[Connection]:
+        with self._lock, translated(self._path):
             connection = self._connection
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -385,20 +375,22 @@ class Store:
                 if connection.in_transaction:  # SQLite may already have rolled back on a full disk
                     connection.execute("ROLLBACK")
                 self._read_scopes()
+                self._large.forget()
                 raise
 
     def _read_scopes(self) -> None:
         self._scope_ids = dict(self._connection.execute("SELECT name, id FROM scopes").fetchall())
 
-    def _scope_id(self, connection: _Connection, name: str) -> int:
+    def _scope_id(self, connection: Connection, name: str) -> int:
         known = self._scope_ids.get(name)
         if known is None:
-            known = _insert(connection, "INSERT INTO scopes (name) VALUES (?)", (name,))
+            known = insert(connection, "INSERT INTO scopes (name) VALUES (?)", (name,))
             self._scope_ids[name] = known
         return known
 
-    def _drop(self, connection: _Connection, name: str) -> None:
+    def _drop(self, connection: Connection, name: str) -> None:
         known = self._scope_ids.get(name)
+        self._large.drop(connection, known)
         connection.execute("DELETE FROM records WHERE scope = ?", (known,))
         connection.execute("DELETE FROM cursors WHERE scope = ?", (known,))
 
@@ -429,55 +421,3 @@ class Store:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
-
-
-def _connect(path: Path, key: bytes) -> _Connection:
-    connection: _Connection = dbapi2.connect(str(path), isolation_level=None, check_same_thread=False, timeout=5)
-    connection.execute("PRAGMA cipher_log_level=NONE")  # it would print to the terminal by itself
-    connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
-    return connection
-
-
-def _prepare(connection: _Connection, size_bytes_max: int | None) -> None:
-    connection.execute("SELECT COUNT(*) FROM sqlite_master")  # the first read: fails under a wrong key
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA secure_delete=ON")
-    connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES_MAX}")
-    if size_bytes_max is not None:
-        connection.execute(f"PRAGMA max_page_count={max(1, size_bytes_max // _PAGE_BYTES)}")
-
-
-def _insert(connection: _Connection, sql: str, parameters: Sequence[object]) -> int:
-    row_id = connection.execute(sql, parameters).lastrowid
-    assert isinstance(row_id, int)
-    return row_id
-
-
-@contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except dbapi2.Error as problem:
-        raise _sentence(path, problem) from problem
-
-
-def _sentence(path: Path, problem: Exception) -> StorageError:
-    code = getattr(problem, "sqlite_errorcode", None)
-    code = code & 0xFF if isinstance(code, int) else None
-    if code == _SQLITE_FULL or str(problem) == "database or disk is full":  # a backup's error has no code
-        return DiskFull(
-            f"The disk of {path} is full, or the data has reached its limit; nothing has been lost. "
-            "Make room and try again."
-        )
-    if code == _SQLITE_NOTADB:
-        return StorageError(
-            f"The data in {path} cannot be opened with this password: it belongs to another keystore, or the file is "
-            "damaged. Check the password and the keystore, or restore a backup."
-        )
-    if code == _SQLITE_CORRUPT:
-        return StorageError(f"The data in {path} is damaged; restore a backup.")
-    return StorageError(
-        f"The data in {path} cannot be read or written ({problem}); check the disk and the permissions, then try again."
-    )
