@@ -21,16 +21,13 @@ from demls.protocol.profile import DEMLS
 from demls.protocol.records import Ledger
 from demls.protocol.stewards import StewardList, generate
 from demls.protocol.sync import Accepted
+from demls.wire.chain import Electorate, KeyAge, Seat, Succession
 from demls.wire.charters import Charter, Policy
 from demls.wire.ids import Address, Epoch, GroupId, Instant, LeafKey
 from demls.wire.messages import (
     Binding,
     Candidate,
-    Electorate,
-    KeyAge,
-    Seat,
     SettledCommit,
-    Succession,
     Sync,
     Told,
     WelcomeBundle,

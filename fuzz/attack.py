@@ -28,6 +28,7 @@ from demls.protocol.successors import SUCCESSOR_LABEL
 from demls.protocol.sync import build_sync
 from demls.protocol.validation import added_by, amended_context
 from demls.protocol.views import GroupStatus
+from demls.wire.chain import Succession, succession_hash
 from demls.wire.ids import Duration, Instant, Topic
 from demls.wire.messages import (
     Binding,
@@ -51,13 +52,11 @@ from demls.wire.messages import (
     ResyncReason,
     Settings,
     SettledCommit,
-    Succession,
     SuccessorNotice,
     Vote,
     VoteBundle,
     encode_message,
     invite_content,
-    succession_hash,
 )
 from demls.wire.statements import RoundStatement, StatementKind
 from demls.wire.talk import ChatPlaces, ChatQuestion, ConversationMessage, SaidAgain, SpokenMessage

@@ -22,34 +22,36 @@ from demls.protocol.group import SUPPORTED_EXTENSIONS, Group
 from demls.protocol.joining import Joining
 from demls.protocol.machines import load_machine
 from demls.protocol.sync import BUNDLE_DATA
+from demls.wire.chain import (
+    Deed,
+    Electorate,
+    KeyAge,
+    Reseated,
+    Seat,
+    StewardListing,
+    Succession,
+    electorate_hash,
+    succession_hash,
+)
 from demls.wire.charters import Charter, Predecessor, Rule
 from demls.wire.ids import Address, Duration, Instant
 from demls.wire.messages import (
     Candidate,
     ChangeRequest,
-    Deed,
-    Electorate,
     Frame,
     JoinerBundle,
     JoinerSecrets,
-    KeyAge,
     Leave,
     PastElectorate,
     Proposal,
     Refresh,
     Remove,
-    Reseated,
     Resync,
-    Seat,
     SettledCommit,
-    StewardListing,
-    Succession,
     Sync,
     Told,
     WelcomeBundle,
-    electorate_hash,
     encode_message,
-    succession_hash,
 )
 from demls.wire.statements import RoundStatement, StatementKind
 from demls_engine import Engine as RealEngine

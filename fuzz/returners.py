@@ -16,17 +16,13 @@ from demls.protocol.parts import outline_of, part_of
 from demls.protocol.records import Ledger
 from demls.protocol.returning import ReturningRecord
 from demls.protocol.views import GroupStatus
+from demls.wire.chain import Electorate, Reseated, Seat, StewardListing, Succession
 from demls.wire.charters import Charter
 from demls.wire.ids import Address, Instant
 from demls.wire.messages import (
-    Electorate,
     Frame,
     JoinAnswer,
     Proposal,
-    Reseated,
-    Seat,
-    StewardListing,
-    Succession,
     Sync,
     Told,
     WelcomeBundle,

@@ -36,7 +36,7 @@ from demls.transport.segments import (
     parse_frame,
     split,
 )
-from demls.wire import charters, links, talk
+from demls.wire import chain, charters, links, talk
 from demls.wire import messages as wire
 from demls.wire.codec import WireError
 from demls.wire.ids import Cursor, Topic
@@ -358,8 +358,8 @@ TARGETS: dict[str, Target] = {
     "charter": _message(charters.Charter),
     "change-request": _message(wire.ChangeRequest),
     "policy": _message(charters.Policy),
-    "electorate": _message(wire.Electorate),
-    "succession": _message(wire.Succession),
+    "electorate": _message(chain.Electorate),
+    "succession": _message(chain.Succession),
     "successor-notice": _message(wire.SuccessorNotice),
     "sync": _message(wire.Sync),
     "told": _message(wire.Told),

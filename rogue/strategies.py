@@ -19,6 +19,7 @@ from demls.protocol.policy import JOINER_KEY_BYTES, POLICY_EXTENSION
 from demls.protocol.round_host import Mint
 from demls.protocol.step import Step
 from demls.protocol.updates import updates_of
+from demls.wire.chain import succession_hash
 from demls.wire.ids import Address, Instant, LeafKey, View
 from demls.wire.messages import (
     Candidate,
@@ -27,7 +28,6 @@ from demls.wire.messages import (
     Offer,
     Settings,
     encode_message,
-    succession_hash,
 )
 from demls.wire.statements import RoundStatement, StatementKind
 

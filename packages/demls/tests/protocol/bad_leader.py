@@ -23,6 +23,7 @@ from demls.protocol.step import Step
 from demls.protocol.sync import build_sync
 from demls.protocol.updates import updates_of
 from demls.protocol.validation import added_by, amended, removed_by
+from demls.wire.chain import Succession, succession_hash
 from demls.wire.charters import Charter
 from demls.wire.ids import Address, Instant, LeafKey, View
 from demls.wire.messages import (
@@ -37,9 +38,7 @@ from demls.wire.messages import (
     Proposal,
     Remove,
     Settings,
-    Succession,
     encode_message,
-    succession_hash,
 )
 from demls.wire.statements import RoundStatement, StatementKind
 from demls_consensus import wallet_sign

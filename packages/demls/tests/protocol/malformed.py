@@ -34,6 +34,7 @@ from demls.protocol.items import Item
 from demls.protocol.policy import DAY_POLICY, POLICY_EXTENSION
 from demls.protocol.sync import build_sync
 from demls.protocol.updates import updates_of
+from demls.wire.chain import LostTurn, electorate_hash, succession_hash
 from demls.wire.ids import Address, Instant
 from demls.wire.messages import (
     Binding,
@@ -41,14 +42,11 @@ from demls.wire.messages import (
     Entry,
     Invite,
     Leave,
-    LostTurn,
     PastElectorate,
     Remove,
     Resync,
     Settings,
-    electorate_hash,
     encode_message,
-    succession_hash,
 )
 from demls_consensus import wallet_sign
 

@@ -13,18 +13,15 @@ from demls.protocol.group import Group
 from demls.protocol.joining import Joining
 from demls.protocol.policy import MINUTE, PRESETS
 from demls.protocol.sync import build_sync, told_with
+from demls.wire.chain import Deed, DeedKind, Succession, succession_hash
 from demls.wire.ids import View
 from demls.wire.messages import (
-    Deed,
-    DeedKind,
     Invite,
     JoinRequest,
-    Succession,
     Sync,
     Told,
     WelcomeBundle,
     encode_message,
-    succession_hash,
 )
 from insider import Insider
 from world import World, make_device

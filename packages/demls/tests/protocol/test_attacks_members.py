@@ -14,10 +14,10 @@ from demls.protocol.scores import Cause
 from demls.protocol.state import GroupState
 from demls.protocol.sync import BUNDLE_DATA
 from demls.protocol.views import ProposalKind, ProposalStatus
+from demls.wire.chain import Electorate, Seat, StewardListing, Succession, succession_hash
 from demls.wire.ids import Address, ProposalId
 from demls.wire.messages import (
     Candidate,
-    Electorate,
     Emergency,
     Invite,
     JoinAnswer,
@@ -26,17 +26,13 @@ from demls.wire.messages import (
     Offer,
     Payload,
     Remove,
-    Seat,
     SettledCommit,
-    StewardListing,
-    Succession,
     Sync,
     Told,
     Vote,
     WelcomeBundle,
     decode_message,
     encode_message,
-    succession_hash,
 )
 from demls.wire.statements import DoubleVote, Proof, RoundStatement, StatementKind
 from demls.wire.violations import Violation

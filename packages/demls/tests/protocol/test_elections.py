@@ -17,9 +17,16 @@ from demls.protocol.roster import Roster
 from demls.protocol.stewards import StewardList, generate, list_size, settled_pool
 from demls.protocol.validation import State
 from demls.protocol.views import ProposalStatus
+from demls.wire.chain import LostTurn
 from demls.wire.charters import Charter
 from demls.wire.ids import Address, Epoch, Head, Instant
-from demls.wire.messages import Invite, Leave, LostTurn, Proposal, Remove, StewardElection
+from demls.wire.messages import (
+    Invite,
+    Leave,
+    Proposal,
+    Remove,
+    StewardElection,
+)
 
 POLICY = replace(QUICK, stewards_min=1, stewards_max=2, reelections_max=2)
 

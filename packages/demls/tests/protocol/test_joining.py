@@ -17,32 +17,26 @@ from demls.protocol.events import Joined, JoinRefused, Reason, Rejected, Request
 from demls.protocol.joining import ASK_AGAIN_FIRST, ASK_AGAIN_MOST, Joining
 from demls.protocol.policy import DAY, HOUR, MINUTE, PRESETS
 from demls.protocol.sync import BUNDLE_DATA, build_sync, seal_bundle
+from demls.wire.chain import Electorate, KeyAge, Seat, StewardListing, Succession, electorate_hash, succession_hash
 from demls.wire.ids import Instant
 from demls.wire.messages import (
     Candidate,
     Contact,
-    Electorate,
     Invite,
     JoinAnswer,
     JoinerBundle,
     JoinerSecrets,
     JoinRequest,
-    KeyAge,
     KeyPackageAnswer,
     KeyPackageRequest,
     PastElectorate,
     Remove,
-    Seat,
     SettledCommit,
-    StewardListing,
-    Succession,
     Sync,
     Told,
     WelcomeBundle,
     decode_message,
-    electorate_hash,
     encode_message,
-    succession_hash,
 )
 from demls.wire.statements import RoundStatement, StatementKind
 from insider import Insider

@@ -22,8 +22,15 @@ from demls.protocol.succession import Carried
 from demls.protocol.updates import OwnUpdate, check_refreshes, fitting, updates_of
 from demls.protocol.views import MemberView
 from demls.simulation.model_engine import ModelEngine
+from demls.wire.chain import KeyAge
 from demls.wire.ids import Address, Epoch, Instant, View
-from demls.wire.messages import Binding, ChangeRequest, KeyAge, Proposal, Refresh, Remove
+from demls.wire.messages import (
+    Binding,
+    ChangeRequest,
+    Proposal,
+    Refresh,
+    Remove,
+)
 from demls_consensus import Silence, Tally, wallet_sign
 from demls_engine import Engine as RealEngine
 from hypothesis import given

@@ -26,8 +26,14 @@ from demls.protocol.policy import DAY_POLICY, HOUR, MINUTE, SECOND
 from demls.protocol.resync import barrier, is_due, limit_of, next_seat_at, reseated_after, resync_sentence
 from demls.protocol.roster import Seat
 from demls.protocol.views import GroupStatus, ProposalKind
+from demls.wire.chain import Reseated
 from demls.wire.ids import Address, Epoch, Instant
-from demls.wire.messages import ChangeRequest, JoinAnswer, Proposal, Reseated, Resync
+from demls.wire.messages import (
+    ChangeRequest,
+    JoinAnswer,
+    Proposal,
+    Resync,
+)
 from demls_consensus import wallet_sign
 from hypothesis import given
 from hypothesis import strategies as st

@@ -15,9 +15,9 @@ from demls.protocol.records import Ledger
 from demls.protocol.scores import Cause, Scores, points_of
 from demls.protocol.step import Step
 from demls.protocol.views import MemberView, ProposalKind, ProposalStatus
+from demls.wire.chain import Deed, DeedKind
 from demls.wire.charters import Scoring
 from demls.wire.ids import Address, Epoch, Instant
-from demls.wire.messages import Deed, DeedKind
 from hypothesis import given
 from hypothesis import strategies as st
 from insider import Insider

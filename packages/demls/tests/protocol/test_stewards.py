@@ -19,8 +19,12 @@ from demls.protocol.stewards import (
     leaders,
     list_size,
 )
+from demls.wire.chain import LostTurn
 from demls.wire.ids import Address, Epoch, GroupId, Head, View
-from demls.wire.messages import Credential, LostTurn, encode_message
+from demls.wire.messages import (
+    Credential,
+    encode_message,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from leaves import GROUP, Leaf, address

@@ -12,9 +12,17 @@ from demls.protocol.policy import DAY_POLICY, QUICK
 from demls.protocol.roster import Roster
 from demls.protocol.stewards import StewardList, generate, is_genuine, is_settled, leaders, list_size
 from demls.protocol.succession import Carried, follow
+from demls.wire.chain import Deed, LostTurn, Succession
 from demls.wire.charters import Policy
 from demls.wire.ids import Address, Epoch, Head, View
-from demls.wire.messages import Awake, Change, Deed, Dormant, LostTurn, Remove, Settings, StewardElection, Succession
+from demls.wire.messages import (
+    Awake,
+    Change,
+    Dormant,
+    Remove,
+    Settings,
+    StewardElection,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from leaves import GROUP, Leaf, address

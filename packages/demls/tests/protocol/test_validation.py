@@ -37,6 +37,7 @@ from demls.protocol.validation import (
     removed_by,
 )
 from demls.protocol.views import ProposalStatus
+from demls.wire.chain import LostTurn, Reseated, Seat, Succession, electorate_hash, succession_hash
 from demls.wire.charters import Charter
 from demls.wire.ids import Address, Duration, Epoch, GroupId, Head, Instant, LeafKey, ProposalId, View
 from demls.wire.messages import (
@@ -49,18 +50,12 @@ from demls.wire.messages import (
     Entry,
     Invite,
     Leave,
-    LostTurn,
     Proposal,
     Remove,
-    Reseated,
     Resync,
-    Seat,
     Settings,
-    Succession,
     Sync,
-    electorate_hash,
     encode_message,
-    succession_hash,
 )
 from demls_consensus import Silence, Tally, wallet_address, wallet_sign
 from demls_engine import Engine

@@ -21,8 +21,8 @@ from demls.protocol.validation import Verdict
 from demls.simulation.faults import Faults
 from demls.simulation.people import ACTS
 from demls.simulation.run import Outcome, simulate
+from demls.wire.chain import Succession
 from demls.wire.ids import Address
-from demls.wire.messages import Succession
 
 
 def first_broken(seeds: Iterable[int], words: str = "", **how: Any) -> Outcome:

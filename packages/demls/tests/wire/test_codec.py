@@ -8,7 +8,7 @@ import typing
 from typing import Any
 
 import pytest
-from demls.wire import charters, messages, statements, talk
+from demls.wire import chain, charters, messages, statements, talk
 from demls.wire import demls_pb2 as pb
 from demls.wire.codec import Size, WireError
 from demls.wire.framing import digest, framed
@@ -32,7 +32,7 @@ from hypothesis import strategies as st
 
 MESSAGES: dict[str, type] = {
     name: kind
-    for name, kind in (vars(messages) | vars(charters) | vars(statements) | vars(talk)).items()
+    for name, kind in (vars(messages) | vars(chain) | vars(charters) | vars(statements) | vars(talk)).items()
     if isinstance(kind, type) and dataclasses.is_dataclass(kind) and hasattr(pb, name)
 }
 
@@ -217,10 +217,10 @@ POLICY = charters.Policy(
 )
 SETTINGS = messages.Settings(bytes(32), "friends", "", POLICY)
 ELECTION = messages.StewardElection((b"s" * 20,), 1, 0, ())
-LISTING = messages.StewardListing((b"s" * 20,), 1, 1, 0, (), ())
+LISTING = chain.StewardListing((b"s" * 20,), 1, 1, 0, (), ())
 NOTICE = messages.SuccessorNotice(1, b"h" * 32, b"m" * 20, (b"i" * 20,), (b"link",), bytes(64))
 CHARTER = charters.Charter(1, "demls", "friends", "", bytes(32), POLICY)
-SEAT = messages.Seat(b"s" * 20, 0, b"k" * 32, 0)
+SEAT = chain.Seat(b"s" * 20, 0, b"k" * 32, 0)
 
 TALK = ConversationMessage(b"m", bytes(16), 1, 1, (), 0, bytes(8), 0, 0, bytes(64))
 LACKING = talk.Lacking(bytes(20), bytes(8), (talk.Stretch(1, 2),))
@@ -238,7 +238,7 @@ OUT_OF_BOUNDS = {
     "a successor for nobody": dataclasses.replace(NOTICE, invited=(), links=()),
     "an empty link to a successor": dataclasses.replace(NOTICE, links=(b"",)),
     "a link of 1025 bytes to a successor": dataclasses.replace(NOTICE, links=(b"l" * 1025,)),
-    "a turn lost by an address of 5 bytes": messages.LostTurn(b"short", 1),
+    "a turn lost by an address of 5 bytes": chain.LostTurn(b"short", 1),
     "a token of 17 bytes": messages.JoinRequest(b"k", b"t" * 17, 1, b"i" * 20, bytes(64)),
     "an id of 31 bytes": Entry(b"p" * 31, b""),
     "an id of 33 bytes": Entry(b"p" * 33, b""),
@@ -251,7 +251,7 @@ OUT_OF_BOUNDS = {
     "an Update of 8193 bytes": messages.Refresh(b"u" * 8_193),
     "51 Updates in a candidate": Candidate(b"c", b"", b"", b"", (b"u",) * 51),
     "an empty Update in a candidate": Candidate(b"c", b"", b"", b"", (b"",)),
-    "keys of an address of 5 bytes": messages.KeyAge(b"short", 1, 1),
+    "keys of an address of 5 bytes": chain.KeyAge(b"short", 1, 1),
     "a candidate without a commit": Candidate(b"", b"", b"", b""),
     "nine messages seen": dataclasses.replace(TALK, seen=(bytes(16),) * 9),
     "a text of 32769 bytes": dataclasses.replace(TALK, message=b"m" * 32_769),
@@ -413,10 +413,10 @@ def test_a_charter_with_two_predecessors_is_refused() -> None:
 
 
 def test_an_electorate_of_nobody_is_refused() -> None:
-    sound = messages.Electorate(1, (SEAT,), (), POLICY)
-    assert decode_message(encode_message(sound), messages.Electorate) == sound
+    sound = chain.Electorate(1, (SEAT,), (), POLICY)
+    assert decode_message(encode_message(sound), chain.Electorate) == sound
     with pytest.raises(WireError):
-        decode_message(_serialized(dataclasses.replace(sound, seats=())), messages.Electorate)
+        decode_message(_serialized(dataclasses.replace(sound, seats=())), chain.Electorate)
 
 
 BEFORE = {"none": b"", "a hash": b"h" * 32}
@@ -424,10 +424,10 @@ BEFORE = {"none": b"", "a hash": b"h" * 32}
 
 @pytest.mark.parametrize("case", BEFORE)
 def test_an_electorate_names_the_state_before_or_none(case: str) -> None:
-    sound = messages.Electorate(1, (SEAT,), (), POLICY, BEFORE[case])
-    assert decode_message(encode_message(sound), messages.Electorate) == sound
+    sound = chain.Electorate(1, (SEAT,), (), POLICY, BEFORE[case])
+    assert decode_message(encode_message(sound), chain.Electorate) == sound
     with pytest.raises(WireError):
-        decode_message(_serialized(dataclasses.replace(sound, before=b"h" * 33)), messages.Electorate)
+        decode_message(_serialized(dataclasses.replace(sound, before=b"h" * 33)), chain.Electorate)
 
 
 def test_a_bundle_of_no_votes_or_too_many_is_refused() -> None:

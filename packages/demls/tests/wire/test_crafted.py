@@ -10,21 +10,19 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import pytest
+from demls.wire import chain, talk
 from demls.wire import demls_pb2 as pb
-from demls.wire import messages, talk
+from demls.wire.chain import KeyAge, Reseated, Succession
 from demls.wire.codec import WireError
 from demls.wire.messages import (
     Candidate,
     ChangeRequest,
     Frame,
-    KeyAge,
     NothingKept,
     PartsRequest,
     Proposal,
     Refresh,
-    Reseated,
     Resync,
-    Succession,
     WelcomeOutline,
     WelcomePart,
     decode_message,
@@ -49,8 +47,8 @@ REFRESH = Refresh(b"update", renews_binding=True)
 NOTHING = NothingKept(2, WHO, 3, OTHER, SIGNATURE)
 RESEATED = Reseated(WHO, 4, 5)
 AGE = KeyAge(WHO, 4, 5)
-LISTING = messages.StewardListing((WHO,), 1, 1, 1, (OTHER,), (OTHER,))
-SUCCESSION = Succession(LISTING, (messages.LostTurn(WHO, 1),), (WHO,), (messages.Deed(WHO, 1, 1),), (RESEATED,), (AGE,))
+LISTING = chain.StewardListing((WHO,), 1, 1, 1, (OTHER,), (OTHER,))
+SUCCESSION = Succession(LISTING, (chain.LostTurn(WHO, 1),), (WHO,), (chain.Deed(WHO, 1, 1),), (RESEATED,), (AGE,))
 CANDIDATE = Candidate(b"commit", b"welcome", b"j" * 32, b"sync", (b"one", b"two"))
 TEXT = ConversationMessage(b"text", ID, 2, 3, (ID,), 4, STREAM, 5, 1, SIGNATURE)
 SPOKEN = SpokenMessage(WHO, TEXT)

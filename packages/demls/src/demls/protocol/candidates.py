@@ -36,6 +36,7 @@ from demls.protocol.validation import (
     read_content,
     removed_by,
 )
+from demls.wire.chain import Succession, succession_hash
 from demls.wire.ids import Address, CandidateId, Duration, GroupId, Instant, ProposalId, View
 from demls.wire.messages import (
     Candidate,
@@ -49,12 +50,10 @@ from demls.wire.messages import (
     Resync,
     Settings,
     StewardElection,
-    Succession,
     Sync,
     Vote,
     decode_message,
     encode_message,
-    succession_hash,
 )
 from demls.wire.statements import FaultyOffer, Proof, RoundStatement
 

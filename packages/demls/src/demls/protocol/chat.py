@@ -19,8 +19,11 @@ from demls.protocol.gaps import Gap, Heard
 from demls.protocol.lots import paced
 from demls.protocol.roster import Roster
 from demls.protocol.step import Step
+from demls.wire.chain import Reseated
 from demls.wire.ids import Address, Duration, Epoch, Instant, LeafKey
-from demls.wire.messages import Reseated, encode_message
+from demls.wire.messages import (
+    encode_message,
+)
 from demls.wire.talk import SEEN_MAX, STREAM_BYTES, ChatPlace, ConversationMessage, stream_of
 
 if TYPE_CHECKING:

@@ -15,10 +15,15 @@ from demls.protocol.engine import Engine
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.stewards import is_settled
+from demls.wire.chain import Electorate as WireElectorate
+from demls.wire.chain import Seat, electorate_hash
 from demls.wire.charters import Deciders, Policy, Rule
 from demls.wire.ids import Address, Epoch, LeafKey
-from demls.wire.messages import Change, Seat, decode_message, electorate_hash, encode_message
-from demls.wire.messages import Electorate as WireElectorate
+from demls.wire.messages import (
+    Change,
+    decode_message,
+    encode_message,
+)
 
 VOTE_LABEL = "demls vote"
 

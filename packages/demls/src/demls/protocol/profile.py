@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from demls.protocol.roster import Roster
 from demls.protocol.stewards import StewardList, leaders
+from demls.wire.chain import LostTurn
 from demls.wire.ids import Address, Epoch, Head
-from demls.wire.messages import LostTurn
 
 Order = Callable[[StewardList, Roster, Epoch, Head, tuple[LostTurn, ...]], tuple[Address, ...]]
 

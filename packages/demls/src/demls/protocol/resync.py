@@ -17,8 +17,13 @@ from demls.protocol.credential import CLOCK_DIFFERENCE_MAX, CredentialRefused, c
 from demls.protocol.engine import Engine, EngineError
 from demls.protocol.events import Reason
 from demls.protocol.roster import Roster
+from demls.wire.chain import Reseated
 from demls.wire.ids import Address, Duration, Epoch, Instant, address_text
-from demls.wire.messages import Proposal, Reseated, Resync, ResyncReason
+from demls.wire.messages import (
+    Proposal,
+    Resync,
+    ResyncReason,
+)
 
 NOT_YOURS = "The leaf that it would replace is not this member's any more."
 TOO_SOON = "A member is given a new seat once an hour; the next time is due later."

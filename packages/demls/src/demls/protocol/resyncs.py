@@ -15,8 +15,12 @@ from demls.protocol.items import Item
 from demls.protocol.resync import DECIDED, TOO_SOON, is_due, next_seat_at
 from demls.protocol.step import Step
 from demls.protocol.views import ProposalStatus
+from demls.wire.chain import Reseated
 from demls.wire.ids import Address, Instant, ProposalId
-from demls.wire.messages import Proposal, Reseated, Resync
+from demls.wire.messages import (
+    Proposal,
+    Resync,
+)
 
 _GOING = (ProposalStatus.OPEN, ProposalStatus.APPROVED)
 

@@ -26,6 +26,7 @@ from demls.protocol.records import SCHEMA, Ledger
 from demls.protocol.resync import renew_at, resync_sentence
 from demls.protocol.state import GroupRecord, Standing
 from demls.protocol.sync import Accepted, WelcomeRefused, open_welcome
+from demls.wire.chain import Electorate as WireElectorate
 from demls.wire.charters import Charter
 from demls.wire.ids import Address, Duration, Epoch, GroupId, Instant, LeafKey, Topic
 from demls.wire.messages import (
@@ -41,7 +42,6 @@ from demls.wire.messages import (
     decode_message,
     encode_message,
 )
-from demls.wire.messages import Electorate as WireElectorate
 
 Sign = Callable[[str], bytes]
 """Has the wallet sign a sentence (EIP-191): 65 bytes."""

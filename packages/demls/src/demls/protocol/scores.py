@@ -15,9 +15,9 @@ from demls.protocol import policy as bounds
 from demls.protocol.events import ScoreChanged
 from demls.protocol.records import Ledger
 from demls.protocol.step import Step
+from demls.wire.chain import Deed, DeedKind
 from demls.wire.charters import Scoring
 from demls.wire.ids import Address, Epoch
-from demls.wire.messages import Deed, DeedKind
 
 
 class Cause(StrEnum):

@@ -24,6 +24,7 @@ from demls.protocol.events import (
 from demls.protocol.step import Step
 from demls.protocol.sync import seal_bundle, told_with
 from demls.protocol.views import GroupStatus
+from demls.wire.chain import Succession
 from demls.wire.ids import (
     Address,
     Epoch,
@@ -42,7 +43,6 @@ from demls.wire.messages import (
     Resync,
     SettledCommit,
     StewardElection,
-    Succession,
     Sync,
     WelcomeBundle,
     decode_message,

@@ -58,6 +58,7 @@ from demls.protocol.updates import KeyAges, OwnUpdates, fault_of_refresh, is_for
 from demls.protocol.validation import State
 from demls.protocol.views import GroupStatus
 from demls.protocol.welcomes import WELCOMERS_MAX, Welcomes
+from demls.wire.chain import Deed, KeyAge, LostTurn, Reseated, Succession
 from demls.wire.charters import Charter
 from demls.wire.ids import (
     Address,
@@ -75,21 +76,16 @@ from demls.wire.ids import (
 from demls.wire.messages import (
     Awake,
     Candidate,
-    Deed,
     Dormant,
     Emergency,
     Invite,
-    KeyAge,
     Leave,
-    LostTurn,
     Payload,
     Proposal,
     Refresh,
-    Reseated,
     Resync,
     Settings,
     StewardElection,
-    Succession,
     Vote,
     decode_message,
     encode_message,

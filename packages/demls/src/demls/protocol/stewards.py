@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from demls.protocol.roster import Roster
+from demls.wire.chain import LostTurn, StewardListing
 from demls.wire.framing import digest
 from demls.wire.ids import Address, Epoch, GroupId, Head, View
-from demls.wire.messages import LostTurn, StewardListing
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,21 +13,16 @@ from demls.protocol import policy as bounds
 from demls.protocol.resync import reseated_after
 from demls.protocol.roster import Roster
 from demls.protocol.stewards import StewardList, departed, generate, is_settled, list_size, settled_pool
+from demls.wire.chain import Deed, DeedKind, KeyAge, LostTurn, Reseated, Succession
 from demls.wire.charters import Policy
 from demls.wire.fields import DEEDS_MAX
 from demls.wire.ids import Address, Epoch, GroupId, Instant, View
 from demls.wire.messages import (
     Awake,
     Change,
-    Deed,
-    DeedKind,
     Dormant,
-    KeyAge,
-    LostTurn,
-    Reseated,
     Settings,
     StewardElection,
-    Succession,
 )
 
 _NO_TIME = Instant(0)

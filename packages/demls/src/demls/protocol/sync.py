@@ -27,6 +27,7 @@ from demls.protocol.roster import Roster
 from demls.protocol.scores import is_known
 from demls.protocol.stewards import StewardList, is_genuine
 from demls.protocol.validation import State
+from demls.wire.chain import Succession, electorate_hash, succession_hash
 from demls.wire.charters import Charter
 from demls.wire.codec import WireError
 from demls.wire.fields import STATED_PROPOSALS_MAX, VOTES_IN_OFFER_MAX
@@ -39,14 +40,11 @@ from demls.wire.messages import (
     Refresh,
     Resync,
     SettledCommit,
-    Succession,
     Sync,
     Told,
     WelcomeBundle,
     decode_message,
-    electorate_hash,
     encode_message,
-    succession_hash,
 )
 
 BUNDLE_DATA = b"demls joiners' bundle 1"

@@ -17,9 +17,14 @@ from demls.protocol.events import Reason
 from demls.protocol.items import Item
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
+from demls.wire.chain import KeyAge
 from demls.wire.framing import digest
 from demls.wire.ids import Address, Epoch, Head, Instant
-from demls.wire.messages import Candidate, KeyAge, Proposal, Refresh
+from demls.wire.messages import (
+    Candidate,
+    Proposal,
+    Refresh,
+)
 
 _OWN = b"refresh/own"
 

@@ -21,19 +21,16 @@ from demls.protocol.roster import Roster, Seat
 from demls.protocol.stewards import StewardList
 from demls.protocol.updates import OwnUpdate, check_refreshes, check_updates, is_for, stage
 from demls.protocol.views import ProposalStatus
+from demls.wire.chain import Deed, KeyAge, LostTurn, Reseated
 from demls.wire.charters import Charter
 from demls.wire.codec import WireError
 from demls.wire.ids import Address, Duration, Epoch, GroupId, Head, Instant, ProposalId, View
 from demls.wire.messages import (
     Candidate,
     CommitContext,
-    Deed,
     Entry,
     Invite,
-    KeyAge,
-    LostTurn,
     Proposal,
-    Reseated,
     Resync,
     Settings,
     Sync,

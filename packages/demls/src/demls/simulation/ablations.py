@@ -27,8 +27,12 @@ from demls.protocol.stewards import StewardList
 from demls.protocol.validation import Content, Finding, check_consent, check_content
 from demls.simulation import ablations_group as group
 from demls.simulation.run import Outcome, simulate
+from demls.wire.chain import LostTurn
 from demls.wire.ids import Address, Duration, Epoch, Head, Instant, View
-from demls.wire.messages import LostTurn, Proposal, SettledCommit
+from demls.wire.messages import (
+    Proposal,
+    SettledCommit,
+)
 from demls.wire.statements import Locks, StatementKind
 
 Patches = Iterable[tuple[object, Any, object]]

@@ -24,6 +24,7 @@ from demls.protocol.validation import State
 from demls.protocol.views import ProposalStatus
 from demls.simulation.drill import BY_SILENCE, BY_VOTES, Drill, Fate
 from demls.simulation.world import Broken
+from demls.wire.chain import Succession, succession_hash
 from demls.wire.charters import Policy
 from demls.wire.ids import Address, Epoch, Instant, View
 from demls.wire.messages import (
@@ -34,12 +35,10 @@ from demls.wire.messages import (
     Remove,
     Settings,
     SettledCommit,
-    Succession,
     Sync,
     Told,
     Vote,
     encode_message,
-    succession_hash,
 )
 from demls.wire.statements import RoundStatement, StatementKind
 

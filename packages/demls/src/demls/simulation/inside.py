@@ -13,10 +13,13 @@ from demls.protocol.items import room_of
 from demls.protocol.joining import Joining
 from demls.protocol.state import GroupState
 from demls.protocol.stewards import StewardList
+from demls.wire.chain import KeyAge, LostTurn, Reseated
 from demls.wire.charters import Charter
 from demls.wire.fields import PROOFS_MAX
 from demls.wire.ids import Address, Epoch, GroupId, Topic
-from demls.wire.messages import Change, KeyAge, LostTurn, Reseated
+from demls.wire.messages import (
+    Change,
+)
 
 Machine = Group | Joining
 

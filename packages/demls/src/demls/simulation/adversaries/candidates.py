@@ -20,6 +20,7 @@ from demls.protocol.sync import build_sync
 from demls.protocol.updates import updates_of
 from demls.protocol.validation import amended_context
 from demls.simulation.adversaries.mind import Mind, Parcel
+from demls.wire.chain import LostTurn, electorate_hash, succession_hash
 from demls.wire.ids import Address, Instant, View
 from demls.wire.messages import (
     Candidate,
@@ -27,14 +28,11 @@ from demls.wire.messages import (
     Entry,
     Invite,
     JoinerSecrets,
-    LostTurn,
     Offer,
     PastElectorate,
     Payload,
     Settings,
-    electorate_hash,
     encode_message,
-    succession_hash,
 )
 
 _LATE = 150_000
