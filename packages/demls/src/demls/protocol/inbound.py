@@ -235,7 +235,7 @@ class Inbound:
                 state.round.receive_statement(ack, step)
         if state.candidates.note_votes(offer):
             state.round.replace_offer(offer)
-        state.round.receive_offer(offer, step)
+        state.round.receive_offer(offer, step, is_signed=True)
 
     def _receive_digest(self, channel: Channel, wanted: Digest, step: Step) -> None:
         state = self._state
