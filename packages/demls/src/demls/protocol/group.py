@@ -690,6 +690,7 @@ class Group:
         self._note_waiting(state, step)
         if step.said:
             state.presence.note(state.own, state.roster, step.now, state.charter.policy.dormant_after)
+        state.repair.notice_talk()
         self._finished_at, self._due, self._is_late = step.now, None, True
         taken.outbound += self._echoes.seal(step, state.engine)
         taken.events += step.events
