@@ -137,7 +137,7 @@ class Timed:
             self._plan(node, node.free_at)
 
     def _do(self, node: Node, call: Callable[[], Effects]) -> None:
-        credential._signer = node.member.cache
+        credential._read_leaf = node.member.cache
         began = time.process_time_ns()
         effects = call()
         spent = (time.process_time_ns() - began) / 1e6

@@ -32,8 +32,8 @@ from leaves import Leaves, device_of, new_engine
 from written import Disk
 
 SETTLE_MS_MAX = 300_000
-_SIGNERS_KEPT = 1024
-_read_signer = credential._signer.__wrapped__
+_LEAVES_KEPT = 1024
+_read_leaf = credential._read_leaf.__wrapped__
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Member:
     deadline: Instant | None = None
     arriving: deque[tuple[Topic, bytes]] = field(default_factory=deque)
     spent: Cost = field(default_factory=Cost)
-    cache: Any = field(default_factory=lambda: lru_cache(_SIGNERS_KEPT)(_read_signer))
+    cache: Any = field(default_factory=lambda: lru_cache(_LEAVES_KEPT)(_read_leaf))
     """Which bindings it has checked lately: each node remembers its own only."""
 
     is_away: bool = False
@@ -264,7 +264,7 @@ class People:
     def _step(self, member: Member, call: Callable[[], Effects]) -> None:
         assert member.machine is not None
         before = member.machine.topics()
-        credential._signer = member.cache
+        credential._read_leaf = member.cache
         began = time.process_time_ns()
         effects = call()
         spent = (time.process_time_ns() - began) / 1e6

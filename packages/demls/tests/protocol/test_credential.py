@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from demls.protocol.credential import (
     Device,
     binding_sentence,
     check_leaf,
+    credential_date,
     parse_credential,
 )
 from demls.protocol.policy import DAY, MINUTE
@@ -19,6 +21,8 @@ from demls.wire.ids import Address, Instant, LeafKey
 from demls.wire.messages import Binding, Credential, encode_message
 from demls_consensus import wallet_sign
 from demls_engine import Engine
+from hypothesis import given
+from hypothesis import strategies as st
 from world import START, make_device
 
 WALLET = b"w" * 32
@@ -121,3 +125,15 @@ def test_a_credential_that_cannot_be_shown_is_refused(identity: bytes) -> None:
 def test_a_device_does_not_print_its_secret(device: Device) -> None:
     assert device.leaf_private.hex() not in repr(device)
     assert repr(device.leaf_private) not in repr(device)
+
+
+@given(st.integers(0, 253_402_300_799_999))
+def test_a_date_is_shown_to_the_millisecond(at: int) -> None:
+    seconds, rest = divmod(at, 1000)
+    assert credential_date(at) == time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:03d}Z"
+
+
+def test_a_date_beyond_all_calendars_is_refused() -> None:
+    for at in (253_402_300_800_000, (1 << 64) - 1):
+        with pytest.raises(CredentialRefused, match="out of range"):
+            credential_date(at)

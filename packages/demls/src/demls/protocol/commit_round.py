@@ -11,7 +11,7 @@ The transitions and timers are literal data (``TRANSITIONS``, ``TIMERS``); the d
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from demls.protocol import policy as bounds
@@ -175,7 +175,7 @@ class Round:
 
     # --- Inputs -------------------------------------------------------------------------------------------------
 
-    def admits(self, offer: Offer, step: Step) -> bool:
+    def admits(self, offer: Offer, step: Step, *, is_signed: bool = False) -> bool:
         """Is this a genuine offer of the leader of some view of this state, and not a second, different one?"""
         view = View(offer.view)
         if not self._is_near(view):
@@ -184,15 +184,17 @@ class Round:
             step.refuse(Reason.NOT_ENTITLED, "an offer by a member that does not lead its view")
         elif view in self.offers and self.offers[view].candidate.id != offer.candidate.id:
             step.refuse(Reason.STALE, "a second offer in one view")
-        elif not self._host.verify(offer.leader, OFFER_LABEL, offer.content(self._group_id), offer.signature):
+        elif not is_signed and not self._host.verify(
+            offer.leader, OFFER_LABEL, offer.content(self._group_id), offer.signature
+        ):
             step.refuse(Reason.FORGED, "an offer that its leader did not sign")
         else:
             return True
         return False
 
-    def receive_offer(self, offer: Offer, step: Step) -> None:
-        """A leader's offer for some view of this state; the first of a view counts."""
-        if View(offer.view) not in self.offers and self.admits(offer, step):
+    def receive_offer(self, offer: Offer, step: Step, *, is_signed: bool = False) -> None:
+        """A leader's offer for some view of this state; the first counts. ``is_signed``: its signature was verified."""
+        if View(offer.view) not in self.offers and self.admits(offer, step, is_signed=is_signed):
             self._take_offer(offer)
             self._heard(Address(offer.leader), View(offer.view))
 
@@ -464,10 +466,7 @@ class Round:
         unsigned = Offer(
             self.epoch, self.head, self.at.view, mint.candidate, mint.votes, acks, self._own, bytes(64), mint.proposals
         )
-        signature = self._host.sign(OFFER_LABEL, unsigned.content(self._group_id))
-        offer = Offer(
-            self.epoch, self.head, self.at.view, mint.candidate, mint.votes, acks, self._own, signature, mint.proposals
-        )
+        offer = replace(unsigned, signature=self._host.sign(OFFER_LABEL, unsigned.content(self._group_id)))
         self._take_offer(offer)
         step.say(offer)
 

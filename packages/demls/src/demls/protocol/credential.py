@@ -70,9 +70,10 @@ def binding_sentence(address: Address, leaf_key: LeafKey, device: str, issued: I
 def credential_date(at: int) -> str:
     """A point in time as wallets show it. Raises CredentialRefused."""
     try:
-        return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
+        moment = datetime.fromtimestamp(at // 1000, UTC)
     except (OverflowError, OSError, ValueError) as problem:
         raise CredentialRefused("The dates of the wallet binding are out of range.") from problem
+    return f"{moment.replace(tzinfo=None).isoformat()}.{at % 1000:03d}Z"
 
 
 def parse_credential(identity: bytes) -> Credential:
@@ -88,18 +89,48 @@ def parse_credential(identity: bytes) -> Credential:
 
 def parse_binding(extensions: dict[int, bytes]) -> Binding:
     """The binding among a leaf's extensions. Raises CredentialRefused."""
+    return _parse_binding(_encoded_binding(extensions))
+
+
+def _encoded_binding(extensions: dict[int, bytes]) -> bytes:
     try:
-        return decode_message(extensions[BINDING_EXTENSION], Binding)
+        return extensions[BINDING_EXTENSION]
     except KeyError as problem:
         raise CredentialRefused("The wallet binding is missing.") from problem
+
+
+def _parse_binding(encoded: bytes) -> Binding:
+    try:
+        return decode_message(encoded, Binding)
     except WireError as problem:
         raise CredentialRefused("The wallet binding cannot be read.") from problem
 
 
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """``is_bound``: has the wallet that the credential names signed the binding?"""
+
+    credential: Credential
+    binding: Binding
+    is_bound: bool
+
+
 @lru_cache(maxsize=1024)
-def _signer(sentence: str, signature: bytes) -> bytes | None:
-    """Whose wallet signed; remembered, since each leaf is checked when it is proposed, voted on and committed."""
-    return wallet_recover(sentence.encode(), signature)
+def _read_leaf(identity: bytes, signature_key: bytes, encoded: bytes) -> _Leaf:
+    """What a leaf says of itself; remembered, since each is checked when it is proposed, voted on and committed.
+
+    ``encoded``: its binding. Raises CredentialRefused, which is not remembered: what can be read is small.
+    """
+    credential, binding = parse_credential(identity), _parse_binding(encoded)
+    sentence = binding_sentence(
+        Address(credential.address),
+        LeafKey(signature_key),
+        credential.device,
+        Instant(binding.issued),
+        Instant(binding.expires),
+    )
+    signer = wallet_recover(sentence.encode(), binding.signature)
+    return _Leaf(credential, binding, signer == credential.address)
 
 
 def check_leaf(identity: bytes, signature_key: bytes, extensions: dict[int, bytes], now: Instant | None) -> Credential:
@@ -108,8 +139,8 @@ def check_leaf(identity: bytes, signature_key: bytes, extensions: dict[int, byte
     ``now``: also check the dates, as is done when somebody is added; None: only the signature, since an expired
     binding never removes anybody (rule of the identity: it bars new statements only).
     """
-    credential = parse_credential(identity)
-    binding = parse_binding(extensions)
+    leaf = _read_leaf(identity, signature_key, _encoded_binding(extensions))
+    binding = leaf.binding
     if not 0 < binding.expires - binding.issued <= BINDING_VALIDITY:
         raise CredentialRefused("The wallet binding is valid for longer than a year, or for no time at all.")
     if now is not None:
@@ -117,13 +148,6 @@ def check_leaf(identity: bytes, signature_key: bytes, extensions: dict[int, byte
             raise CredentialRefused("The wallet binding begins in the future.")
         if binding.expires <= now:
             raise CredentialRefused("The wallet binding has expired; ask for a fresh one.")
-    sentence = binding_sentence(
-        Address(credential.address),
-        LeafKey(signature_key),
-        credential.device,
-        Instant(binding.issued),
-        Instant(binding.expires),
-    )
-    if _signer(sentence, binding.signature) != credential.address:
+    if not leaf.is_bound:
         raise CredentialRefused("The wallet binding is not signed by the wallet it names.")
-    return credential
+    return leaf.credential

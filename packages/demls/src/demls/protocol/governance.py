@@ -42,7 +42,7 @@ from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.step import Step
 from demls.protocol.views import ProposalStatus
-from demls.wire.ids import Address, Epoch, GroupId, Instant, ProposalId
+from demls.wire.ids import Address, Epoch, GroupId, Instant, LeafKey, ProposalId
 from demls.wire.messages import (
     Change,
     ChangeRequest,
@@ -184,15 +184,18 @@ class Governance:
         signature = self._engine.sign(private, PROPOSAL_LABEL, unsigned.id)
         return replace(unsigned, signature=signature)
 
-    def receive_proposal(self, proposal: Proposal, step: Step, *, solicited: bool = False) -> Item | None:
+    def receive_proposal(
+        self, proposal: Proposal, step: Step, *, solicited: bool = False, signed_by: LeafKey | None = None
+    ) -> Item | None:
         """A proposal from the network, the own node, or (``solicited``) from a candidate that carries it.
 
-        Returns the item if it is known now; hostile input is refused and changes nothing.
+        ``signed_by``: the key that is known to have signed it. Returns the item if it is known now; hostile input is
+        refused and changes nothing.
         """
         proposal_id = proposal.id
         if proposal_id in self.items:
             return self.items[proposal_id]
-        refusal = self._refusal(proposal, proposal_id, solicited)
+        refusal = self._refusal(proposal, proposal_id, solicited, signed_by)
         if refusal is not None:
             step.refuse(*refusal)
             return None
@@ -255,7 +258,9 @@ class Governance:
         items = (item for item in self._going.values() if len(item.ballots) > 1)
         return any(item.place or member in item.ballots[0].tally.voters for item in items)
 
-    def _refusal(self, proposal: Proposal, proposal_id: ProposalId, solicited: bool) -> tuple[Reason, str] | None:
+    def _refusal(
+        self, proposal: Proposal, proposal_id: ProposalId, solicited: bool, signed_by: LeafKey | None
+    ) -> tuple[Reason, str] | None:
         if proposal.group_id != self._group_id:
             return Reason.INVALID, "a proposal of another group"
         electorate = self._electorate_of(proposal)
@@ -269,7 +274,8 @@ class Governance:
         excess = self._is_too_much(proposal, solicited)
         if excess:
             return Reason.LIMIT, excess
-        if not self._engine.verify(seat.leaf_key, PROPOSAL_LABEL, proposal_id, proposal.signature):
+        is_signed = signed_by == seat.leaf_key
+        if not is_signed and not self._engine.verify(seat.leaf_key, PROPOSAL_LABEL, proposal_id, proposal.signature):
             return Reason.FORGED, "a proposal that its owner did not sign"
         return self._fault_of(proposal)
 
@@ -319,8 +325,13 @@ class Governance:
         """How a member voted in the ballot that counts now, None if it did not; whoever signed both counts as YES."""
         return item.ballot.vote_of(voter)
 
-    def receive_vote(self, message: Vote, step: Step) -> tuple[Item, SignedVote] | None:
-        """A vote from the network; returns it and what it is about if something changed. O(1)."""
+    def receive_vote(
+        self, message: Vote, step: Step, signed_by: LeafKey | None = None
+    ) -> tuple[Item, SignedVote] | None:
+        """A vote from the network; returns it and what it is about if something changed. O(1).
+
+        ``signed_by``: the key that is known to have signed it.
+        """
         try:
             vote = self.foreseen.vote_of(message)
         except Malformed:
@@ -344,7 +355,8 @@ class Governance:
         if item.is_closed:
             step.is_known = True
             return None
-        if not (self.foreseen.has_signed(message, key) or self._scheme.verify(key, vote.content, vote.signature)):
+        is_signed = signed_by == key or self.foreseen.has_signed(message, key)
+        if not (is_signed or self._scheme.verify(key, vote.content, vote.signature)):
             step.refuse(Reason.FORGED, "a vote that its voter did not sign")
             return None
         self._record(item, ballot, vote, step, message.signed_vote)
@@ -668,10 +680,11 @@ class Governance:
         self.changes += 1
         self.turns += 1
         self._track(item)
+        item.encoded = item.encoded or encode_message(item.proposal)
         self._ledger.put(
             b"proposal/" + item.proposal_id,
             ProposalRecord(
-                encode_message(item.proposal),
+                item.encoded,
                 item.first_seen,
                 item.first_seen + item.proposal.duration,
                 item.status.value,

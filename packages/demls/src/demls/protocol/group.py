@@ -12,11 +12,11 @@ from dataclasses import replace
 from demls.protocol import policy as bounds
 from demls.protocol.accusing import NO_DEADLOCK, accusation_of, deadlock_of, open_emergency
 from demls.protocol.asking import Asking
-from demls.protocol.channel import seal
 from demls.protocol.credential import BINDING_EXTENSION, Device
 from demls.protocol.duties import Duties
+from demls.protocol.echoes import Echoes
 from demls.protocol.effects import Change as RecordChange
-from demls.protocol.effects import Effects, Outbound, Taken
+from demls.protocol.effects import Effects, Taken
 from demls.protocol.engine import Engine, EngineError
 from demls.protocol.errors import (
     BadSnapshot,
@@ -101,11 +101,12 @@ class Group:
         self._finished_at = Instant(0)
         """When the last call ended that did all that was due."""
         self._due: Instant | None = None
-        """When something is due by time alone, as the last call found that did all that was due."""
+        """When something is due by time alone, as the last call found."""
         self._is_late = False
-        """May the deadline have moved since, because a message was only counted?"""
+        """May that have moved since? It is looked for at the end of a call."""
         self._writes = 0
         """Of the ledger, before the message that is being taken in."""
+        self._echoes = Echoes()
         self._engine: Engine
         if state is not None:
             self._begin(state)
@@ -543,16 +544,13 @@ class Group:
         assert group._state is not None
         self._returning = None
         self._begin(group._state)
+        self._is_late = True
         self._duties.came_back(now)
+        taken = Taken()
+        taken.add(effects)
         for text in unsent:
-            more = self.send(text, now)
-            effects = Effects(
-                effects.changes + more.changes,
-                effects.outbound + more.outbound,
-                effects.events + more.events,
-                more.deadline,
-            )
-        return effects
+            taken.add(self.send(text, now))
+        return taken.effects()
 
     # --- What the network and the time bring --------------------------------------------------------------------
 
@@ -565,6 +563,8 @@ class Group:
 
         It costs less: they are opened, and their signatures verified, in batches.
         """
+        if self._state is not None and not self._is_due(now):
+            envelopes = self._echoes.without(envelopes)
         taken = Taken()
         for start in range(0, len(envelopes), bounds.ENVELOPES_AT_ONCE_MAX):
             waiting, state = envelopes[start : start + bounds.ENVELOPES_AT_ONCE_MAX], self._state
@@ -574,10 +574,7 @@ class Group:
                 self._take(topic, payload, opened[place] if is_same else None, now, taken)
             if state is not None:
                 state.foreseen.clear()
-        if self._state is None:
-            return taken.effects()
-        taken.deadline = self._deadline(self._state, now) if self._is_late else self._due
-        return taken.effects(self._changes(self._state))
+        return self._effects(taken, now)
 
     def _take(self, topic: Topic, payload: bytes, found: Found | None, now: Instant, taken: Taken) -> None:
         """One envelope; ``found``: what stands in it, if it was opened before."""
@@ -648,7 +645,17 @@ class Group:
         """Let the round do what is due, and say all that follows as effects."""
         taken = Taken()
         self._conclude(step, taken)
-        return taken.effects(self._changes(self._state)) if self._state is not None else taken.effects()
+        return self._effects(taken, step.now)
+
+    def _effects(self, taken: Taken, now: Instant) -> Effects:
+        """All that follows from a call, and when more is due: looked for once, however much was taken in."""
+        state = self._state
+        if state is None:
+            return taken.effects()
+        if self._is_late:
+            self._due, self._is_late = self._deadline(state, now), False
+        taken.deadline = self._due
+        return taken.effects(self._changes(state))
 
     def _conclude(self, step: Step, taken: Taken) -> None:
         """Let the round do what is due; all that follows but the changes is added to ``taken``."""
@@ -683,10 +690,10 @@ class Group:
         self._note_waiting(state, step)
         if step.said:
             state.presence.note(state.own, state.roster, step.now, state.charter.policy.dormant_after)
-        self._finished_at, self._due, self._is_late = step.now, self._deadline(state, step.now), False
-        taken.outbound += self._outbound(state, step)
+        state.repair.notice_talk()
+        self._finished_at, self._due, self._is_late = step.now, None, True
+        taken.outbound += self._echoes.seal(step, state.engine)
         taken.events += step.events
-        taken.deadline = self._due
 
     def _learn(self, step: Step) -> bool:
         """Score what has been proven or decided in this call. Says whether there was anything new."""
@@ -730,10 +737,6 @@ class Group:
             changes += tuple(RecordChange(_MLS + key, value) for key, value in state.mls.changes())
         return changes
 
-    @staticmethod
-    def _outbound(state: GroupState, step: Step) -> tuple[Outbound, ...]:
-        return tuple(Outbound(channel.topic, seal(channel, payload, state.engine)) for channel, payload in step.said)
-
     def _end(self, status: GroupStatus, epoch: Epoch, step: Step) -> Effects:
         """The own member is out: keep no key and no state, only what people need to know."""
         state = self._live()
@@ -742,6 +745,6 @@ class Group:
         self._ledger.delete_all(b"")
         self._ended = Ended(SCHEMA, MACHINE, state.group_id, state.own, encode_message(state.charter), status, epoch)
         self._ledger.put(b"ended", self._ended)
-        outbound = self._outbound(state, step)
+        outbound = self._echoes.seal(step, state.engine)
         self._state = None
         return Effects(tuple(mls) + self._ledger.drain(), outbound, tuple(step.events), None)

@@ -197,10 +197,8 @@ class Inbound:
     def answer_straggler(self, channel: Channel, message: Payload, step: Step) -> None:
         """Whoever still speaks on the channel of an old epoch has missed its end: the first few members say it."""
         state = self._state
-        if isinstance(message, SettledCommit | CertifiedCommit | Digest) or channel in (
-            state.rendezvous,
-            state.channel,
-        ):
+        is_elsewhere = channel in (state.channel, state.rendezvous)
+        if is_elsewhere or isinstance(message, SettledCommit | CertifiedCommit | Digest):
             return
         is_late = step.now < state.settled_at + STRAGGLER_AFTER
         if is_late:
@@ -248,7 +246,7 @@ class Inbound:
                 state.round.receive_statement(ack, step)
         if state.candidates.note_votes(offer):
             state.round.replace_offer(offer)
-        state.round.receive_offer(offer, step)
+        state.round.receive_offer(offer, step, is_signed=True)
         state.certifying.merge(state, step)
 
     def _receive_digest(self, channel: Channel, wanted: Digest, step: Step) -> None:
@@ -320,7 +318,10 @@ class Inbound:
         key = state.known_key(wanted.member, wanted.epoch)
         if key is None or not state.engine.verify(key, DIGEST_LABEL, wanted.content(state.group_id), wanted.signature):
             step.refuse(Reason.FORGED, "a digest that its member did not sign")
+            step.is_known = True
             return
+        seat = state.roster.seat(wanted.member)
+        step.is_known = seat is not None and not seat.dormant
         channel = state.way_back(Epoch(wanted.epoch))
         is_asked = wanted.asked == state.own or state.own in self._helpers(Epoch(wanted.epoch), wanted.member)
         if self._is_current(wanted):

@@ -79,6 +79,8 @@ class Item:
     ended_at: Instant | None = None
     place: int = 0
     """Which of the ballots counts now."""
+    encoded: bytes = b""
+    """The proposal's bytes, once they have been written."""
 
     @property
     def ballot(self) -> Ballot:

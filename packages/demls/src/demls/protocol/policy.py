@@ -323,6 +323,9 @@ HEARD_UNWRITTEN_MAX = 256
 ENVELOPES_AT_ONCE_MAX = 512
 """So many waiting envelopes are opened and verified together at most."""
 
+OWN_ENVELOPES_KEPT = 1024
+"""Of so many of the newest own envelopes a node knows the hash, so as not to open them when they come back."""
+
 REPEAT_EVERY = Duration(2 * SECOND)
 """Pace of repeating own round statements and digests while a round is open."""
 

@@ -112,7 +112,7 @@ class Repair:
 
     def tick(self, step: Step) -> None:
         """Everything that is due now."""
-        self._notice_talk()
+        self.notice_talk()
         if step.now >= self._expired_at + bounds.HOUR:
             self._expired_at = step.now
             self._chat.copies.forget_before(Instant(step.now - bounds.CHAT_KEPT_FOR))
@@ -124,7 +124,7 @@ class Repair:
 
     def deadline(self, now: Instant) -> Instant | None:
         """When something is due next. O(1) while nothing changes."""
-        self._notice_talk()
+        self.notice_talk()
         stamp = self._chat.stamp, self._asked_at, self._places_at, len(self._helps), self._questions
         known, next_at = self._deadline
         if known != stamp or (next_at is not None and next_at <= now):
@@ -140,7 +140,7 @@ class Repair:
             times.append(self._places_at)
         return Instant(min((time for time in times if time > now), default=0)) or None
 
-    def _notice_talk(self) -> None:
+    def notice_talk(self) -> None:
         """Something was said: when it is quiet again, somebody shall tell how far it has heard everybody."""
         if self._chat.spoken_at != self._spoken_at:
             self._spoken_at = self._chat.spoken_at

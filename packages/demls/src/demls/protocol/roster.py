@@ -10,7 +10,7 @@ from demls_consensus import faults, quorum
 from demls.protocol.credential import CredentialRefused, parse_binding, parse_credential
 from demls.protocol.engine import Member
 from demls.wire.ids import Address, Epoch, LeafKey
-from demls.wire.messages import Binding
+from demls.wire.messages import Binding, Credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,21 @@ class Roster:
         epoch: Epoch,
         since: Mapping[Address, Epoch],
         dormant: Iterable[Address] = (),
+        before: Roster | None = None,
     ) -> None:
-        """``since``: when members joined that were there before ``epoch``; all others joined in it."""
+        """``since``: when members joined that were there before ``epoch``; all others joined in it.
+
+        ``before``: another roster of the group; who is in it with the same credential need not be read anew.
+        """
         asleep = frozenset(dormant)
         seats: dict[Address, Seat] = {}
         self._leaves: dict[Address, tuple[int, ...]] = {}
         self._owner: dict[int, Address] = {}
         self._speaking: dict[Address, Member] = {}
         for member in sorted(leaves, key=lambda member: member.leaf):
+            credential = before.credential_of(member) if before is not None else None
             try:
-                credential = parse_credential(member.credential)
+                credential = credential or parse_credential(member.credential)
             except CredentialRefused:
                 continue  # whoever it is, it is nobody here: no voice, no name
             address = Address(credential.address)
@@ -66,6 +71,15 @@ class Roster:
         """Those who make n: all members but the dormant ones."""
         self._since = {seat.address: seat.since for seat in self.seats}
         self._index = {seat.address: index for index, seat in enumerate(self.seats)}
+
+    def credential_of(self, member: Member) -> Credential | None:
+        """What stands in the credential of this leaf, if the same stands in that of a speaking leaf here."""
+        address = self._owner.get(member.leaf)
+        if address is None:
+            return None
+        known, seat = self._speaking[address], self._by_address[address]
+        is_same = known.leaf == member.leaf and known.credential == member.credential
+        return Credential(seat.address, seat.device, seat.name) if is_same else None
 
     @classmethod
     def empty(cls) -> Roster:

@@ -105,13 +105,18 @@ class Scores:
         return self._known.get(member) or Score(scoring.start)
 
     def apply(self, member: Address, cause: Cause, key: bytes, epoch: Epoch, scoring: Scoring, step: Step) -> None:
-        """Count a deed once; the score stays within bounds.
+        """Count a deed once; the score stays within bounds."""
+        if self._count(member, cause, key, epoch, scoring, step):
+            self._keep(member)
+
+    def _count(self, member: Address, cause: Cause, key: bytes, epoch: Epoch, scoring: Scoring, step: Step) -> bool:
+        """Says whether the score has moved; it is not written yet.
 
         Silence cannot be proven, so a lost turn never takes a score further down than halfway to the threshold.
         """
         score = self.of(member, scoring)
         if any(entry.key == key and entry.cause == cause for entry in score.history):
-            return
+            return False
         moved = points_of(cause, scoring)
         least = scoring.threshold - bounds.SCORE_MAX
         if cause is Cause.LOST_TURN:
@@ -119,10 +124,11 @@ class Scores:
         most = max(score.points, scoring.start) if cause is Cause.HEALED else 2 * scoring.start
         points = max(least, min(most, score.points + moved))
         if points == score.points and cause is Cause.HEALED:
-            return
+            return False
         history = (*score.history, Entry(epoch, cause.value, points - score.points, key))
-        self._keep(member, Score(points, _trimmed(history)))
+        self._known[member] = Score(points, _trimmed(history))
         step.tell(ScoreChanged(member, score.points, points, cause.value))
+        return True
 
     def settle(
         self,
@@ -134,8 +140,13 @@ class Scores:
         step: Step,
     ) -> None:
         """A commit was settled: what the chain says about the epoch before, and healing of who was there. O(n)."""
+        moved: dict[Address, None] = {}
         for deed in deeds:
-            self.apply(Address(deed.member_id), *_chain_entry(deed), scoring, step)
+            member = Address(deed.member_id)
+            if self._count(member, *_chain_entry(deed), scoring, step):
+                moved[member] = None
+        for member in moved:
+            self._keep(member)
         for member in members - frozenset(newcomers):
             score = self._known.get(member)
             if score is None or score.points >= scoring.start:
@@ -143,13 +154,13 @@ class Scores:
             if any(entry.epoch >= epoch - 1 and entry.cause in _FAULTS for entry in score.history):
                 continue
             healed = min(scoring.start, score.points + scoring.heal)
-            self._keep(member, replace(score, points=healed))
+            self._known[member] = replace(score, points=healed)
+            self._keep(member)
         self._forget(members)
 
-    def _keep(self, member: Address, score: Score) -> None:
-        self._known[member] = score
+    def _keep(self, member: Address) -> None:
         self._least = None
-        self._ledger.put(b"score/" + member, score)
+        self._ledger.put(b"score/" + member, self._known[member])
 
     def _forget(self, members: frozenset[Address]) -> None:
         """Of those who left, the newest and worst are remembered."""

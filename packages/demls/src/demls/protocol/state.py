@@ -147,6 +147,8 @@ class GroupState:
         self.device = device
         self.group_id = group_id
         self.charter = charter
+        self._read_charter = b""
+        """Its bytes, once they have been read in this process."""
         self.mls = mls
         self.mls_changed = False
         """Must something of MLS be written?"""
@@ -195,7 +197,7 @@ class GroupState:
         """Which key packages MLS takes in the present state, of those that were tried."""
         self.heard_at = Instant(0)
         """When another member was last heard in the present state."""
-        self.roster: Roster
+        self.roster = Roster.empty()
         self.committee: Committee
         """Whose acknowledgements and locks count."""
         self.state: State
@@ -307,7 +309,7 @@ class GroupState:
         epoch, policy = Epoch(self.mls.epoch), self.charter.policy
         base_time = Duration(max(bounds.VIEW_TIME_MIN, 2 * policy.delivery_time))
         succession = entered.succession
-        roster = Roster(self.mls.members(), epoch, entered.since, map(Address, succession.dormant))
+        roster = Roster(self.mls.members(), epoch, entered.since, map(Address, succession.dormant), self.roster)
         stewards = StewardList.read(succession.stewards)
         self.roster = roster
         self.state = State(
@@ -373,10 +375,13 @@ class GroupState:
         content = statement.content(self.group_id)
         return self.verify(statement.member, ROUND_LABEL, content, statement.signature)
 
-    def receive_proposal(self, proposal: Proposal, step: Step, *, solicited: bool = False) -> Item | None:
+    def receive_proposal(
+        self, proposal: Proposal, step: Step, *, solicited: bool = False, signed_by: LeafKey | None = None
+    ) -> Item | None:
         """A proposal of a member: it becomes one to vote on, waits for an emergency to end, or is refused.
 
         ``solicited``: a candidate carries it, so the leader for one has seen it approved.
+        ``signed_by``: the own key, if the own node has just signed it.
         """
         is_known = proposal.id in self.governance.items
         may_wait = not solicited or isinstance(proposal.change.payload, Emergency)
@@ -394,7 +399,7 @@ class GroupState:
             if refusal is not None:
                 step.refuse(*refusal)
                 return None
-        item = self.governance.receive_proposal(proposal, step, solicited=solicited)
+        item = self.governance.receive_proposal(proposal, step, solicited=solicited, signed_by=signed_by)
         last = step.events[-1] if step.events else None
         if item is None and isinstance(last, Rejected) and last.detail == UNPROVEN:
             step.tell(Unproven(Address(proposal.owner), proposal.id))
@@ -589,7 +594,11 @@ class GroupState:
 
     def read_charter(self, step: Step) -> None:
         """The charter that stands in the GroupContext now; a settings decision may have changed it."""
-        charter = decode_message(self.mls.context_extensions()[bounds.POLICY_EXTENSION], Charter)
+        encoded = self.mls.context_extensions()[bounds.POLICY_EXTENSION]
+        if encoded == self._read_charter:
+            return
+        self._read_charter = encoded
+        charter = decode_message(encoded, Charter)
         if charter == self.charter:
             return
         self.charter = charter

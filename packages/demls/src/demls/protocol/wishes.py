@@ -98,7 +98,7 @@ def fits_in(text: str, size: int) -> bool:
 def open_proposal(change: Change, state: GroupState, step: Step) -> Item | None:
     """Propose it in the own name, without a vote; None if it was refused or waits (the step says which)."""
     proposal = state.governance.new_proposal(change, state.own, state.device.leaf_private, step.now)
-    item = state.receive_proposal(proposal, step)
+    item = state.receive_proposal(proposal, step, signed_by=state.device.leaf_key)
     if item is not None:
         step.say(proposal)
     return item
@@ -108,7 +108,7 @@ def cast_vote(item: Item, yes: bool, state: GroupState, step: Step) -> None:
     """Sign the own vote, count it, and say it. A vote is final."""
     vote = state.governance.new_vote(item, state.own, state.device.leaf_private, yes, step.now)
     message = Vote(vote.encode())
-    state.governance.receive_vote(message, step)
+    state.governance.receive_vote(message, step, signed_by=state.device.leaf_key)
     state.say_vote(item, message, step)
 
 
