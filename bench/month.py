@@ -11,6 +11,7 @@ smaller ones renew keys by themselves, which those that are keys only do not. Se
 from __future__ import annotations
 
 import argparse
+import gc
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -44,6 +45,7 @@ class Spent:
     """What one change, or the time until the next, has cost one ordinary member."""
 
     day: int
+    number: int
     kind: str
     is_in_committee: bool
     commit_bytes: int
@@ -69,6 +71,7 @@ class Month:
         self.chance = random.Random(members)
         self.day = 0
         self.spent: list[Spent] = []
+        self._noted = 0
         self._newcomers = 0
         self._stand_ins = StandIns(leaves.leaf_keys)
         self._standing_in: list[Member] = []
@@ -100,6 +103,7 @@ class Month:
 
     def _rest_until(self, at: int) -> None:
         """Nothing is changed until then: what the members cost all the same is a kind of its own."""
+        gc.collect(1)  # what stand-ins left behind is no work of a member
         self._hear_all()
         self.people.pass_time(max(0, at - _UP_BEFORE - self.people.now))
         self._note("rest", frozenset(), 0)
@@ -124,15 +128,18 @@ class Month:
             self._stand_ins.learn(leader)
         for member in list(self._standing_in):
             self._let_go(member)
+        self._wishing = None
         people.forget()
 
     def _note(self, kind: str, committee: frozenset[Address], commit_bytes: int) -> None:
         """What was spent since the last time goes to this kind."""
+        self._noted += 1
         for member in self._ordinary():
             cost = member.spent
             self.spent.append(
                 Spent(
                     self.day,
+                    self._noted,
                     kind,
                     member.address in committee,
                     commit_bytes,
@@ -258,7 +265,7 @@ def rounded(value: float) -> float:
 
 def summary(spent: Sequence[Spent]) -> Result:
     """Over the changes and the ordinary members."""
-    result: Result = {"count": len(spent), "in_committee": sum(one.is_in_committee for one in spent)}
+    result: Result = {"count": len({one.number for one in spent})}
     for measure in (*MEASURES, "commit_bytes"):
         values = [getattr(one, measure) for one in spent]
         result[measure] = {
