@@ -22,7 +22,7 @@ FULL = (
     ("node",),
     ("latency", "--members", "10", "100", "1000", "9999", "--full", "20"),
     ("large", "--members", "10000", "--budget", "220"),
-    ("month", "--members", "10000", "--months", "1", "--budget", "400"),
+    ("month", "--members", "10000", "--months", "1", "--budget", "330"),
 )
 QUICK = (
     ("consensus", "--voters", "100", "1000", "--runs", "2"),
