@@ -10,6 +10,7 @@ NAMES = {
     "group": "adding, removing, electing, talking: every member real, up to 400",
     "consensus": "one decision by up to 10,000 voters",
     "large": "a group of 10,000: all changes, joining, restarting, catching up",
+    "month": "a month of changes in a group of 10,000, as the tree warms up",
     "latency": "how long a change takes over a network with delay and loss",
     "node": "real processes over a relay: throughput, key press to screen, start-up, memory",
     "reference": "the same as group, by the reference node; needs cargo and protoc",

@@ -22,6 +22,7 @@ FULL = (
     ("node",),
     ("latency", "--members", "10", "100", "1000", "9999", "--full", "20"),
     ("large", "--members", "10000", "--budget", "220"),
+    ("month", "--members", "10000", "--months", "1", "--budget", "330"),
 )
 QUICK = (
     ("consensus", "--voters", "100", "1000", "--runs", "2"),
@@ -30,6 +31,7 @@ QUICK = (
     ("node", "--members", "10", "--messages", "300", "--groups", "10", "--runs", "10"),
     ("latency", "--members", "10", "50", "--runs", "1"),
     ("large", "--members", "500", "--full", "12", "--many", "10", "--epochs", "10", "--budget", "20"),
+    ("month", "--members", "500", "--months", "0.2", "--budget", "15"),
 )
 
 

@@ -73,7 +73,10 @@ class Insider:
 
 @dataclass
 class Leaves:
-    """A group just made. ``order``: all addresses as the steward list has them; the first insiders lead first."""
+    """A group just made. ``order``: all addresses as the steward list has them; the first insiders lead first.
+
+    ``leaf_keys``: with which secrets are encrypted to the lights' leaves, as ``encryption_keys`` gives them.
+    """
 
     charter: Charter
     start: Instant
@@ -82,6 +85,7 @@ class Leaves:
     lights: list[Device]
     order: tuple[Address, ...]
     seats: tuple[Seat, ...]
+    leaf_keys: dict[Address, tuple[bytes, bytes]]
 
     def group_of(
         self, insider: Insider, stewards: int, now: Instant, *, serves_for: int | None = None
@@ -142,8 +146,9 @@ def make(
         mls.merge(mls.propose_commit().staged)
     chosen = set(inside)
     lights = [number for number in numbers if number not in chosen]
+    leaf_keys: dict[Address, tuple[bytes, bytes]] = {}
     for begin in range(0, len(lights), batch):
-        _add(mls, [devices[number] for number in lights[begin : begin + batch]], shared)
+        leaf_keys |= _add(mls, [devices[number] for number in lights[begin : begin + batch]], shared)
     states = _add_insiders(mls, inside[1:], devices, engines)
     states[founder] = mls.snapshot()
     leaves = {member.signature_key: member.leaf for member in mls.members()}
@@ -158,6 +163,7 @@ def make(
         [devices[number] for number in lights],
         order,
         seats,
+        leaf_keys,
     )
 
 
@@ -172,8 +178,20 @@ def key_package(device: Device, engine: Engine) -> tuple[bytes, bytes]:
     return package.public.encoded, package.private
 
 
-def _add(mls: MlsGroup, devices: Sequence[Device], engine: Engine) -> None:
-    mls.merge(mls.propose_commit(adds=[key_package(device, engine)[0] for device in devices]).staged)
+def encryption_keys(package: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """(public, private) of the leaf in a key package: 32 bytes each.
+
+    The public one stands behind version, suite and init key (RFC 9420 §10); the engine writes the private one last.
+    """
+    public, private = package
+    return public[38:70], private[-32:]
+
+
+def _add(mls: MlsGroup, devices: Sequence[Device], engine: Engine) -> dict[Address, tuple[bytes, bytes]]:
+    """Returns the encryption keys of the leaves."""
+    packages = {device.address: key_package(device, engine) for device in devices}
+    mls.merge(mls.propose_commit(adds=[public for public, _ in packages.values()]).staged)
+    return {address: encryption_keys(package) for address, package in packages.items()}
 
 
 def _add_insiders(

@@ -185,8 +185,14 @@ class People:
             return next(one.keys_epoch or 0 for one in group.members() if one.address == member.address)
 
         before = keys()
-        self._act(member, lambda: group.refresh_keys(self.now))
+        self.refresh_by(member)
         self.settle(lambda: keys() > before)
+
+    def refresh_by(self, member: Member) -> None:
+        """This member asks for new keys, and that is all."""
+        group = member.group
+        assert group is not None
+        self._act(member, lambda: group.refresh_keys(self.now))
 
     def needs_election(self) -> bool:
         """Is the list of stewards used up?"""
@@ -298,6 +304,11 @@ class People:
             for said in self.crowd.hear(member.address, group, topic, payload):
                 self._count(None, said)
                 self.broadcast(topic, said)
+
+    def forget(self) -> None:
+        """Drop what was said where nobody listens any more."""
+        known = {topic for member in self.all if member.machine is not None for topic in member.machine.topics()}
+        self._log = defaultdict(list, {topic: said for topic, said in self._log.items() if topic in known})
 
     def _count(self, member: Member | None, payload: bytes) -> None:
         for cost in (self.cost, member.spent) if member is not None else (self.cost,):

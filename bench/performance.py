@@ -22,7 +22,7 @@ from report import RESULTS, ROOT, Result
 
 PAGE = ROOT / "docs" / "performance.md"
 PLOTS = ROOT / "docs" / "performance"
-NAMES = ("group", "reference", "consensus", "large", "latency", "node")
+NAMES = ("group", "reference", "consensus", "large", "month", "latency", "node")
 KINDS = ("add", "remove", "election", "chat")
 FIT_FROM = 10
 """Below so many members the fixed costs hide the growth."""
@@ -75,13 +75,15 @@ def points(found: Result | None, kind: str, *, size: str = "members", what: str 
 # --- Plots ------------------------------------------------------------------------------------------------------------
 
 
-def draw(file: Path, title: str, unit: str, lines: Sequence[Line], *, axis: str = "members") -> None:
-    """Both axes logarithmic."""
+def draw(
+    file: Path, title: str, unit: str, lines: Sequence[Line], *, axis: str = "members", scale: str = "log"
+) -> None:
+    """``scale``: of the axis to the right; the one upwards is logarithmic."""
     figure = Figure(figsize=(5.2, 3.8), layout="constrained")
     axes = figure.subplots()
     for called, at, style in lines:
         axes.plot([x for x, _ in at], [y for _, y in at], style, label=called, markersize=3, linewidth=1)
-    axes.set(xscale="log", yscale="log", xlabel=axis, ylabel=unit, title=title)
+    axes.set(xscale=scale, yscale="log", xlabel=axis, ylabel=unit, title=title)
     figure.legend(fontsize=7, ncols=2, loc="outside lower center")
     figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
 
@@ -104,6 +106,11 @@ def plots_of(found: dict[str, Result]) -> dict[str, Callable[[Path], None]]:
             for place, kind in enumerate(kinds)
         ]
         plots["consensus"] = lambda file: draw(file, "One decision, one counting member", "ms", counted, axis="voters")
+    if "month" in found:
+        days = _days(found["month"]["results"][-1])
+        plots["month"] = lambda file: draw(
+            file, "One change, one ordinary member", "KB", days, axis="day", scale="linear"
+        )
     if "latency" in found:
         waits = [
             (text, points(found["latency"], "add", what=what), f"C{place}o-")
@@ -113,6 +120,17 @@ def plots_of(found: dict[str, Result]) -> dict[str, Callable[[Path], None]]:
         ]
         plots["latency"] = lambda file: draw(file, "Until 95 % are in the new epoch", "ms", waits)
     return plots
+
+
+def _days(one: Result) -> list[Line]:
+    """What an ordinary member receives for a change of each kind, and how large its commit is, day by day."""
+    lines: list[Line] = []
+    for place, kind in enumerate(("add", "remove", "refresh")):
+        for what, called, style in (("received_bytes", "", "o-"), ("commit_bytes", ", the commit of it", "x:")):
+            at = [(day["day"], day[kind][what] / 1000) for day in one["days"] if kind in day]
+            if at:
+                lines.append((WORDS[kind] + called, at, f"C{place}{style}"))
+    return lines
 
 
 def draw_all(source: Path, target: Path, suffix: str = ".svg") -> list[str]:
@@ -162,7 +180,7 @@ def page(found: dict[str, Result]) -> str:
             "Processor times are too high by some tens of per cent then, and times on the clock by more.",
             "",
         ]
-    for write in (_group, _consensus, _large, _latency, _node):
+    for write in (_group, _consensus, _large, _month, _latency, _node):
         lines += write(found)
     lines += ["## Where and when", ""]
     rows = []
@@ -272,6 +290,56 @@ def _large(found: dict[str, Result]) -> list[str]:
             left = ", ".join(kind.replace("_", " ") for kind in one["left_out"])
             lines += [f"Left out, since the time set for it was over: {left}.", ""]
     return lines
+
+
+def _month(found: dict[str, Result]) -> list[str]:
+    ours = found.get("month")
+    if ours is None:
+        return []
+    lines = [
+        "## A month in a very large group",
+        "",
+        "Stewards decide and commit in turn, each from its own leaf; a committee acknowledges. In the beginning nobody",
+        "has committed but one member that added all others, so that commits are as large as they can be; from then on",
+        "each leaves keys for the next. What one ordinary member spent on each change, commit, votes, acknowledgements",
+        "and locks included; median and maximum of the changes beside the mean.",
+        "",
+    ]
+    rows_of = {kind: WORDS[kind] for kind in ("add", "remove", "refresh", "election")}
+    rows_of |= {"changes": "all but elections", "outside": "… not in the committee", "inside": "… in the committee"}
+    for place, one in enumerate(ours["results"]):
+        said = ", ".join(f"{count} × {WORDS[kind]}" for kind, count in one["a_day"].items())
+        rows = [_month_row(text, one[kind]) for kind, text in rows_of.items() if kind in one]
+        days = f"{one['days_played']} days"
+        if one["days_played"] < one["days_planned"]:
+            days += f" of {one['days_planned']}, then the time set for it was over"
+        total, rest = one["total"]["all"], one["total"]["rest"]
+        lines += [
+            f"### {one['members']:,} members, {one['stewards']} stewards",
+            "",
+            f"{days}; a day: {said}.",
+            "",
+            *table(["", "times", "ms", "median", "max", "received", "median", "max", "written", "commit"], rows),
+            f"All of that time: {number(total['cpu_ms'] / 1000)} s, {size(total['received_bytes'])} received, "
+            f"{size(total['written_bytes'])} written; of it between the changes: {number(rest['cpu_ms'] / 1000)} s, "
+            f"{size(rest['received_bytes'])} received.",
+            "",
+        ]
+        if place == len(ours["results"]) - 1:
+            lines += ["![One change, day by day](performance/month.svg)", ""]
+    return lines
+
+
+def _month_row(text: str, kind: Result) -> list[str]:
+    spent, got = kind["cpu_ms"], kind["received_bytes"]
+    return [
+        text,
+        str(kind["count"]),
+        *(number(spent[what]) for what in ("mean", "median", "max")),
+        *(size(got[what]) for what in ("mean", "median", "max")),
+        size(kind["written_bytes"]["mean"]),
+        size(kind["commit_bytes"]["mean"]),
+    ]
 
 
 def _latency(found: dict[str, Result]) -> list[str]:

@@ -104,6 +104,42 @@ def test_what_the_budget_leaves_no_time_for_is_named(tmp_path: Path) -> None:
     assert found["left_out"] == ["message", "add", "remove", "add_2", "election", "catch_up_1", "emergency"]
 
 
+def test_a_month_tells_what_its_changes_cost_an_ordinary_member(tmp_path: Path) -> None:
+    told = ("--members", "70", "--months", "0.1", "--a-day", "1", "1", "1")
+    (found,) = bench(tmp_path, "month", *told)
+    assert (found["days_planned"], found["days_played"], found["stewards"]) == (3, 3, 64)
+    assert [found[kind]["count"] for kind in ("remove", "add", "refresh", "changes", "outside")] == [3, 3, 3, 9, 9]
+    assert [day["day"] for day in found["days"]] == [1, 2, 3]
+    for kind in ("remove", "add", "refresh"):
+        for measure in ("cpu_ms", "received", "received_bytes", "written_bytes", "commit_bytes"):
+            spent = found[kind][measure]
+            assert 0 < spent["median"] <= spent["max"]
+            assert found["days"][0][kind][measure] > 0
+    said = 1 + 1 + 1 + 2 * 70
+    assert said - 3 <= found["remove"]["received"]["median"] <= said + 3, (
+        "proposal, votes, offer; all acknowledge and lock"
+    )
+    assert found["days"][2]["remove"]["commit_bytes"] < found["days"][0]["remove"]["commit_bytes"], "the tree warms up"
+    all_changes = 9 * found["changes"]["received_bytes"]["mean"]
+    total = {name: spent["received_bytes"] for name, spent in found["total"].items()}
+    assert total["all"] - total["rest"] == pytest.approx(all_changes, rel=0.01)
+    page = performance()
+    assert "### 70 members, 64 stewards" in page.page(page.load(tmp_path))
+    assert page.draw_all(tmp_path, tmp_path) == ["month"]
+
+
+def test_a_month_elects_when_its_list_is_used_up(tmp_path: Path) -> None:
+    told = ("--members", "210", "--months", "0.1", "--a-day", "11", "11", "0")
+    (found,) = bench(tmp_path, "month", *told)
+    assert found["election"]["count"] == 1
+    assert found["changes"]["count"] == 66
+
+
+def test_a_month_ends_with_its_budget(tmp_path: Path) -> None:
+    (found,) = bench(tmp_path, "month", "--members", "210", "--months", "9", "--a-day", "1", "1", "0", "--budget", "3")
+    assert 0 < found["days_played"] < found["days_planned"] == 270
+
+
 def test_a_change_takes_network_delays_and_processor_time(tmp_path: Path) -> None:
     (found,) = bench(tmp_path, "latency", "--members", "8", "--runs", "1")
     assert found["add"]["from_proposal_ms"] > found["add"]["from_last_vote_ms"] > 3 * 50, "offer, acks, locks"
