@@ -253,7 +253,7 @@ def test_a_member_outside_the_committee_leads_when_all_stewards_are_silent(world
 
 
 def hearing(world: World) -> set[str]:
-    return {p.name for p in world.members() if p.group._live().hears_committee(p.address)}
+    return {p.name for p in world.members() if p.group._live().places.hears_committee(p.address)}
 
 
 def deaf(world: World) -> list[Person]:
@@ -262,8 +262,8 @@ def deaf(world: World) -> list[Person]:
 
 def floor(world: World) -> Topic:
     state = world.person("alice").group._live()
-    assert state.floor is not None
-    return state.floor.topic
+    assert state.places.floor is not None
+    return state.places.floor.topic
 
 
 def said(world: World, person: Person, channel: Channel) -> list[Payload]:
@@ -276,7 +276,7 @@ def test_a_committee_speaks_where_it_and_the_next_leaders_listen(large: World) -
     state = large.person("alice").group._live()
     assert state.committee.members <= {large.person(name).address for name in hearing(large)}
     assert deaf(large)
-    main, stage, quorum = state.channel, state.floor, state.committee.q
+    main, stage, quorum = state.channel, state.places.floor, state.committee.q
     assert stage is not None
     remove(large, min(person.name for person in deaf(large)))
     spoken, told = said(large, large.person("alice"), stage), said(large, large.person("alice"), main)
@@ -350,7 +350,7 @@ def test_a_certificate_that_the_committee_did_not_sign_settles_nothing(large: Wo
     liar, victim = deaf(large)[0], deaf(large)[1]
     target = max(person.name for person in large.members() if person not in (liar, victim))
     state = large.person("alice").group._live()
-    epoch, stage, channel = state.epoch, state.floor, state.channel
+    epoch, stage, channel = state.epoch, state.places.floor, state.channel
     assert stage is not None
     mute = [True]
     large.lose = lambda person, one: mute[0] and unseal(stage, one.payload, person.engine) is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from demls.wire.messages import (
     Vote,
     decode_message,
     encode_message,
+    long_encoder,
 )
 from demls.wire.statements import RoundStatement
 from demls.wire.talk import ConversationMessage
@@ -437,3 +439,30 @@ def test_a_bundle_of_no_votes_or_too_many_is_refused() -> None:
     for votes in ((), (vote,) * 1_001, (messages.Vote(b"v" * 513),), (messages.Vote(b""),)):
         with pytest.raises(WireError):
             decode_message(_serialized(messages.VoteBundle(votes)), messages.VoteBundle)
+
+
+# --- Long messages --------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(values_of(chain.Electorate), min_size=1, max_size=4), st.data())
+def test_a_long_message_is_encoded_as_any_other(epochs: list[Any], data: st.DataObject) -> None:
+    """Also after others, of which some seats have stayed and some have changed under the same address."""
+    encoder = long_encoder(chain.Electorate, "seats", attrgetter("address"))
+    before: dict[bytes, chain.Seat] = {}
+    for electorate in epochs:
+        seats = {seat.address: seat for seat in electorate.seats}
+        stayed = {a: s for a, s in before.items() if data.draw(st.booleans())}
+        changed = {
+            a: dataclasses.replace(s, dormant=not s.dormant) for a, s in stayed.items() if data.draw(st.booleans())
+        }
+        before = stayed | changed | seats
+        value = dataclasses.replace(electorate, seats=tuple(before.values()))
+        assert encoder.encode(value) == encode_message(value)
+
+
+@given(values_of(chain.Succession))
+def test_a_succession_is_encoded_as_any_other(follows: Any) -> None:
+    encoder = long_encoder(chain.Succession, "keys", attrgetter("member_id"))
+    ages = tuple({age.member_id: age for age in follows.keys}.values())
+    value = dataclasses.replace(follows, keys=ages)
+    assert encoder.encode(value) == encoder.encode(value) == encode_message(value)

@@ -34,8 +34,8 @@ class Asking:
         While a committee commits, those who hear it ask its members, on its floor.
         """
         state = self._state
-        is_in_round = other is None and state.round.is_open and state.hears_committee(state.own)
-        floor = state.floor if is_in_round else None
+        is_in_round = other is None and state.round.is_open and state.places.hears_committee(state.own)
+        floor = state.places.floor if is_in_round else None
         if floor is not None:
             other = self._one_of_committee()
         elif other not in self._others():

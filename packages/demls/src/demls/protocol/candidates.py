@@ -37,6 +37,7 @@ from demls.protocol.validation import (
     removed_by,
 )
 from demls.wire.chain import Succession, succession_hash
+from demls.wire.codec import LongEncoder
 from demls.wire.ids import Address, CandidateId, Duration, GroupId, Instant, ProposalId, View
 from demls.wire.messages import (
     Candidate,
@@ -96,7 +97,9 @@ class Candidates:
         base_time: Duration,
         make_sync: Callable[[Instant, bytes], Sync],
         updates: OwnUpdates,
+        successions: LongEncoder,
     ) -> None:
+        """``successions``: knows how the ages of keys are encoded that stay from one epoch to the next."""
         self._state = state
         self._group_id = group_id
         self._mls = mls
@@ -107,6 +110,7 @@ class Candidates:
         self._patience = Duration(bounds.PATIENCE_VIEWS * base_time)
         self._make_sync = make_sync
         self._updates = updates
+        self._successions = successions
         self._found: dict[CandidateId, Content | Finding] = {}
         self._followed: dict[tuple[object, ...], Succession | None] = {}
         """What follows from a content, by all that it depends on: asked for again with every judgement."""
@@ -206,7 +210,7 @@ class Candidates:
                 return None
             joiner_key, sync = (
                 self._engine.random(bounds.JOINER_KEY_BYTES),
-                encode_message(self._make_sync(time, succession_hash(encode_message(follows)))),
+                encode_message(self._make_sync(time, self._name_of(follows))),
             )
         secrets = JoinerSecrets(joiner_key, hashlib.sha256(sync).digest()) if adds else None
         try:
@@ -271,8 +275,11 @@ class Candidates:
             follows = self._follow_content(content, proposals)
             if follows is None:
                 return None
-            self._hashes[about] = succession_hash(encode_message(follows))
+            self._hashes[about] = self._name_of(follows)
         return self._hashes[about]
+
+    def _name_of(self, follows: Succession) -> bytes:
+        return succession_hash(self._successions.encode(follows))
 
     def _follow_staged(self, content: Content, proposals: tuple[Proposal, ...]) -> Succession | None:
         roster = self._state.roster

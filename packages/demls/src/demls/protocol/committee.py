@@ -16,7 +16,7 @@ from demls_consensus import faults, quorum
 
 from demls.protocol import policy as bounds
 from demls.wire.charters import Policy
-from demls.wire.framing import digest
+from demls.wire.framing import digester
 from demls.wire.ids import Address
 
 
@@ -66,5 +66,6 @@ def committee_of(counted: Collection[Address], stewards: Iterable[Address], befo
     size = bounds.committee_size(policy, len(counted))
     if not size:
         return Committee(frozenset(counted))
-    drawn = heapq.nsmallest(size, counted, key=lambda member: (digest(b"demls committee 1", before, member), member))
+    lot_of = digester(b"demls committee 1", before)
+    drawn = [member for _, member in heapq.nsmallest(size, ((lot_of(member), member) for member in counted))]
     return Committee(frozenset(drawn) | frozenset(stewards).intersection(counted), is_drawn=True)

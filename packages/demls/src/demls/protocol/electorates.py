@@ -6,23 +6,27 @@ The members, stewards and policy of every epoch with open work are kept, and tra
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 
 from demls.protocol import policy as bounds
 from demls.protocol.committee import Committee, committee_of
 from demls.protocol.engine import Engine
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
+from demls.protocol.roster import Seat as RosterSeat
 from demls.protocol.stewards import is_settled
 from demls.wire.chain import Electorate as WireElectorate
 from demls.wire.chain import Seat, electorate_hash
 from demls.wire.charters import Deciders, Policy, Rule
+from demls.wire.codec import LongEncoder
 from demls.wire.ids import Address, Epoch, LeafKey
 from demls.wire.messages import (
     Change,
     decode_message,
     encode_message,
+    long_encoder,
 )
 
 VOTE_LABEL = "demls vote"
@@ -38,6 +42,9 @@ class Electorate:
     policy: Policy
     before: bytes = b""
     """Hash of the state before the parent, where a committee acknowledges the epoch's commit."""
+
+    encoder: LongEncoder | None = field(default=None, repr=False, compare=False)
+    """Knows how the seats are encoded that stay from one epoch to the next."""
 
     @classmethod
     def read(cls, message: WireElectorate) -> Electorate:
@@ -57,7 +64,7 @@ class Electorate:
 
     def encode(self) -> bytes:
         """The canonical bytes of its message. O(n)."""
-        return encode_message(self.message())
+        return encode_message(self.message()) if self.encoder is None else self.encoder.encode(self.message())
 
     def rule(self, change: Change) -> Rule:
         return bounds.rule_of(self.policy, change)
@@ -86,13 +93,35 @@ class Electorate:
 
 
 def electorate_of(
-    epoch: Epoch, roster: Roster, stewards: tuple[Address, ...], policy: Policy, before: bytes = b""
+    epoch: Epoch,
+    roster: Roster,
+    stewards: tuple[Address, ...],
+    policy: Policy,
+    before: bytes = b"",
+    last: Electorate | None = None,
 ) -> Electorate:
-    """The electorate of a state; ``before``: the hash of the state before the parent."""
-    seats = {
-        seat.address: Seat(seat.address, seat.leaf, seat.leaf_key, seat.since, seat.dormant) for seat in roster.seats
-    }
-    return Electorate(epoch, seats, stewards, policy, before if bounds.committee_size(policy, roster.n) else b"")
+    """The electorate of a state; ``before``: the hash of the state before the parent.
+
+    ``last``: an electorate of the group whose seats are taken over where nothing in them has changed.
+    """
+    known = last.seats if last is not None else {}
+    seats = {seat.address: _stated(seat, known.get(seat.address)) for seat in roster.seats}
+    encoder = last.encoder if last is not None else None
+    encoder = encoder or long_encoder(WireElectorate, "seats", attrgetter("address"))
+    named = before if bounds.committee_size(policy, roster.n) else b""
+    return Electorate(epoch, seats, stewards, policy, named, encoder)
+
+
+def _stated(seat: RosterSeat, known: Seat | None) -> Seat:
+    if (
+        known is not None
+        and known.leaf == seat.leaf
+        and known.leaf_key == seat.leaf_key
+        and known.since == seat.since
+        and known.dormant == seat.dormant
+    ):
+        return known
+    return Seat(seat.address, seat.leaf, seat.leaf_key, seat.since, seat.dormant)
 
 
 class VoteScheme:
@@ -126,6 +155,10 @@ class Electorates:
 
     def get(self, epoch: int) -> Electorate | None:
         return self._known.get(Epoch(epoch))
+
+    def newest(self) -> Electorate | None:
+        """That of the highest epoch; None before there is one."""
+        return self._known[max(self._known)] if self._known else None
 
     def epochs(self) -> list[Epoch]:
         return sorted(self._known)

@@ -5,8 +5,9 @@ Nothing here raises; what is not acceptable is refused, with a reason, and chang
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 
 from demls.protocol import policy as bounds
 from demls.protocol.asking import Asking
@@ -104,10 +105,10 @@ class Inbound:
         if channel == state.rendezvous:
             self._dispatch_from_outside(message, step)
             return
-        if state.is_booth(channel) and not isinstance(message, Vote):
+        if state.places.is_booth(channel) and not isinstance(message, Vote):
             step.refuse(Reason.INVALID, "a message that does not belong where stewards say their votes")
             return
-        if channel in state.floors.values() and not isinstance(message, _ON_FLOOR):
+        if state.places.is_floor(channel) and not isinstance(message, _ON_FLOOR):
             step.refuse(Reason.INVALID, "a message that does not belong where the committee speaks")
             return
         match message:
@@ -203,28 +204,29 @@ class Inbound:
         is_late = step.now < state.settled_at + STRAGGLER_AFTER
         if is_late:
             return
-        places = (*state.channels.items(), *state.floors.items())
+        places = (*state.channels.items(), *state.places.floors.items())
         epoch = next((epoch for epoch, known in places if known == channel), None)
         if epoch is None:
             return  # on a stewards' channel: whoever speaks there does so elsewhere too
         if state.own in self._helpers(epoch):
             state.say_history(epoch, channel, step)
 
-    def _witnesses(self, epoch: Epoch, asker: bytes = b"") -> list[Address]:
+    def _witnesses(self, epoch: Epoch, asker: bytes = b"") -> Iterator[Address]:
         """Who saw the end of ``epoch``, in the order of leaders; whoever has a new seat since has forgotten it."""
         state = self._state.state
         anew = {Address(given.member_id): given.epoch for given in state.reseated}
         seats = map(state.roster.seat, state.leaders)
-        return [
+        return (
             seat.address
             for seat in seats
             if seat is not None and seat.address != asker and max(seat.since, anew.get(seat.address, 0)) <= epoch + 1
-        ]
+        )
 
     def _helpers(self, epoch: Epoch, asker: bytes = b"") -> list[Address]:
         """Who answers whoever is still in ``epoch``: the first in the order of leaders that saw its end."""
-        others = [address for address in self._state.state.leaders if address != asker]
-        return (self._witnesses(epoch, asker) or others)[:STRAGGLER_HELPERS]
+        others = (address for address in self._state.state.leaders if address != asker)
+        witnesses = list(islice(self._witnesses(epoch, asker), STRAGGLER_HELPERS))
+        return witnesses or list(islice(others, STRAGGLER_HELPERS))
 
     def _is_current(self, message: Offer | RoundStatement | Digest) -> bool:
         """Messages of other states are nothing bad: they are late, or early for us."""
@@ -283,9 +285,9 @@ class Inbound:
                 current=state.round,
                 governance=state.governance,
                 roster=state.roster,
-                hears=state.hears_committee(wanted.member),
+                hears=state.places.hears_committee(wanted.member),
             ):
-                state.say_answer(payload, step, channel)
+                state.places.say_answer(payload, step, channel)
             due = step.now >= self._asked_back_at + bounds.REPEAT_EVERY
             if due and lacks(
                 wanted,
@@ -293,7 +295,7 @@ class Inbound:
                 roster=state.roster,
                 current=state.round,
                 own=state.own,
-                hears=state.hears_committee(state.own),
+                hears=state.places.hears_committee(state.own),
             ):
                 self._asked_back_at = step.now
                 step.say(self._asking.digest(Address(wanted.member)), channel)
@@ -330,8 +332,8 @@ class Inbound:
                 self._said_here_at = step.now
                 self._asking.say_here(step)
         if wanted.epoch < state.epoch and is_asked and state.history.leaving(wanted.epoch) is None:
-            witnesses = self._witnesses(Epoch(wanted.epoch), wanted.member)
-            if not witnesses or state.own in witnesses[: bounds.CROWD]:  # else others can help
+            witnesses = list(islice(self._witnesses(Epoch(wanted.epoch), wanted.member), bounds.CROWD))
+            if not witnesses or state.own in witnesses:  # else others can help
                 self._stranding.answer(Address(wanted.member), Epoch(wanted.epoch), step)
         if wanted.epoch < state.epoch and channel is not None and is_asked:
             state.say_history(Epoch(wanted.epoch), channel, step)

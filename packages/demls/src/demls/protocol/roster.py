@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from demls_consensus import faults, quorum
 
 from demls.protocol.credential import CredentialRefused, parse_binding, parse_credential
 from demls.protocol.engine import Member
 from demls.wire.ids import Address, Epoch, LeafKey
-from demls.wire.messages import Binding, Credential
+from demls.wire.messages import Binding
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +41,27 @@ class Roster:
     ) -> None:
         """``since``: when members joined that were there before ``epoch``; all others joined in it.
 
-        ``before``: another roster of the group; who is in it with the same credential need not be read anew.
+        ``before``: another roster of the group; who is in it with the same leaf is not read anew, and has the same
+        seat, as long as nothing in it changes.
         """
         asleep = frozenset(dormant)
+        read = before._seats_of if before is not None else {}
+        self._seats_of: dict[int, tuple[Member, Seat]] = {}
         seats: dict[Address, Seat] = {}
         self._leaves: dict[Address, tuple[int, ...]] = {}
         self._owner: dict[int, Address] = {}
         self._speaking: dict[Address, Member] = {}
         for member in sorted(leaves, key=lambda member: member.leaf):
-            credential = before.credential_of(member) if before is not None else None
-            try:
-                credential = credential or parse_credential(member.credential)
-            except CredentialRefused:
+            known, seat = read.get(member.leaf, (None, None))
+            if seat is None or known is None or not _is_same(known, member):
+                seat = _read(member, epoch)
+            if seat is None:
                 continue  # whoever it is, it is nobody here: no voice, no name
-            address = Address(credential.address)
-            joined = since.get(address, epoch)
-            key = LeafKey(member.signature_key)
-            seat = Seat(
-                address, member.leaf, key, credential.device, credential.name, joined, dormant=address in asleep
-            )
+            address = seat.address
+            joined, is_dormant = since.get(address, epoch), address in asleep
+            if seat.since != joined or seat.dormant != is_dormant:
+                seat = replace(seat, since=joined, dormant=is_dormant)
+            self._seats_of[member.leaf] = member, seat
             seats.setdefault(address, seat)
             self._speaking.setdefault(address, member)
             self._leaves[address] = (*self._leaves.get(address, ()), member.leaf)
@@ -71,15 +73,6 @@ class Roster:
         """Those who make n: all members but the dormant ones."""
         self._since = {seat.address: seat.since for seat in self.seats}
         self._index = {seat.address: index for index, seat in enumerate(self.seats)}
-
-    def credential_of(self, member: Member) -> Credential | None:
-        """What stands in the credential of this leaf, if the same stands in that of a speaking leaf here."""
-        address = self._owner.get(member.leaf)
-        if address is None:
-            return None
-        known, seat = self._speaking[address], self._by_address[address]
-        is_same = known.leaf == member.leaf and known.credential == member.credential
-        return Credential(seat.address, seat.device, seat.name) if is_same else None
 
     @classmethod
     def empty(cls) -> Roster:
@@ -146,3 +139,17 @@ class Roster:
         """The members whose bit is set; bits beyond the roster mean nothing."""
         bits = int.from_bytes(bitmap, "little")
         return frozenset(seat.address for place, seat in enumerate(self.seats) if bits >> place & 1)
+
+
+def _is_same(known: Member, member: Member) -> bool:
+    return known.signature_key == member.signature_key and known.credential == member.credential
+
+
+def _read(member: Member, joined: Epoch) -> Seat | None:
+    """The seat of a leaf, None if its credential is none."""
+    try:
+        credential = parse_credential(member.credential)
+    except CredentialRefused:
+        return None
+    address, key = Address(credential.address), LeafKey(member.signature_key)
+    return Seat(address, member.leaf, key, credential.device, credential.name, joined)

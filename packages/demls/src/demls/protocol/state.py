@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-
-from demls_consensus import SignedVote
+from operator import attrgetter
 
 from demls.protocol import policy as bounds
 from demls.protocol.admission import meaning_of
 from demls.protocol.announcing import Announcing
 from demls.protocol.candidates import Candidates
 from demls.protocol.certifying import Certifying
-from demls.protocol.channel import EXPORTER_LABEL, SECRET_BYTES, WAY_BACK_LABEL, Channel, booth_of, channel_of, floor_of
+from demls.protocol.channel import EXPORTER_LABEL, SECRET_BYTES, WAY_BACK_LABEL, Channel, channel_of
 from demls.protocol.chat import Chat
 from demls.protocol.checks import Verdict
 from demls.protocol.commit_round import NIL, OFFER_LABEL, ROUND_LABEL, Round
@@ -38,6 +37,7 @@ from demls.protocol.foreseen import Foreseen
 from demls.protocol.former import Former
 from demls.protocol.governance import PROPOSAL_LABEL, Governance
 from demls.protocol.items import Item
+from demls.protocol.places import Places
 from demls.protocol.presence import Presence
 from demls.protocol.profile import PROFILES
 from demls.protocol.ratchets import Ratchets
@@ -80,7 +80,6 @@ from demls.wire.messages import (
     Emergency,
     Invite,
     Leave,
-    Payload,
     Proposal,
     Refresh,
     Resync,
@@ -89,6 +88,7 @@ from demls.wire.messages import (
     Vote,
     decode_message,
     encode_message,
+    long_encoder,
 )
 from demls.wire.statements import RoundStatement
 
@@ -189,10 +189,8 @@ class GroupState:
         self.repair = Repair(self)
         self.announcing = Announcing(self)
         self.certifying = Certifying()
-        self._listening: tuple[tuple[Head, int], dict[Topic, Channel]] | None = None
-        self._booths: tuple[Channel, ...] = ()
-        self.floors: dict[Epoch, Channel] = {}
-        """Where this member hears the committees of the newest epochs, as far as it does."""
+        self.places = Places(self)
+        self._successions = long_encoder(Succession, "keys", attrgetter("member_id"))
         self._addable: tuple[State, dict[bytes, bool]] | None = None
         """Which key packages MLS takes in the present state, of those that were tried."""
         self.heard_at = Instant(0)
@@ -310,7 +308,7 @@ class GroupState:
         base_time = Duration(max(bounds.VIEW_TIME_MIN, 2 * policy.delivery_time))
         succession = entered.succession
         roster = Roster(self.mls.members(), epoch, entered.since, map(Address, succession.dormant), self.roster)
-        stewards = StewardList.read(succession.stewards)
+        stewards, last = StewardList.read(succession.stewards), self.governance.electorates.newest()
         self.roster = roster
         self.state = State(
             epoch,
@@ -322,7 +320,7 @@ class GroupState:
             succession.lost,
             succession.deeds,
             self.charter,
-            electorate_of(epoch, roster, stewards.rotated(epoch, roster), policy, entered.before),
+            electorate_of(epoch, roster, stewards.rotated(epoch, roster), policy, entered.before, last),
             len(settled_pool(roster.since(), epoch) & roster.counted),
             self.mls.export_secret(WAY_BACK_LABEL, entered.head, SECRET_BYTES),
             succession.reseated,
@@ -342,6 +340,7 @@ class GroupState:
             base_time=base_time,
             make_sync=lambda time, follows: build_sync(self.state, self.governance, self.group_id, time, follows),
             updates=self.updates,
+            successions=self._successions,
         )
         self.round = Round(
             self,
@@ -620,59 +619,11 @@ class GroupState:
         return welcomers.index(self.own) if self.own in welcomers else None
 
     def listening(self) -> dict[Topic, Channel]:
-        """Where this member listens now, by topic: to the stewards' votes if it decides with them, or all do by now."""
-        stamp = self.state.head, self.governance.changes
-        if self._listening is None or self._listening[0] != stamp:
-            channels = [self.rendezvous, channel_of(self.state.way_back), *self.channels.values()]
-            self._choose_floors()
-            channels += self.floors.values()
-            self._booths = tuple(map(booth_of, self.channels.values())) if self._hears_stewards() else ()
-            self._listening = stamp, {channel.topic: channel for channel in (*channels, *self._booths)}
-        return self._listening[1]
-
-    def _choose_floors(self) -> None:
-        """Of past epochs a floor is heard as long as their channels are, if it was heard before."""
-        self.floors = {epoch: floor for epoch, floor in self.floors.items() if epoch in self.channels}
-        if self.committee.is_drawn and self.hears_committee(self.own):
-            self.floors[self.epoch] = floor_of(self.channel)
-
-    def hears_committee(self, member: bytes) -> bool:
-        """Who is in the committee does, and who may have to lead soon; all members, where none is drawn."""
-        is_asked = not self.committee.is_drawn or member in self.committee.members
-        return is_asked or member in self.state.leaders[: self.committee.n]
-
-    @property
-    def floor(self) -> Channel | None:
-        """Where the acknowledgements and locks of this state are said; None: to all members."""
-        return floor_of(self.channel) if self.committee.is_drawn else None
+        """Where this member listens now, by topic."""
+        return self.places.listening()
 
     def say_statement(self, statement: RoundStatement, step: Step) -> None:
-        step.say(statement, self.floor)
-
-    def is_booth(self, channel: Channel) -> bool:
-        """Is this where stewards say their votes?"""
-        return channel in self._booths
-
-    def _hears_stewards(self) -> bool:
-        """Is the own member a steward where stewards decide, or one of those to whom they have left something?"""
-        is_steward = self.own in self.state.electorate.stewards
-        is_asked = bounds.needs_stewards(self.charter.policy) and is_steward
-        return is_asked or self.governance.wants_stewards_votes(self.own)
-
-    def say_vote(self, item: Item, vote: Vote, step: Step) -> None:
-        """Say it where those listen who decide in its ballot."""
-        is_of_stewards = len(item.ballots) > 1 and item.place == 0
-        step.say(vote, booth_of(self.channel) if is_of_stewards else None)
-
-    def say_answer(self, payload: Payload, step: Step, asked_on: Channel) -> None:
-        """Say it to a member that lacks it; votes of an open stewards' ballot, where the stewards listen."""
-        where = asked_on if asked_on in self.floors.values() else None
-        if isinstance(payload, Vote):
-            found = self.governance.find(SignedVote.decode(payload.signed_vote).proposal_id)
-            item, ballot = found if found is not None else (None, None)
-            if item is not None and ballot is not None and ballot is not item.ballots[-1]:
-                where = where if item.place or ballot.is_decided() else booth_of(self.channel)
-        step.say(payload, where)
+        step.say(statement, self.places.floor)
 
     def way_back(self, epoch: Epoch) -> Channel | None:
         """Where members that are still in ``epoch`` listen for an answer; None if that is not known here."""
@@ -715,13 +666,13 @@ class GroupState:
 
     def short(self) -> int:
         """How many of the missing members the round needs to hear before it can go on, as far as the own one knows."""
-        if not self.hears_committee(self.own):
+        if not self.places.hears_committee(self.own):
             return 0
         return max(0, self.committee.q - len(self.round.heard() & self.committee.members))
 
     def missing(self) -> tuple[Address, ...]:
         """Those whose acknowledgements count who were not heard in the own view or later, if the own member could."""
-        if not self.hears_committee(self.own):
+        if not self.places.hears_committee(self.own):
             return ()
         missing = self.committee.members - self.round.heard()
         return tuple(seat.address for seat in self.roster.seats if seat.address in missing)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from demls.protocol.roster import Roster
 from demls.wire.chain import LostTurn, StewardListing
-from demls.wire.framing import digest
+from demls.wire.framing import digester
 from demls.wire.ids import Address, Epoch, GroupId, Head, View
 
 
@@ -142,7 +142,10 @@ def leaders(
     behind = {Address(turn.member_id) for turn in lost} & roster.counted
     listed = stewards.rotated(epoch, roster)
     others = roster.counted.difference(listed)
-    everybody = listed + tuple(sorted(others, key=lambda address: digest(b"demls leader 1", head, address)))
+    place_of = digester(b"demls leader 1", head)
+    everybody = listed + tuple(sorted(others, key=place_of))
+    if not behind:
+        return everybody
     return tuple(a for a in everybody if a not in behind) + tuple(a for a in everybody if a in behind)
 
 

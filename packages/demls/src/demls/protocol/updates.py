@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from demls.protocol import policy as bounds
 from demls.protocol.checks import Check, Verdict
@@ -18,7 +19,7 @@ from demls.protocol.items import Item
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.wire.chain import KeyAge
-from demls.wire.framing import digest
+from demls.wire.framing import digester
 from demls.wire.ids import Address, Epoch, Head, Instant
 from demls.wire.messages import (
     Candidate,
@@ -67,12 +68,20 @@ class KeyAges:
 
     def __init__(self, keys: Iterable[KeyAge], counted: frozenset[Address], head: Head) -> None:
         self._known = {Address(age.member_id): age for age in keys}
-        ages = (age for age in self._known.values() if age.member_id in counted)
-        order = sorted(ages, key=lambda age: (age.time, digest(b"demls refresh 2", head, age.member_id)))
-        self._place = {Address(age.member_id): place for place, age in enumerate(order)}
-        self._oldest = tuple(order[: bounds.REFRESHES_PER_COMMIT])
+        self._counted, self._head = counted, head
         self.is_automatic = 1 < len(self._known) <= bounds.REFRESH_MEMBERS_MAX
         """Do nodes ask by themselves in a group of this size?"""
+
+    @cached_property
+    def _order(self) -> tuple[KeyAge, ...]:
+        """Of counted members, oldest keys first. O(n log n), once, and only if somebody asks."""
+        lot_of = digester(b"demls refresh 2", self._head)
+        ages = (age for age in self._known.values() if age.member_id in self._counted)
+        return tuple(sorted(ages, key=lambda age: (age.time, lot_of(age.member_id))))
+
+    @cached_property
+    def _place(self) -> dict[Address, int]:
+        return {Address(age.member_id): place for place, age in enumerate(self._order)}
 
     def of(self, member: bytes) -> KeyAge | None:
         return self._known.get(Address(member))
@@ -84,9 +93,8 @@ class KeyAges:
     def riders(self, now: Instant) -> tuple[Address, ...]:
         """Whose keys are so old that they go along with whatever is committed next."""
         due = now - bounds.REFRESH_ALONG_AFTER
-        if not self.is_automatic or not self._oldest or self._oldest[0].time > due:
-            return ()
-        return tuple(Address(age.member_id) for age in self._oldest if age.time <= due)
+        oldest = self._order[: bounds.REFRESHES_PER_COMMIT] if self.is_automatic else ()
+        return tuple(Address(age.member_id) for age in oldest if age.time <= due)
 
 
 def stage(candidate: Candidate, mls: MlsGroup, own: OwnUpdate | None) -> StagedCommit | Fault:

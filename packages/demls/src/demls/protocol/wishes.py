@@ -109,7 +109,7 @@ def cast_vote(item: Item, yes: bool, state: GroupState, step: Step) -> None:
     vote = state.governance.new_vote(item, state.own, state.device.leaf_private, yes, step.now)
     message = Vote(vote.encode())
     state.governance.receive_vote(message, step, signed_by=state.device.leaf_key)
-    state.say_vote(item, message, step)
+    state.places.say_vote(item, message, step)
 
 
 def check_vote(proposal_id: ProposalId, state: GroupState) -> Item:

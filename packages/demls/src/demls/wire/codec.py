@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
@@ -91,7 +91,10 @@ def _bounds(hint: Any) -> tuple[Any, Size | None]:
 @_once
 def _writer(cls: Any) -> _Write:
     """Writes values of this class."""
-    plan = _plan(cls)
+    return _fields_writer(_plan(cls))
+
+
+def _fields_writer(plan: Sequence[_Field]) -> _Write:
     scalars = [field.name for field in plan if field.kind == "scalar"]
     parts = [_part_writer(field) for field in plan if field.kind != "scalar"]
 
@@ -238,6 +241,64 @@ def _check(called: str, size: Size | None, kind: Any) -> Callable[[Any], None]:
         check(content.encode())
 
     return check_text if kind is str else check
+
+
+# --- Long messages --------------------------------------------------------------------------------------------------
+
+
+class LongEncoder:
+    """Encodes messages of one class whose ``field`` has many items, of which few change from one to the next.
+
+    The bytes of an item are kept as long as the message encoded last has the same object under the same key.
+    """
+
+    def __init__(self, cls: type, schema: type[Message], field: str, key: Callable[[Any], Any]) -> None:
+        """``key``: by what an item is found again; no two of a message have the same."""
+        numbers = {one.name: one.number for one in schema.DESCRIPTOR.fields}
+        plan = [one for one in _plan(cls) if one.name != field]
+        items = next(one for one in _plan(cls) if one.name == field)
+        self._schema, self._field, self._key = schema, field, key
+        self._item_schema = type(getattr(schema(), field).add())
+        self._write_item = _writer(items.target)
+        self._before = _fields_writer([one for one in plan if numbers[one.name] < numbers[field]])
+        self._after = _fields_writer([one for one in plan if numbers[one.name] > numbers[field]])
+        self._tag = _varint(numbers[field] << 3 | 2)
+        self._known: dict[Any, tuple[Any, bytes]] = {}
+
+    def encode(self, value: Any) -> bytes:
+        """The canonical bytes, as ``encode`` gives them. O(items), most of them looked up."""
+        known, kept, key = self._known, {}, self._key
+        parts = [self._part(self._before, value)]
+        for item in getattr(value, self._field):
+            name = key(item)
+            found = known.get(name)
+            if found is None or found[0] is not item:
+                found = item, self._encoded(item)
+            kept[name] = found
+            parts.append(found[1])
+        self._known = kept
+        parts.append(self._part(self._after, value))
+        return b"".join(parts)
+
+    def _part(self, write: _Write, value: Any) -> bytes:
+        message = self._schema()
+        write(value, message)
+        return message.SerializeToString(deterministic=True)
+
+    def _encoded(self, item: Any) -> bytes:
+        message = self._item_schema()
+        self._write_item(item, message)
+        data: bytes = message.SerializeToString(deterministic=True)
+        return self._tag + _varint(len(data)) + data
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
 
 
 # --- All of it ------------------------------------------------------------------------------------------------------

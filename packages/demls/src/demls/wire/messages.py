@@ -6,15 +6,15 @@ say in ``talk``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from demls.wire import demls_pb2 as pb
 from demls.wire.chain import Electorate, Seat, Succession
 from demls.wire.charters import Policy
-from demls.wire.codec import Size, decode, encode
+from demls.wire.codec import LongEncoder, Size, decode, encode
 from demls.wire.fields import (
     COMMIT_BYTES_MAX,
     ENTRIES_MAX,
@@ -665,6 +665,11 @@ _Message = TypeVar("_Message")
 def encode_message(value: object) -> bytes:
     """The canonical bytes of any message of the wire."""
     return encode(value, getattr(pb, type(value).__name__))
+
+
+def long_encoder(cls: type, field: str, key: Callable[[Any], Any]) -> LongEncoder:
+    """For messages of this class whose ``field`` has many items that stay; ``key``: what tells them apart."""
+    return LongEncoder(cls, getattr(pb, cls.__name__), field, key)
 
 
 def decode_message(data: bytes, cls: type[_Message]) -> _Message:
