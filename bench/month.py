@@ -28,6 +28,7 @@ from leaves import START, device_of, key_package, make, new_engine
 from people import Member, People
 from report import Result, add_arguments, publish, say
 from stand_in import StandIns
+from written import Disk
 
 DAYS = 30
 """Of a month."""
@@ -68,6 +69,9 @@ class Month:
         leaves = make(min(members, ROSTER_MAX), policy=COUNCIL, leading=0, ordinary=whole)
         self.crowd = Crowd(leaves.lights, new_engine(0))
         self.people = People(leaves, stewards=self.stewards, crowd=self.crowd)
+        for member in self.people.all:
+            assert member.group is not None
+            member.disk = Disk(member.group.snapshot())
         self.chance = random.Random(members)
         self.day = 0
         self.spent: list[Spent] = []
