@@ -123,7 +123,7 @@ def test_a_month_tells_what_its_changes_cost_an_ordinary_member(tmp_path: Path) 
     all_changes = 9 * found["changes"]["received_bytes"]["mean"]
     total = {name: spent["received_bytes"] for name, spent in found["total"].items()}
     assert total["all"] - total["rest"] == pytest.approx(all_changes, rel=0.01)
-    page = performance()
+    page = module_of("performance")
     assert "### 70 members, 64 stewards" in page.page(page.load(tmp_path))
     assert page.draw_all(tmp_path, tmp_path) == ["month"]
 
