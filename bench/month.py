@@ -28,6 +28,7 @@ from leaves import START, device_of, key_package, make, new_engine
 from people import Member, People
 from report import Result, add_arguments, publish, say
 from stand_in import StandIns
+from written import Disk
 
 DAYS = 30
 """Of a month."""
@@ -42,12 +43,15 @@ _UP_BEFORE, _DONE_AFTER = MINUTE, MINUTE
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What one change, or the time until the next, has cost one ordinary member."""
+    """What one change, or the time until the next, has cost one ordinary member.
+
+    ``hears_committee``: it was in a drawn committee, or one of the next to lead, who listen there too.
+    """
 
     day: int
     number: int
     kind: str
-    is_in_committee: bool
+    hears_committee: bool
     commit_bytes: int
     cpu_ms: float
     received: int
@@ -68,6 +72,9 @@ class Month:
         leaves = make(min(members, ROSTER_MAX), policy=COUNCIL, leading=0, ordinary=whole)
         self.crowd = Crowd(leaves.lights, new_engine(0))
         self.people = People(leaves, stewards=self.stewards, crowd=self.crowd)
+        for member in self.people.all:
+            assert member.group is not None
+            member.disk = Disk(member.group.snapshot())
         self.chance = random.Random(members)
         self.day = 0
         self.spent: list[Spent] = []
@@ -118,12 +125,13 @@ class Month:
         if kind != "election":  # which begins as soon as somebody is there
             people.pass_time(_UP_BEFORE)
         people.take_cost()  # of the coming up
-        committee = people.members()[0].state.committee
-        epoch = people.members()[0].state.epoch
+        state, epoch = people.members()[0].state, people.members()[0].state.epoch
+        is_drawn = state.committee.is_drawn
+        hearing = frozenset(m.address for m in people.members() if is_drawn and state.hears_committee(m.address))
         act(leader)
         people.pass_time(_DONE_AFTER)
         assert people.members()[0].state.epoch == epoch + 1
-        self._note(kind, committee.members if committee.is_drawn else frozenset(), people.newest_commit()[0])
+        self._note(kind, hearing, people.newest_commit()[0])
         if leader not in self._standing_in:
             self._stand_ins.learn(leader)
         for member in list(self._standing_in):
@@ -131,7 +139,7 @@ class Month:
         self._wishing = None
         people.forget()
 
-    def _note(self, kind: str, committee: frozenset[Address], commit_bytes: int) -> None:
+    def _note(self, kind: str, hearing: frozenset[Address], commit_bytes: int) -> None:
         """What was spent since the last time goes to this kind."""
         self._noted += 1
         for member in self._ordinary():
@@ -141,7 +149,7 @@ class Month:
                     self.day,
                     self._noted,
                     kind,
-                    member.address in committee,
+                    member.address in hearing,
                     commit_bytes,
                     cost.cpu_ms,
                     cost.received,
@@ -225,8 +233,8 @@ class Month:
         found = {kind: summary(spent) for kind, spent in kinds.items() if spent}
         groups = {
             "changes": changes,
-            "outside": [one for one in changes if not one.is_in_committee],
-            "inside": [one for one in changes if one.is_in_committee],
+            "outside": [one for one in changes if not one.hears_committee],
+            "inside": [one for one in changes if one.hears_committee],
         }
         found |= {name: summary(spent) for name, spent in groups.items() if spent}
         return found | {"days": [self._day(day) for day in range(self.day + 1)], "total": self._total()}

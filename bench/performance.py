@@ -306,7 +306,11 @@ def _month(found: dict[str, Result]) -> list[str]:
         "",
     ]
     rows_of = {kind: WORDS[kind] for kind in ("add", "remove", "refresh", "election")}
-    rows_of |= {"changes": "all but elections", "outside": "… not in the committee", "inside": "… in the committee"}
+    rows_of |= {
+        "changes": "all but elections",
+        "outside": "… not hearing the committee",
+        "inside": "… hearing the committee",
+    }
     for place, one in enumerate(ours["results"]):
         said = ", ".join(f"{count} × {WORDS[kind]}" for kind, count in one["a_day"].items())
         rows = [_month_row(text, one[kind]) for kind, text in rows_of.items() if kind in one]
