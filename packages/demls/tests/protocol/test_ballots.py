@@ -15,7 +15,7 @@ from demls.protocol.policy import DAY, DAY_POLICY, HOUR, MINUTE, PRESETS, SECOND
 from demls.protocol.views import ProposalKind, ProposalStatus, ProposalView
 from demls.wire.charters import Deciders, Policy, Rule
 from demls.wire.ids import Address, CandidateId
-from demls.wire.messages import Entry, Invite, Proposal, Vote, VoteBundle
+from demls.wire.messages import Digest, Entry, Invite, Proposal, Vote, VoteBundle
 from demls_consensus import Certificate, Choice, SignedVote
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -338,13 +338,32 @@ def test_a_certificate_of_the_wrong_electorate_approves_nothing(world: World) ->
 NOBODYS = CandidateId(bytes(32))
 
 
+def test_stewards_compare_among_themselves_and_others_say_nothing_of_it(world: World) -> None:
+    """A vote that one of them has missed is asked for and said again where only they listen."""
+    invite = asked(world)
+    main, stand = Insider(world, "alice").channel, booth_of(Insider(world, "alice").channel)
+    before = len(world.log[main.topic])
+    lost = [True]
+    world.lose = lambda person, one: lost[0] and person.name == "carol" and one.sender == "bob"
+    vote(world, invite, "bob")
+    lost[0] = False
+    assert seen(world, "carol").yes == 0
+    world.run(60 * SECOND)
+    assert seen(world, "carol").yes == 1
+    engine = world.person("alice").engine
+    said = [unseal(stand, one.payload, engine) for one in world.log[stand.topic]]
+    assert any(isinstance(message, Digest) for message in said)
+    aloud = [unseal(main, one.payload, engine) for one in world.log[main.topic][before:]]
+    assert not any(isinstance(message, Digest | Vote) for message in aloud)
+
+
 def test_only_votes_belong_where_stewards_vote(world: World) -> None:
     asked(world)
     mallory = Insider(world, "dave")
     mallory.say(VoteBundle((mallory.vote(bytes(32), True),)), booth_of(mallory.channel))
     world.deliver()
     details = {event.detail for event in world.person("alice").told(Rejected)}  # type: ignore[attr-defined]
-    assert "a message that does not belong where stewards say their votes" in details
+    assert "a message that does not belong where stewards decide" in details
 
 
 # --- The switch -------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ A digest says what its sender holds; the one asked sends what is missing, and as
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from demls.protocol.continuity import DIGEST_LABEL, make_digest
@@ -52,6 +53,12 @@ class Asking:
         other = self._one_of_committee()
         if other is not None:
             step.say(self.digest(other))
+
+    def ask_steward(self, stewards: Collection[Address], step: Step) -> None:
+        """Ask one of these who decide with the own member, where they say their votes."""
+        other = self._drawn(sorted(member for member in stewards if member != self._state.own))
+        if other is not None:
+            step.say(self.digest(other), self._state.places.booth)
 
     def look_around(self, step: Step) -> None:
         """Nobody was heard for a while, so this node may be far behind: ask where everybody is."""

@@ -79,6 +79,8 @@ class OwnCandidate:
 
     staged: bytes
     context: bytes
+    has_path: bool = False
+    """Does it renew the own leaf?"""
 
 
 class Candidates:
@@ -116,6 +118,7 @@ class Candidates:
         """What follows from a content, by all that it depends on: asked for again with every judgement."""
         self._hashes: dict[tuple[object, ...], bytes] = {}
         """The hashes of these."""
+        self._cold: bool | None = None
         self._told: set[CandidateId] = set()
         self._genuine: dict[bytes, bool] = {}
         self._offered_by: dict[CandidateId, Offer] = {}
@@ -198,14 +201,14 @@ class Candidates:
 
     def _build(self, work: list[Item], view: View, step: Step) -> tuple[Candidate, OwnCandidate] | None:
         adds, removes, extensions = self._proposals_of(work)
-        updates, has_path = updates_of(work, self._own_address), self._has_path(work)
+        updates, has_path = updates_of(work, self._own_address), self._has_path(work) or self._is_cold()
         time = Instant(max(step.now, self._state.time + 1))
         context = encode_message(
             CommitContext(self._state.head, view, time, tuple(self._governance.entry(item) for item in work))
         )
         joiner_key, sync = b"", b""
         if adds:
-            follows = self.follow_own(work, view, time)
+            follows = self.follow_own(work, view, time, has_path=has_path)
             if follows is None:
                 return None
             joiner_key, sync = (
@@ -227,7 +230,7 @@ class Candidates:
             step.refuse(Reason.INVALID, f"approved work that makes no commit: {problem}")
             return None
         candidate = Candidate(built.commit, built.welcome or b"", joiner_key, sync, updates)
-        return candidate, OwnCandidate(built.staged, context)
+        return candidate, OwnCandidate(built.staged, context, has_path)
 
     # --- What follows -------------------------------------------------------------------------------------------
 
@@ -248,13 +251,18 @@ class Candidates:
             return self._follow_content(content, tuple(carried))
         minted = self.minted(candidate.id)
         assert minted is not None
-        return self.follow_own(self.items(candidate.id), *minted)
+        has_path = self._own[candidate.id].has_path
+        return self.follow_own(self.items(candidate.id), *minted, has_path=has_path)
 
-    def follow_own(self, work: Sequence[Item], view: View, time: Instant) -> Succession | None:
-        """What follows from an own commit of this work."""
+    def follow_own(
+        self, work: Sequence[Item], view: View, time: Instant, *, has_path: bool = False
+    ) -> Succession | None:
+        """What follows from an own commit of this work; ``has_path``: although that does not need one."""
         removed = {item.subject for item in work if item.effect[0] == "remove"}
         added = {item.subject for item in work if item.effect[0] == "add"}
-        renewed = renewed_by(work) | (frozenset({self._own_address}) if self._has_path(work) else frozenset())
+        renewed = renewed_by(work) | (
+            frozenset({self._own_address}) if has_path or self._has_path(work) else frozenset()
+        )
         proposals = tuple(item.proposal for item in work)
         return self._follow(proposals, removed, added, renewed, self._own_address, view, time)
 
@@ -262,6 +270,16 @@ class Candidates:
         """Does the own commit of this renew the own leaf? Only additions need no path (RFC 9420 §12.4)."""
         kinds = {item.effect[0] for item in work}
         return "add" not in kinds or not kinds.isdisjoint(_WITH_PATH)
+
+    def _is_cold(self) -> bool:
+        """Is the own path of a large tree so cold that it is worth warming although the commit needs none?
+
+        Whoever commits a removal next pays the less, and so do all who follow. Found out by a trial, once.
+        """
+        if self._cold is None:
+            is_large = len(self._state.roster.seats) >= bounds.WARMED_ABOVE_MIN
+            self._cold = is_large and len(self._mls.propose_commit(force_path=True).commit) > bounds.COLD_PATH_BYTES
+        return self._cold
 
     def _follow_content(self, content: Content, proposals: tuple[Proposal, ...]) -> Succession | None:
         about = _about(content, proposals)

@@ -40,6 +40,7 @@ class Duties:
         self.refreshing = Refreshing(state)
         self._ask = asking.ask
         self._ask_committee = asking.ask_committee
+        self._ask_steward = asking.ask_steward
         self._come_back = asking.come_back
         self._return_at: Instant | None = None
         self._returns = 0
@@ -370,18 +371,24 @@ class Duties:
     # --- Comparing ----------------------------------------------------------------------------------------------
 
     def gossip(self, step: Step) -> None:
-        """While something is open and no round is, ask a member what is missing, ever more rarely if nothing is."""
+        """While something is open and no round is, ask a member what is missing, ever more rarely if nothing is.
+
+        What stewards are deciding they compare among themselves, where others need not listen.
+        """
         state = self._state
-        is_deciding = state.governance.is_deciding()
         is_asleep = state.own not in state.roster.counted
-        if state.round.is_open or not (is_deciding or is_asleep) or len(state.roster.seats) < 2:
+        others = state.roster.addresses if is_asleep else state.governance.deciding_with(state.own)
+        if state.round.is_open or not others or len(state.roster.seats) < 2:
             self._gossip_at, self._pace = None, Duration(0)
             return
         if self._gossip_at is None or state.governance.changes != self._seen:
-            self._pace = Duration(bounds.GOSSIP_FIRST * max(1, len(state.roster.seats) // 16))
+            self._pace = Duration(bounds.GOSSIP_FIRST * max(1, len(others) // 16))
             self._schedule(step)
         elif step.now >= self._gossip_at:
-            self._ask(step)
+            if others is state.roster.addresses:
+                self._ask(step)
+            else:
+                self._ask_steward(others, step)
             self._pace = Duration(min(2 * self._pace, max(bounds.GOSSIP_MOST, self._pace)))
             self._schedule(step)
 

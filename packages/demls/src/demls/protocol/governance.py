@@ -476,6 +476,14 @@ class Governance:
         """Is anything open?"""
         return any(item.status is ProposalStatus.OPEN for item in self._going.values())
 
+    def deciding_with(self, member: Address) -> frozenset[Address]:
+        """Who decides what is open now and what this member decides, too: all members, or stewards, or nobody."""
+        going = [item for item in self._going.values() if item.status is ProposalStatus.OPEN]
+        if any(item.place or len(item.ballots) == 1 for item in going):
+            return self._roster.addresses
+        asked = [item.ballots[0].tally.voters for item in going if member in item.ballots[0].tally.voters]
+        return frozenset(self._roster.addresses).intersection(*asked) if asked else frozenset()
+
     def approved(self) -> list[Item]:
         """Approved work in canonical order; of several with one effect only the lowest."""
         seen: set[tuple[str, bytes]] = set()

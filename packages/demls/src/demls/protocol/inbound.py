@@ -55,6 +55,9 @@ STRAGGLER_HELPERS = 3
 Found = tuple[Channel, Read]
 """A message, and the channel it came on."""
 
+_IN_BOOTH = (Vote, Digest, Proposal)
+"""What stewards say among themselves; candidates are for all."""
+
 _ON_FLOOR = (RoundStatement, Digest, Offer, Proposal, Vote)
 """What a committee says among itself, also in answer to a digest."""
 
@@ -105,8 +108,8 @@ class Inbound:
         if channel == state.rendezvous:
             self._dispatch_from_outside(message, step)
             return
-        if state.places.is_booth(channel) and not isinstance(message, Vote):
-            step.refuse(Reason.INVALID, "a message that does not belong where stewards say their votes")
+        if state.places.is_booth(channel) and not isinstance(message, _IN_BOOTH):
+            step.refuse(Reason.INVALID, "a message that does not belong where stewards decide")
             return
         if state.places.is_floor(channel) and not isinstance(message, _ON_FLOOR):
             step.refuse(Reason.INVALID, "a message that does not belong where the committee speaks")
@@ -198,7 +201,7 @@ class Inbound:
     def answer_straggler(self, channel: Channel, message: Payload, step: Step) -> None:
         """Whoever still speaks on the channel of an old epoch has missed its end: the first few members say it."""
         state = self._state
-        is_elsewhere = channel in (state.channel, state.rendezvous)
+        is_elsewhere = channel in (state.channel, state.rendezvous, state.places.floors.get(state.epoch))
         if is_elsewhere or isinstance(message, SettledCommit | CertifiedCommit | Digest):
             return
         is_late = step.now < state.settled_at + STRAGGLER_AFTER

@@ -70,6 +70,11 @@ class Places:
 
     # --- Stewards -----------------------------------------------------------------------------------------------
 
+    @property
+    def booth(self) -> Channel:
+        """Where stewards say their votes in this epoch."""
+        return booth_of(self._state.channel)
+
     def is_booth(self, channel: Channel) -> bool:
         """Is this where stewards say their votes?"""
         return channel in self._booths
@@ -84,14 +89,14 @@ class Places:
     def say_vote(self, item: Item, vote: Vote, step: Step) -> None:
         """Say it where those listen who decide in its ballot."""
         is_of_stewards = len(item.ballots) > 1 and item.place == 0
-        step.say(vote, booth_of(self._state.channel) if is_of_stewards else None)
+        step.say(vote, self.booth if is_of_stewards else None)
 
     def say_answer(self, payload: Payload, step: Step, asked_on: Channel) -> None:
         """Say it to a member that lacks it; votes of an open stewards' ballot, where the stewards listen."""
-        where = asked_on if self.is_floor(asked_on) else None
+        where = asked_on if self.is_floor(asked_on) or self.is_booth(asked_on) else None
         if isinstance(payload, Vote):
             found = self._state.governance.find(SignedVote.decode(payload.signed_vote).proposal_id)
             item, ballot = found if found is not None else (None, None)
             if item is not None and ballot is not None and ballot is not item.ballots[-1]:
-                where = where if item.place or ballot.is_decided() else booth_of(self._state.channel)
+                where = where if item.place or ballot.is_decided() else self.booth
         step.say(payload, where)

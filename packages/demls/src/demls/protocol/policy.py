@@ -339,6 +339,12 @@ INVITE_LIFETIME_MAX = Duration(90 * DAY)
 TAKEOVER_AFTER = Duration(3 * SECOND)
 """How long each next member waits before it opens a vote that is due in the place of the one before."""
 
+WARMED_ABOVE_MIN = 256
+"""In groups of at least so many members who only adds members warms its path of the tree, too, if that is cold."""
+
+COLD_PATH_BYTES = 40 * 1024
+"""A path is cold if a commit with it has more bytes than this: it is encrypted to single leaves, not to subtrees."""
+
 CERTIFIERS_MAX = 8
 """So many members of a committee, in the order of leaders, tell the others what it has settled if nobody did."""
 

@@ -103,8 +103,10 @@ class Refreshing:
     def _own_turn(self) -> Instant | None:
         """Those with the oldest keys first, after each commit."""
         state = self._state
+        if not state.ages.is_automatic:
+            return None
         place, age = state.ages.place(state.own), state.ages.of(state.own)
-        if age is None or place is None or not state.ages.is_automatic:
+        if age is None or place is None:
             return None
         lot = int.from_bytes(digest(b"demls refresh 1", state.group_id, state.own, age.epoch)[:8], "big")
         hard = age.time + bounds.REFRESH_AFTER - lot % bounds.REFRESH_SPREAD
