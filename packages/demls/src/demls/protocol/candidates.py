@@ -119,6 +119,7 @@ class Candidates:
         self._hashes: dict[tuple[object, ...], bytes] = {}
         """The hashes of these."""
         self._cold: bool | None = None
+        self._contexts: dict[CandidateId, CommitContext] = {}
         self._told: set[CandidateId] = set()
         self._genuine: dict[bytes, bool] = {}
         self._offered_by: dict[CandidateId, Offer] = {}
@@ -500,17 +501,21 @@ class Candidates:
 
     def entries(self, candidate_id: CandidateId) -> tuple[Entry, ...]:
         """The entries of a candidate that was judged or built here; empty if it was not."""
-        own = self._own.get(candidate_id)
-        if own is not None:
-            return decode_message(own.context, CommitContext).entries
+        if candidate_id in self._own:
+            return self._context(candidate_id).entries
         found = self._found.get(candidate_id)
         return found.entries if isinstance(found, Content) else ()
 
+    def _context(self, candidate_id: CandidateId) -> CommitContext:
+        """Of an own candidate; read once."""
+        if candidate_id not in self._contexts:
+            self._contexts[candidate_id] = decode_message(self._own[candidate_id].context, CommitContext)
+        return self._contexts[candidate_id]
+
     def minted(self, candidate_id: CandidateId) -> tuple[View, Instant] | None:
         """The view in which a judged or own candidate was minted, and its chain time."""
-        own = self._own.get(candidate_id)
-        if own is not None:
-            context = decode_message(own.context, CommitContext)
+        if candidate_id in self._own:
+            context = self._context(candidate_id)
             return View(context.view), Instant(context.time)
         found = self._found.get(candidate_id)
         return (found.view, found.time) if isinstance(found, Content) else None

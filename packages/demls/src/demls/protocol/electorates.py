@@ -81,7 +81,11 @@ class Electorate:
         )
 
     def committee(self) -> Committee:
-        """Who acknowledges the commit that ends the epoch. O(n log k)."""
+        """Who acknowledges the commit that ends the epoch. O(n log k), once."""
+        return self._committee
+
+    @cached_property
+    def _committee(self) -> Committee:
         return committee_of(self.seats.keys() - self.dormant(), self.stewards, self.before, self.policy)
 
     def settled(self) -> frozenset[Address]:

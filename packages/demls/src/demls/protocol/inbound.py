@@ -52,6 +52,9 @@ STRAGGLER_AFTER = Duration(2 * bounds.REPEAT_EVERY)
 
 STRAGGLER_HELPERS = 3
 
+HEARD_LATELY = Duration(10 * bounds.SECOND)
+"""For so long it is known without another signature that a member is here."""
+
 Found = tuple[Channel, Read]
 """A message, and the channel it came on."""
 
@@ -320,6 +323,9 @@ class Inbound:
         state = self._state
         if wanted.member == state.own:
             return
+        if self._says_nothing_new(wanted, step.now):
+            step.is_known = True
+            return
         key = state.known_key(wanted.member, wanted.epoch)
         if key is None or not state.engine.verify(key, DIGEST_LABEL, wanted.content(state.group_id), wanted.signature):
             step.refuse(Reason.FORGED, "a digest that its member did not sign")
@@ -344,6 +350,16 @@ class Inbound:
         elif wanted.epoch > state.epoch and step.now >= self._asked_back_at + bounds.REPEAT_EVERY:
             self._asked_back_at = step.now
             step.say(self._asking.brief(Address(wanted.member)), state.rendezvous)
+
+    def _says_nothing_new(self, wanted: Digest, now: Instant) -> bool:
+        """Does somebody who was heard a moment ago say that it is here, and ask another member?"""
+        if wanted.asked == self._state.own or not self._is_current(wanted):
+            return False
+        member, seat = Address(wanted.member), self._state.roster.seat(wanted.member)
+        if seat is None or seat.dormant or self._state.welcomes.awaits(member):
+            return False
+        heard = self._state.presence.heard_at(member)
+        return heard is not None and now < heard + HEARD_LATELY
 
     def _receive_resync(self, proposal: Proposal, change: Resync, step: Step) -> None:
         """A member asks for a new seat. The first in the order of leaders tells it if there is none for it."""

@@ -193,6 +193,10 @@ class Welcomes:
                 return True
         return False
 
+    def awaits(self, member: Address) -> bool:
+        """Is a welcome held here for this member, which was not heard yet?"""
+        return member in self._pending or (self._own is not None and member in self._own.unheard)
+
     def heard(self, member: Address) -> None:
         """A member said something: it needs no welcome any more."""
         self._repeated.pop(member, None)
