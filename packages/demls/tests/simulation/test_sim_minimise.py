@@ -19,12 +19,12 @@ from typer.testing import CliRunner
 
 def test_a_failing_world_becomes_the_smallest() -> None:
     with without("a quorum"):
-        found = minimise(Scenario.draw(1, "model", 5), runs_max=40)
+        found = minimise(Scenario.draw(11, "model", 5), runs_max=40)
     assert found is not None
     assert found.outcome.promise == "P1"
     assert found.outcome.transcript
     assert found.scenario.members < 5
-    assert EPOCHS_SHORTEST <= found.scenario.epochs < Scenario.draw(1, "model", 5).epochs
+    assert EPOCHS_SHORTEST <= found.scenario.epochs < Scenario.draw(11, "model", 5).epochs
     assert any("members" in line for line in told(found))
 
 

@@ -33,7 +33,7 @@ class Announcing:
         self._state = state
         self._since: dict[_Outcome, Instant] = {}
         self._said: set[_Outcome] = set()
-        self._seen = -1
+        self._seen: tuple[int, bytes] | None = None
         self._due: dict[_Outcome, Instant] = {}
 
     def heard(self, bundle: VoteBundle) -> None:
@@ -53,7 +53,13 @@ class Announcing:
             genuine = votes & ballot.votes.keys()
             if ballot.would_decide(genuine) or genuine == ballot.votes.keys():
                 self._said.add((item.proposal_id, ballot.is_decided()))
-                self._seen = -1
+                self._seen = None
+
+    def is_news(self, item: Item) -> bool:
+        """Is it still to be told how the stewards' ballot on this has ended, perhaps by the own member? O(1)."""
+        if len(item.ballots) == 1 or self._state.own not in item.ballots[0].tally.voters or not _is_over(item):
+            return False
+        return (item.proposal_id, item.ballots[0].is_decided()) not in self._said
 
     def act(self, step: Step) -> None:
         """Say what is due now."""
@@ -74,9 +80,10 @@ class Announcing:
     def _look(self, now: Instant) -> None:
         """Which ballots are over, of those in which the own member has a vote?"""
         governance = self._state.governance
-        if governance.changes == self._seen:
+        seen = governance.changes, self._state.state.head  # whose turn it is changes with the state
+        if seen == self._seen:
             return
-        self._seen = governance.changes
+        self._seen = seen
         own = self._state.own
         over = {
             (item.proposal_id, item.ballots[0].is_decided()): item

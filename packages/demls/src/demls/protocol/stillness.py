@@ -33,8 +33,11 @@ def is_still(
         return False
     match message:
         case Vote():
-            is_counted = len(step.events) == 1 and isinstance(step.events[0], VoteRecorded)
-            return is_counted and not state.round.is_judging
+            recorded = step.events[0] if len(step.events) == 1 else None
+            if not isinstance(recorded, VoteRecorded) or state.round.is_judging:
+                return False
+            item = governance.items.get(recorded.proposal_id)
+            return item is not None and not state.announcing.is_news(item)
         case RoundStatement():
             return not step.events and message.member in state.roster.counted and state.round.is_still(message)
         case _:
