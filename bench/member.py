@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from demls.node.memory import give_back
 from demls.protocol.group import Group
 from leaves import new_engine
 from written import Disk
@@ -39,6 +40,7 @@ def main() -> None:
             effects = group.receive(topic, payload, told["now"])
             spent += time.process_time_ns() - began
             written += disk.write(effects)
+            give_back(effects.changes)
     size = sum(map(len, told["records"].values()))
     state = group._state
     assert state is not None

@@ -15,6 +15,7 @@ from demls.api import models
 from demls.node import cards, present, timeline
 from demls.node.cards import NOTHING_KNOWN, Known
 from demls.node.core import JoiningMachine, Machine, is_group, is_inbox, is_joining, takes_many
+from demls.node.memory import give_back
 from demls.node.present import Connection
 from demls.node.sent import Sent
 from demls.protocol.effects import Change, Effects, Outbound
@@ -195,6 +196,7 @@ class Worker:
         ids: tuple[int, ...] = ()
         if batch.changes or batch.outbound or batch.cursors or batch.timeline or anew:
             ids = self.store.commit(batch).timeline_ids
+            give_back(batch.changes)
         self.deadline = gathered.deadline
         rejected: dict[str, int] = {}
         for event in gathered.events:

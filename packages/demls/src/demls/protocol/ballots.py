@@ -72,18 +72,14 @@ def ballots_of(
     rule = electorate.rule(change)
     share = Share.from_code(rule.share)
 
-    def present(members: Iterable[Address]) -> frozenset[bytes]:
-        seats = (roster.seat(address) for address in members)
-        return frozenset(bytes(seat.address) for seat in seats if seat and seat.since <= latest and not seat.dormant)
-
-    everybody = present(electorate.seats)
+    everybody = roster.present(electorate.epoch, electorate.seats, latest)
     if not everybody:
         return None
     silence = Silence.COUNTS_AS_YES if rule.silence_is_yes else Silence.COUNTS_FOR_NOTHING
     end = Instant(first_seen + proposal.duration)
     if not electorate.is_for_stewards(change):
         return (Ballot(proposal.id, Tally(everybody, silence, share=share), end),)
-    stewards = present(electorate.stewards)
+    stewards = everybody.intersection(electorate.stewards)
     last = Ballot(ballot_of_all(proposal.id), Tally(everybody, silence, share=share), Instant(end + proposal.duration))
     if not stewards:  # what they may have refused shall not come about by silence
         return (Ballot(last.ballot_id, Tally(everybody, Silence.COUNTS_FOR_NOTHING, share=share), last.deadline),)

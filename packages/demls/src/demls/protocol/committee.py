@@ -67,5 +67,5 @@ def committee_of(counted: Collection[Address], stewards: Iterable[Address], befo
     if not size:
         return Committee(frozenset(counted))
     lot_of = digester(b"demls committee 1", before)
-    drawn = [member for _, member in heapq.nsmallest(size, ((lot_of(member), member) for member in counted))]
+    drawn = [member for _, member in heapq.nsmallest(size, [(lot_of(member), member) for member in counted])]
     return Committee(frozenset(drawn) | frozenset(stewards).intersection(counted), is_drawn=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from demls_consensus import faults, quorum
 
@@ -51,32 +52,44 @@ class Roster:
         self._leaves: dict[Address, tuple[int, ...]] = {}
         self._owner: dict[int, Address] = {}
         self._speaking: dict[Address, Member] = {}
-        for member in sorted(leaves, key=lambda member: member.leaf):
-            known, seat = read.get(member.leaf, (None, None))
-            if seat is None or known is None or not _is_same(known, member):
-                seat = _read(member, epoch)
+        for member in sorted(leaves, key=attrgetter("leaf")):
+            leaf = member.leaf
+            found = read.get(leaf)
+            seat = found[1] if found is not None and _is_same(found[0], member) else _read(member, epoch)
             if seat is None:
                 continue  # whoever it is, it is nobody here: no voice, no name
             address = seat.address
             joined, is_dormant = since.get(address, epoch), address in asleep
             if seat.since != joined or seat.dormant != is_dormant:
                 seat = replace(seat, since=joined, dormant=is_dormant)
-            self._seats_of[member.leaf] = member, seat
-            seats.setdefault(address, seat)
-            self._speaking.setdefault(address, member)
-            self._leaves[address] = (*self._leaves.get(address, ()), member.leaf)
-            self._owner[member.leaf] = address
+            self._seats_of[leaf] = member, seat
+            self._owner[leaf] = address
+            if address in seats:
+                self._leaves[address] += (leaf,)
+            else:
+                seats[address] = seat
+                self._speaking[address] = member
+                self._leaves[address] = (leaf,)
         self.seats: tuple[Seat, ...] = tuple(seats.values())
         self._by_address: Mapping[Address, Seat] = seats
         self.addresses: frozenset[Address] = frozenset(seats)
-        self.counted: frozenset[Address] = frozenset(a for a, seat in seats.items() if not seat.dormant)
+        self.counted: frozenset[Address] = frozenset([a for a, seat in seats.items() if not seat.dormant])
         """Those who make n: all members but the dormant ones."""
-        self._since = {seat.address: seat.since for seat in self.seats}
-        self._index = {seat.address: index for index, seat in enumerate(self.seats)}
+        self._since = {address: seat.since for address, seat in seats.items()}
+        self._index = {address: index for index, address in enumerate(seats)}
+        self._present: dict[tuple[Epoch, int], frozenset[bytes]] = {}
 
     @classmethod
     def empty(cls) -> Roster:
         return cls((), Epoch(0), {})
+
+    def present(self, epoch: Epoch, members: Iterable[Address], latest: int) -> frozenset[bytes]:
+        """Which ``members`` of an earlier ``epoch`` are in and counted, and were in epoch ``latest``; found once."""
+        if (epoch, latest) not in self._present:
+            seats = map(self._by_address.get, members)
+            here = [seat.address for seat in seats if seat and seat.since <= latest and not seat.dormant]
+            self._present[epoch, latest] = frozenset(here)
+        return self._present[epoch, latest]
 
     def since(self) -> dict[Address, Epoch]:
         """When each member joined; not to be changed."""

@@ -79,7 +79,9 @@ def is_settled(joined: Epoch, epoch: Epoch) -> bool:
 
 def settled_pool(since: Mapping[Address, Epoch], epoch: Epoch) -> frozenset[Address]:
     """Who is settled in at ``epoch``, of members with these epochs of joining."""
-    return frozenset(member for member, joined in since.items() if is_settled(joined, epoch))
+    if not epoch:
+        return frozenset([member for member, joined in since.items() if is_settled(joined, epoch)])
+    return frozenset([member for member, joined in since.items() if joined < epoch])  # of thousands, several times
 
 
 def list_size(pool: int, stewards_min: int, stewards_max: int) -> int:
@@ -120,10 +122,11 @@ def departed(
     ``reseated``: who was given a new leaf. The place was that of the old one, and ends with it.
     """
     anew = frozenset(reseated)
+    changed = [member for member, joined in before.items() if after.get(member) != joined]
     gone = {
         member
-        for member, joined in before.items()
-        if is_settled(joined, listed.election_epoch)
+        for member in (*changed, *(anew & before.keys()))
+        if is_settled(before[member], listed.election_epoch)
         and (member in anew or member not in after or not is_settled(after[member], listed.election_epoch))
     }
     gone -= set(listed.departed)

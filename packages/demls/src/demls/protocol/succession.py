@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from demls.protocol import policy as bounds
 from demls.protocol.resync import reseated_after
@@ -96,13 +97,12 @@ def _keys(
     commit: Carried, entered: Epoch, keys: Iterable[KeyAge], after: Mapping[Address, Epoch]
 ) -> tuple[KeyAge, ...]:
     """Since when each member has the encryption key that its leaf has now."""
-    fresh = commit.renewed | commit.added | commit.reseated
-    known = {Address(age.member_id): age for age in keys}
-    aged = (
-        KeyAge(member, entered, commit.time) if member in fresh else known.get(member, KeyAge(member, since, 0))
-        for member, since in after.items()
-    )
-    return tuple(sorted(aged, key=lambda age: age.member_id))
+    fresh = (commit.renewed | commit.added | commit.reseated) & after.keys()
+    stayed = [age for age in keys if age.member_id in after and age.member_id not in fresh]  # in their order already
+    unknown = after.keys() - fresh - {age.member_id for age in stayed}
+    stayed += [KeyAge(member, entered, commit.time) for member in fresh]
+    stayed += [KeyAge(member, after[member], 0) for member in unknown]
+    return tuple(sorted(stayed, key=attrgetter("member_id")))
 
 
 def _dormant(changes: Iterable[Change], roster: Roster, after: Mapping[Address, Epoch]) -> frozenset[Address]:
