@@ -8,6 +8,7 @@ from pathlib import Path
 
 NAMES = {
     "group": "adding, removing, electing, talking: every member real, up to 400",
+    "where": "which part of the code the time of a change goes to",
     "consensus": "one decision by up to 10,000 voters",
     "large": "a group of 10,000: all changes, joining, restarting, catching up",
     "month": "a month of changes in a group of 10,000, as the tree warms up",

@@ -19,15 +19,17 @@ FULL = (
     ("consensus", "--voters", "100", "1000", "10000"),
     ("group", "--members", "3", "5", "10", "20", "50", "100", "200", "400"),
     ("reference", "--members", "3", "5", "10", "20", "50", "100", "200"),
+    ("where", "--members", "3", "10", "100"),
     ("node",),
     ("latency", "--members", "10", "100", "1000", "9999", "--full", "20"),
     ("large", "--members", "10000", "--budget", "220"),
-    ("month", "--members", "10000", "--months", "1", "--budget", "330"),
+    ("month", "--members", "10000", "--months", "2", "--budget", "330"),
 )
 QUICK = (
     ("consensus", "--voters", "100", "1000", "--runs", "2"),
     ("group", "--members", "3", "5", "10", "20", "50", "--runs", "1"),
     ("reference", "--if-built", "--members", "3", "5", "10", "20", "50", "--runs", "1"),
+    ("where", "--members", "3", "--runs", "3"),
     ("node", "--members", "10", "--messages", "300", "--groups", "10", "--runs", "10"),
     ("latency", "--members", "10", "50", "--runs", "1"),
     ("large", "--members", "500", "--full", "12", "--many", "10", "--epochs", "10", "--budget", "20"),

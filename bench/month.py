@@ -237,6 +237,9 @@ class Month:
             "inside": [one for one in changes if one.hears_committee],
         }
         found |= {name: summary(spent) for name, spent in groups.items() if spent}
+        later = {kind: [one for one in spent if one.day >= DAYS] for kind, spent in kinds.items()}
+        if any(later.values()):
+            found["later"] = {kind: summary(spent) for kind, spent in later.items() if spent}
         return found | {"days": [self._day(day) for day in range(self.day + 1)], "total": self._total()}
 
     def _day(self, day: int) -> Result:

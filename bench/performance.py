@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from goals import table_of_goals
 from matplotlib.figure import Figure
 from report import RESULTS, ROOT, Result
 
 PAGE = ROOT / "docs" / "performance.md"
 PLOTS = ROOT / "docs" / "performance"
-NAMES = ("group", "reference", "consensus", "large", "month", "latency", "node")
+NAMES = ("group", "reference", "where", "consensus", "large", "month", "latency", "node")
 KINDS = ("add", "remove", "election", "chat")
 FIT_FROM = 10
 """Below so many members the fixed costs hide the growth."""
@@ -180,7 +181,8 @@ def page(found: dict[str, Result]) -> str:
             "Processor times are too high by some tens of per cent then, and times on the clock by more.",
             "",
         ]
-    for write in (_group, _consensus, _large, _month, _latency, _node):
+    lines += table_of_goals(found)
+    for write in (_group, _where, _consensus, _large, _month, _latency, _node):
         lines += write(found)
     lines += ["## Where and when", ""]
     rows = []
@@ -225,6 +227,25 @@ def _group(found: dict[str, Result]) -> list[str]:
     if theirs is None:
         lines += ["The reference node was not measured in this run.", ""]
     return lines
+
+
+def _where(found: dict[str, Result]) -> list[str]:
+    ours = found.get("where")
+    if ours is None:
+        return []
+    results = ours["results"]
+    parts = list(dict.fromkeys(part for one in results for part in one["parts_ms"]))
+    rows = [[part, *(number(one["parts_ms"].get(part)) for one in results)] for part in parts]
+    rows.append(["**together**", *(number(one["cpu_ms"]) for one in results)])
+    rows.append(["calls of members", *(number(one["calls_of_members"]) for one in results)])
+    return [
+        "## Where the time goes",
+        "",
+        f"Of {WORDS[results[0]['kind']]}, in ms of all members together (`python bench where`). The engine's own calls",
+        "are measured; what is left of an unprofiled run is shared out among the rooms of Python as a profile does.",
+        "",
+        *table(["n =", *(str(one["members"]) for one in results)], rows),
+    ]
 
 
 def _consensus(found: dict[str, Result]) -> list[str]:
@@ -314,6 +335,8 @@ def _month(found: dict[str, Result]) -> list[str]:
     for place, one in enumerate(ours["results"]):
         said = ", ".join(f"{count} × {WORDS[kind]}" for kind, count in one["a_day"].items())
         rows = [_month_row(text, one[kind]) for kind, text in rows_of.items() if kind in one]
+        later = one.get("later", {})
+        rows += [_month_row(f"{WORDS[kind]}, after 30 days", spent) for kind, spent in later.items()]
         days = f"{one['days_played']} days"
         if one["days_played"] < one["days_planned"]:
             days += f" of {one['days_planned']}, then the time set for it was over"

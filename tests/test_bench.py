@@ -57,6 +57,15 @@ def test_a_group_tells_what_each_action_costs(tmp_path: Path) -> None:
     assert found["election"]["messages"] == 1 + 3 + 1 + 6, "a proposal and votes; an offer, acknowledgements and locks"
 
 
+def test_the_time_of_a_change_is_shared_out_among_parts(tmp_path: Path) -> None:
+    (found,) = bench(tmp_path, "where", "--members", "3", "--runs", "2", "--kind", "election")
+    parts = found["parts_ms"]
+    assert {"engine: MLS", "engine: signatures", "engine: sealing", "protocol", "wire"} <= set(parts)
+    assert sum(parts.values()) == pytest.approx(found["cpu_ms"], abs=0.1)
+    assert found["calls_of_members"] > 3 * 10, "each hears what the others say"
+    assert "## Where the time goes" in module_of("performance").page(module_of("performance").load(tmp_path))
+
+
 def test_what_a_disk_writes_is_counted_in_pages_however_often_its_log_begins_anew() -> None:
     disk, page = module_of("written").Disk({b"old": bytes(100)}), 4_120
     try:
