@@ -41,6 +41,39 @@ async def test_a_node_that_went_away_is_unreachable(tmp_path: Path) -> None:
             await node.groups()
 
 
+class Closing(httpx.AsyncBaseTransport):
+    """Whose first connections are closed while something is asked, as a node does that was asleep."""
+
+    def __init__(self, closed: int) -> None:
+        self.left = closed
+        self.asked: list[str] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.method)
+        if self.left:
+            self.left -= 1
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
+        return httpx.Response(200, text="[]")
+
+
+async def test_a_question_on_a_connection_that_was_just_closed_is_asked_again() -> None:
+    node_closes = Closing(1)
+    async with Client.at("http://127.0.0.1:7374/", "token", transport=node_closes) as node:
+        assert await node.groups() == []
+    assert node_closes.asked == ["GET", "GET"]
+
+
+async def test_it_is_asked_again_once_and_what_changes_something_is_not() -> None:
+    async with Client.at("http://127.0.0.1:7374/", "token", transport=Closing(2)) as node:
+        with pytest.raises(NodeUnreachable):
+            await node.groups()
+    node_closes = Closing(1)
+    async with Client.at("http://127.0.0.1:7374/", "token", transport=node_closes) as node:
+        with pytest.raises(NodeUnreachable):
+            await node.leave("group")
+    assert node_closes.asked == ["POST"]
+
+
 async def test_the_folder_comes_from_the_argument_or_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

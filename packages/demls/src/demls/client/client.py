@@ -246,7 +246,13 @@ class Client(AbstractAsyncContextManager["Client"]):
         http = self._open()
         headers = {"content-type": "application/json"} if content is not None else {}
         try:
-            answer = await http.request(method, API + path, content=content, headers=headers)
+            try:
+                answer = await http.request(method, API + path, content=content, headers=headers)
+            except (httpx.RemoteProtocolError, httpx.ReadError):
+                if method != "GET":
+                    raise  # what was asked may have been done
+                # The node has closed the connection, which was kept, in this moment: a question is asked again.
+                answer = await http.request(method, API + path, headers=headers)
         except httpx.TransportError as problem:
             raise NodeUnreachable(
                 f"The node at {self._known_address().url} does not answer. Check that it is running and try again."
