@@ -31,7 +31,7 @@ ROOMS = ("protocol", "wire", "engine", "other")
 _MLS = "demls_engine."
 _SIGNATURES = ("sign", "verify", "verify_batch")
 _SEALS = ("seal", "unseal", "unseal_many")
-KINDS = ("add", "remove", "election")
+KINDS = ("chat", "add", "remove", "election")
 
 
 def measure(size: int, kind: str, runs: int) -> Result:
@@ -82,6 +82,7 @@ def _play(size: int, kind: str, runs: int, profile: cProfile.Profile | None) -> 
         say(f"{size} members, {kind}, run {number + 1} of {runs}{', profiled' if profile else ''}")
         newcomer = people.newcomer()
         acts: dict[str, Callable[[], None]] = {
+            "chat": lambda: people.chat("hello, everybody"),
             "add": lambda newcomer=newcomer: people.add([newcomer]),
             "remove": lambda newcomer=newcomer: people.remove(newcomer.address),
             "election": people.elect,
