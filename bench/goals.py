@@ -124,7 +124,7 @@ GOALS = (
         0.5,
         "",
         _to_reference("chat", 200),
-        "MLS and two signatures (its own, and the one by which others can say a message again) are two fifths of it "
+        "MLS and two signatures (its own, and the one by which others can say it again) are two fifths of it "
         "(`python bench where --members 100 --kind chat`), about as much as the reference's whole message; the rest finds "
         "gaps, keeps a copy, and looks whether anything follows.",
     ),
