@@ -22,7 +22,7 @@ FULL = (
     ("where", "--members", "3", "10", "100", "--runs", "3"),
     ("node",),
     ("latency", "--members", "10", "100", "1000", "9999", "--full", "20"),
-    ("large", "--members", "10000", "--budget", "220"),
+    ("large", "--members", "10000", "--full", "16", "--budget", "150"),
     ("month", "--members", "10000", "--months", "2", "--budget", "330"),
 )
 QUICK = (
