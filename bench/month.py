@@ -127,7 +127,7 @@ class Month:
         people.take_cost()  # of the coming up
         state, epoch = people.members()[0].state, people.members()[0].state.epoch
         is_drawn = state.committee.is_drawn
-        hearing = frozenset(m.address for m in people.members() if is_drawn and state.hears_committee(m.address))
+        hearing = frozenset(m.address for m in people.members() if is_drawn and state.places.hears_committee(m.address))
         act(leader)
         people.pass_time(_DONE_AFTER)
         assert people.members()[0].state.epoch == epoch + 1
