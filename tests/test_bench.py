@@ -63,6 +63,10 @@ def test_the_time_of_a_change_is_shared_out_among_parts(tmp_path: Path) -> None:
     assert {"engine: MLS", "engine: signatures", "engine: sealing", "protocol", "wire"} <= set(parts)
     assert sum(parts.values()) == pytest.approx(found["cpu_ms"], abs=0.1)
     assert found["calls_of_members"] > 3, "each is called with what the others say, several at once"
+    share_out = module_of("where").share_out
+    shares = {"engine: MLS": 2.0, "protocol": 6.0, "wire": 2.0}
+    assert share_out(6.0, shares) == {"engine: MLS": 2.0, "protocol": 3.0, "wire": 1.0}
+    assert share_out(1.0, shares) == {"engine: MLS": 1.0, "protocol": 0.0, "wire": 0.0}, "a disturbed profile"
     assert "## Where the time goes" in module_of("performance").page(module_of("performance").load(tmp_path))
 
 
