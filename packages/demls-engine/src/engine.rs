@@ -6,6 +6,7 @@ use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyMapping};
 
 use crate::arguments::{self, Number};
+use crate::batch::KnownKeys;
 use crate::error::{Error, Result, guarded};
 use crate::extension::{self, ExtensionMap};
 use crate::group::MlsGroup;
@@ -28,6 +29,7 @@ const LEAF_BYTES: usize = 300;
 #[pyclass(frozen, module = "demls_engine")]
 pub struct Engine {
     random: Random,
+    known_keys: KnownKeys,
 }
 
 /// Runs `work` without the GIL.
@@ -43,6 +45,7 @@ impl Engine {
         let seed = seed.map(arguments::seed).transpose()?;
         Ok(Self {
             random: Random::new(seed),
+            known_keys: KnownKeys::default(),
         })
     }
 
@@ -93,16 +96,15 @@ impl Engine {
         items: Vec<(PyBackedBytes, PyBackedStr, PyBackedBytes, PyBackedBytes)>,
     ) -> PyResult<Vec<bool>> {
         detached(py, || {
-            Ok(signature::verify_batch(items.iter().map(
-                |(public, label, content, signature)| {
-                    (
-                        public.as_ref(),
-                        label.as_ref(),
-                        content.as_ref(),
-                        signature.as_ref(),
-                    )
-                },
-            )))
+            let items = items.iter().map(|(public, label, content, signature)| {
+                (
+                    public.as_ref(),
+                    label.as_ref(),
+                    content.as_ref(),
+                    signature.as_ref(),
+                )
+            });
+            Ok(signature::verify_batch(&self.known_keys, items))
         })
     }
 

@@ -3,6 +3,7 @@
 //! What RFC 9420 §7.3, §10.1 and §12.2 ask of Adds, without building a commit: OpenMLS answers this
 //! only of whole commits, which it builds and encrypts.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use openmls::extensions::{ExtensionType, RequiredCapabilitiesExtension};
@@ -18,16 +19,12 @@ use crate::key_package;
 use crate::keys;
 use crate::state::LiveGroup;
 
-/// None: one of them cannot be added to any group.
-pub fn parse_all(encoded: &[&[u8]]) -> Option<Vec<KeyPackage>> {
-    let crypto = Crypto::new(None);
-    encoded
-        .iter()
-        .map(|package| key_package::parse(package, &crypto).ok())
-        .collect()
+/// None: it cannot be added to any group.
+pub fn parse(encoded: &[u8]) -> Option<KeyPackage> {
+    key_package::parse(encoded, &Crypto::new(None)).ok()
 }
 
-pub fn can_add(live: &LiveGroup, packages: &[KeyPackage]) -> Result<bool> {
+pub fn can_add(live: &LiveGroup, packages: &[Cow<KeyPackage>]) -> Result<bool> {
     Ok(are_keys_unique(live, packages)?
         && packages
             .iter()
@@ -35,7 +32,7 @@ pub fn can_add(live: &LiveGroup, packages: &[KeyPackage]) -> Result<bool> {
 }
 
 /// Nobody has a key of somebody else, and no init key is an encryption key.
-fn are_keys_unique(live: &LiveGroup, packages: &[KeyPackage]) -> Result<bool> {
+fn are_keys_unique(live: &LiveGroup, packages: &[Cow<KeyPackage>]) -> Result<bool> {
     let leaves = || live.group.treesync().full_leaves().map(|(_, leaf)| leaf);
     let mut signature_keys: HashSet<&[u8]> = leaves()
         .map(|leaf| leaf.signature_key().as_slice())

@@ -1,7 +1,9 @@
 //! The Python class of a group: locks, the GIL, and panics; what it does is in `state` and `commit`.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
+use openmls::prelude::KeyPackage as VerifiedKeyPackage;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMapping};
@@ -114,12 +116,14 @@ impl MlsGroup {
         Ok(PyBytes::new(py, &secret))
     }
 
-    fn can_add(&self, py: Python<'_>, key_packages: Vec<PyBackedBytes>) -> PyResult<bool> {
-        let encoded: Vec<&[u8]> = key_packages.iter().map(AsRef::as_ref).collect();
-        let parsed = py.detach(|| guarded(|| Ok(fitting::parse_all(&encoded))))?;
+    fn can_add(&self, py: Python<'_>, key_packages: Vec<Addable<'_>>) -> PyResult<bool> {
+        let packages = key_packages
+            .iter()
+            .map(|package| package.verified(py))
+            .collect::<PyResult<Option<Vec<_>>>>()?;
         self.with(py, |live| {
             live.check_active()?;
-            parsed.map_or(Ok(false), |packages| fitting::can_add(live, &packages))
+            packages.map_or(Ok(false), |packages| fitting::can_add(live, &packages))
         })
     }
 
@@ -279,6 +283,26 @@ impl MlsGroup {
             dict.set_item(PyBytes::new(py, key), PyBytes::new(py, value.bytes()))?;
         }
         Ok(dict)
+    }
+}
+
+/// What `can_add` takes.
+#[derive(FromPyObject)]
+enum Addable<'py> {
+    Verified(Bound<'py, KeyPackage>),
+    Encoded(PyBackedBytes),
+}
+
+impl Addable<'_> {
+    /// None: it can be added to no group.
+    fn verified(&self, py: Python<'_>) -> PyResult<Option<Cow<'_, VerifiedKeyPackage>>> {
+        match self {
+            Self::Verified(package) => Ok(Some(Cow::Borrowed(&package.get().verified))),
+            Self::Encoded(encoded) => {
+                let parsed = py.detach(|| guarded(|| Ok(fitting::parse(encoded))))?;
+                Ok(parsed.map(Cow::Owned))
+            }
+        }
     }
 }
 

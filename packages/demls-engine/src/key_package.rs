@@ -44,6 +44,7 @@ pub fn identity(credential: &Credential) -> Result<Vec<u8>> {
 
 /// What a verified key package says.
 pub struct Described {
+    pub verified: KeyPackage,
     pub encoded: Vec<u8>,
     pub reference: Vec<u8>,
     pub signature_key: Vec<u8>,
@@ -67,6 +68,7 @@ pub fn describe(key_package: &KeyPackage, crypto: &impl OpenMlsCrypto) -> Result
         credential: identity(leaf.credential())?,
         extensions: extension::from_leaf(leaf),
         lifetime: *key_package.life_time(),
+        verified: key_package.clone(),
     })
 }
 

@@ -15,14 +15,23 @@ pub struct SignatureKey {
 }
 
 /// What a verified key package says (RFC 9420 §10).
-#[pyclass(frozen, get_all, module = "demls_engine")]
+#[pyclass(frozen, module = "demls_engine")]
 pub struct KeyPackage {
+    /// Verified, and not read again to be added.
+    pub verified: openmls::prelude::KeyPackage,
+    #[pyo3(get)]
     encoded: Py<PyBytes>,
+    #[pyo3(get)]
     reference: Py<PyBytes>,
+    #[pyo3(get)]
     signature_key: Py<PyBytes>,
+    #[pyo3(get)]
     credential: Py<PyBytes>,
+    #[pyo3(get)]
     extensions: ExtensionMap,
+    #[pyo3(get)]
     not_before: u64,
+    #[pyo3(get)]
     not_after: u64,
 }
 
@@ -38,6 +47,7 @@ impl KeyPackage {
                 extensions: described.extensions,
                 not_before: described.lifetime.not_before(),
                 not_after: described.lifetime.not_after(),
+                verified: described.verified,
             },
         )
     }

@@ -49,6 +49,19 @@ def test_a_scalar_that_is_not_reduced_is_refused() -> None:
     assert ENGINE.verify_batch([(key.public, "label", b"content", other)]) == [False]
 
 
+def test_what_a_key_has_signed_before_proves_nothing() -> None:
+    """An engine remembers the keys of batches."""
+    key, other = ENGINE.signature_key(), ENGINE.signature_key()
+    signed = [
+        (key.public, "label", content, ENGINE.sign(key.private, "label", content)) for content in (b"one", b"two")
+    ]
+    of_other = (other.public, "label", b"one", ENGINE.sign(other.private, "label", b"one"))
+    assert ENGINE.verify_batch([*signed, of_other]) == [True] * 3
+    swapped = [(key.public, "label", b"two", signed[0][3]), (other.public, "label", b"two", signed[1][3])]
+    assert ENGINE.verify_batch([*signed, *swapped, of_other]) == [True, True, False, False, True]
+    assert ENGINE.verify_batch([*signed, *signed]) == [True] * 4
+
+
 def crafted_items() -> list[tuple[bytes, str, bytes, bytes]]:
     key = ENGINE.signature_key()
     honest = ENGINE.sign(key.private, "label", b"content")

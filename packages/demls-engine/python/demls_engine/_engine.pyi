@@ -172,7 +172,7 @@ class MlsGroup:
     def export_secret(self, label: str, context: bytes, length: int) -> bytes:
         """MLS exporter (RFC 9420 §8.5)."""
 
-    def can_add(self, key_packages: Sequence[bytes]) -> bool:
+    def can_add(self, key_packages: Sequence[bytes | KeyPackage]) -> bool:
         """Would ``propose_commit`` take these key packages as ``adds``, all together, in the present state?
 
         Nothing is built or encrypted; O(n) in the members. Raises Inactive.

@@ -379,6 +379,7 @@ class EngineContract:
             self.person("unable").key_package(supported=[]).public.encoded,
             flipped(other.key_package().public.encoded, 50),
         ]
+        parsed = {package: first.engine.parse_key_package(package) for package in packages[:-1]}
         before = first.group.snapshot()
         fitting = []
         for count in range(3):
@@ -389,6 +390,8 @@ class EngineContract:
                 except InvalidInput:
                     is_taken = False
                 assert first.group.can_add(adds) is is_taken
+                read = [parsed.get(package, package) for package in adds]
+                assert first.group.can_add(read) is is_taken
                 fitting.append(is_taken)
         # None; each alone of four; in pairs of different people.
         assert sum(fitting) == 1 + 4 + 2 * (2 + 2 + 1)

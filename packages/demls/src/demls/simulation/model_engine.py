@@ -108,8 +108,9 @@ class ModelGroup:
             raise InvalidInput(f"An exported secret has 1 to {_EXPORTED_BYTES_MAX} bytes.")
         return model_crypto.expand(b"exporter", self._epoch.secret, label.encode(), context, length=length)
 
-    def can_add(self, key_packages: Sequence[bytes]) -> bool:
-        return model_commit.can_add(self._moment(), key_packages)
+    def can_add(self, key_packages: Sequence[bytes | KeyPackage]) -> bool:
+        adds = [package if isinstance(package, bytes) else package.encoded for package in key_packages]
+        return model_commit.can_add(self._moment(), adds)
 
     def propose_commit(
         self,
