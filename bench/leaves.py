@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from demls.protocol.channel import SECRET_BYTES
 from demls.protocol.credential import Device, binding_sentence
 from demls.protocol.effects import Effects
+from demls.protocol.electorates import Electorate as ReadElectorate
 from demls.protocol.engine import Engine, MlsGroup
 from demls.protocol.group import SUPPORTED_EXTENSIONS, Group
 from demls.protocol.policy import CHARTER_VERSION, DAY, POLICY_EXTENSION
 from demls.protocol.profile import DEMLS
 from demls.protocol.records import Ledger
+from demls.protocol.roster import Roster
 from demls.protocol.stewards import StewardList, generate
 from demls.protocol.sync import Accepted
 from demls.wire.chain import Electorate, KeyAge, Seat, Succession
@@ -109,7 +111,9 @@ class Leaves:
         sync = Sync(GROUP_ID, self.epoch - 1, head, bytes(32), bytes(32), (), self.start, (), way_back)
         settled = SettledCommit.of(self.epoch - 1, head, Candidate(b"made", b"", b"", b""), 0, (lock,), ())
         mls = insider.engine.load_group(insider.mls)
-        accepted = Accepted(mls, self.charter, sync, told, settled, WelcomeBundle(b"-", b"-"))
+        roster = Roster(mls.members(), self.epoch, {})
+        read = (ReadElectorate.read(electorate),)
+        accepted = Accepted(mls, self.charter, sync, told, settled, WelcomeBundle(b"-", b"-"), read, roster)
         return Group.from_welcome(accepted, device=insider.device, engine=insider.engine, now=now, ledger=Ledger())
 
 

@@ -65,10 +65,15 @@ def decide(
     that counts as YES therefore is one when YES votes and silent voters together are as many.
     Raises ValueError for counts that cannot be.
     """
+    return decide_by(n, share.needed(n), yes=yes, no=no, silence=silence, deadline_passed=deadline_passed)
+
+
+def decide_by(n: int, needed: int, *, yes: int, no: int, silence: Silence, deadline_passed: bool) -> Verdict:
+    """Return the verdict as `decide` does, for whoever knows already how many YES votes are `needed`."""
     _require_counts(n, yes, no)
-    if yes >= share.needed(n):
+    if yes >= needed:
         return Verdict.YES_BY_VOTES
-    if no > tolerated_noes(n, share=share):
+    if no > n - needed:
         return Verdict.NO_BY_VOTES
     if not deadline_passed:
         return Verdict.PENDING

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum, unique
 
-from .decision import Silence, Verdict, decide
+from .decision import Silence, Verdict, decide_by
 from .quorum import Share
 from .votes import Choice
 
@@ -32,7 +32,7 @@ class Tally:
     `Session` keeps them.
     """
 
-    __slots__ = ("_equivocators", "_no", "_share", "_silence", "_voters", "_yes")
+    __slots__ = ("_equivocators", "_needed", "_no", "_share", "_silence", "_voters", "_yes")
 
     def __init__(self, voters: Iterable[bytes], silence: Silence, *, share: Share = Share.TWO_THIRDS) -> None:
         """Start with no votes. A frozenset of voter ids is used as it is, anything else is copied.
@@ -44,6 +44,7 @@ class Tally:
             raise ValueError("An electorate has at least one voter.")
         self._silence = silence
         self._share = share
+        self._needed = share.needed(len(self._voters))
         self._yes: set[bytes] = set()
         self._no: set[bytes] = set()
         self._equivocators: set[bytes] = set()
@@ -63,13 +64,13 @@ class Tally:
 
     def verdict(self, *, deadline_passed: bool) -> Verdict:
         """Return what is decided now; O(1)."""
-        return decide(
-            self.n,
-            yes=self.yes,
-            no=self.no,
+        return decide_by(
+            len(self._voters),
+            self._needed,
+            yes=len(self._yes),
+            no=len(self._no) - len(self._equivocators),
             silence=self._silence,
             deadline_passed=deadline_passed,
-            share=self._share,
         )
 
     def holds(self, voter: bytes, choice: Choice) -> bool:
@@ -99,7 +100,7 @@ class Tally:
     @property
     def needed(self) -> int:
         """How many YES votes decide."""
-        return self._share.needed(self.n)
+        return self._needed
 
     @property
     def yes(self) -> int:

@@ -15,8 +15,8 @@ from demls.protocol.group import Group
 from demls.wire.alike import FORMS_MAX, Frames
 from demls.wire.codec import WireError
 from demls.wire.ids import Instant, Topic
-from demls.wire.messages import Frame, PrivateMessage, Remove, Vote, decode_message, encode_message
-from demls.wire.statements import RoundStatement
+from demls.wire.messages import Candidate, Frame, Offer, PrivateMessage, Remove, Vote, decode_message, encode_message
+from demls.wire.statements import RoundStatement, StatementKind
 from demls_engine import Engine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -183,6 +183,34 @@ def test_waiting_votes_and_statements_are_verified_together(monkeypatch: pytest.
     assert max(engine.batches) > 12
 
 
+def test_locks_beyond_the_certificate_are_not_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come too late: the state is over when it is their turn."""
+    recorder = Recorder()
+    world = recorder.world
+    world.do("alice", lambda group: group.propose(Remove(world.person("frank").address), world.now))
+    world.vote_on_everything("bob", "carol", "erin", "frank")
+    world.run(12_000)
+    waiting = recorder.waiting()
+    group, _ = recorder.dave()
+    state = group._state
+    assert state is not None
+    opened = zip(waiting, group._inbound.open(waiting), strict=True)
+    locks = [one for one, found in opened if found is not None and is_lock(found[1].payload)]
+    before = [one for one in waiting[: waiting.index(locks[0])] if one not in locks]
+    group.receive_many(before, recorder.now)
+    assert len(locks) == 5
+    engine = CountingEngine()
+    monkeypatch.setattr(state, "engine", engine)
+    epoch, held = state.epoch, state.round.count(StatementKind.LOCK, 0, next(iter(state.round.candidates)))
+    group.receive_many(locks, recorder.now)
+    assert state.epoch == epoch + 1
+    assert engine.batches == [0, state.committee.q - held]
+
+
+def is_lock(message: Any) -> bool:
+    return isinstance(message, RoundStatement) and message.kind == StatementKind.LOCK
+
+
 def test_one_false_signature_costs_nobody_else_anything() -> None:
     recorder = Recorder()
     world = recorder.world
@@ -265,6 +293,14 @@ def test_a_frame_is_read_the_same_whatever_was_read_before(messages: list[Any]) 
         if isinstance(message, RoundStatement):
             assert read.raw == encode_message(message)
             assert read.content == message.content(GROUP)
+
+
+@pytest.mark.parametrize("size", [1, 100, 127, 128, 20_000])
+def test_an_offer_is_read_with_its_bytes(size: int) -> None:
+    offer = Offer(1, bytes(32), 300, Candidate(bytes(size), b"", b"", b""), (), (), bytes(20), bytes(64), ())
+    read = Frames(GROUP).read(encode_message(Frame(offer)))
+    assert read.payload == offer
+    assert read.raw == encode_message(offer)
 
 
 @given(STATEMENTS, st.binary(max_size=300), st.data())

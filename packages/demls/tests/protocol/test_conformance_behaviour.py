@@ -166,7 +166,9 @@ def test_a_request_is_kept_for_three_epochs_and_at_most_thirty_days(four: World)
     keeper = next(person for person in four.members() if any(key.startswith(b"request/") for key in person.records))
     epoch = keeper.group.view(four.now).epoch
     for epochs_later, passed, kept in ((0, 0, 1), (3, 30 * DAY, 1), (4, 0, 0), (0, 30 * DAY + 1, 0)):
-        requests = Requests(Ledger(keeper.records), keeper.engine, keeper.group.group_id)
+        requests = Requests(
+            Ledger(keeper.records), keeper.engine, keeper.group.group_id, keeper.engine.parse_key_package
+        )
         requests.settle(Roster.empty(), Epoch(epoch + epochs_later), Instant(four.now + passed))
         assert len(requests.waiting) == kept
 

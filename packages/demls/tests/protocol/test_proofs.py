@@ -42,7 +42,7 @@ def test_a_request_that_comes_after_its_proposal_opens_no_second_vote_and_uses_u
     link = world.link("alice")
     state = world.person("alice").group._state
     assert state is not None
-    requests = Requests(Ledger(), state.engine, state.group_id)
+    requests = Requests(Ledger(), state.engine, state.group_id, state.read_key_package)
     packages = []
     for name in ("bob", "carol"):
         device = world.device(name)

@@ -175,7 +175,7 @@ class Bench:
         proposal = Proposal(
             GROUP, epoch, owner.address, ChangeRequest(change), NOW + len(self.items), 30_000, bytes(64)
         )
-        meaning = meaning_of(change, owner.address, self.judge.engine)
+        meaning = meaning_of(change, owner.address, self.judge.engine.parse_key_package)
         assert meaning is not None
         tally = Tally(frozenset(map(bytes, self.roster.addresses)), Silence.COUNTS_AS_YES)
         values: dict[str, Any] = {"status": ProposalStatus.APPROVED, "approved_since": NOW} | fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from demls.protocol.credential import CredentialRefused, check_leaf, parse_binding
-from demls.protocol.engine import Engine, EngineError
+from demls.protocol.engine import EngineError, ReadKeyPackage
 from demls.protocol.policy import is_sound
 from demls.wire.ids import Address, Instant
 from demls.wire.messages import (
@@ -36,12 +36,12 @@ class Meaning:
     expires: Instant | None = None
 
 
-def meaning_of(change: Change, owner: Address, engine: Engine) -> Meaning | None:
+def meaning_of(change: Change, owner: Address, read: ReadKeyPackage) -> Meaning | None:
     """None if the change makes no sense by itself, whoever asks for it."""
     match change:
         case Invite():
             try:
-                package = engine.parse_key_package(change.key_package_bytes)
+                package = read(change.key_package_bytes)
                 credential = check_leaf(package.credential, package.signature_key, package.extensions, None)
                 expires = parse_binding(package.extensions).expires
             except (EngineError, CredentialRefused):

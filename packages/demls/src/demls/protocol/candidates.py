@@ -13,7 +13,7 @@ from demls.protocol.ballots import Ballot, ballot_of_all, refused_by_acks
 from demls.protocol.checks import Check, Verdict
 from demls.protocol.credential import CredentialRefused, parse_credential
 from demls.protocol.engine import Candidate as BuiltCandidate
-from demls.protocol.engine import Engine, InvalidInput, KeyPackage, MlsGroup
+from demls.protocol.engine import Engine, InvalidInput, KeyPackage, MlsGroup, ReadKeyPackage
 from demls.protocol.events import Faulted, Reason
 from demls.protocol.governance import Governance
 from demls.protocol.items import Item
@@ -92,6 +92,7 @@ class Candidates:
         state: State,
         mls: MlsGroup,
         engine: Engine,
+        read_key_package: ReadKeyPackage,
         governance: Governance,
         ledger: Ledger,
         own: Address,
@@ -106,6 +107,7 @@ class Candidates:
         self._group_id = group_id
         self._mls = mls
         self._engine = engine
+        self._read_key_package = read_key_package
         self._governance = governance
         self._ledger = ledger
         self._own_address = own
@@ -590,10 +592,17 @@ class Candidates:
     def added(self, candidate: Candidate) -> list[tuple[Address, bytes]]:
         """(address, key package) of those whom it admits, by the commit itself."""
         if candidate.id in self._own:
-            return _admitted(map(self._engine.parse_key_package, added_by(self.items(candidate.id))))
+            return _admitted(map(self._read_key_package, added_by(self.items(candidate.id))))
         content = self.content(candidate)
         assert isinstance(content, Content)
         return _admitted(content.staged.adds)
+
+    def sync_of(self, candidate: Candidate) -> Sync | None:
+        """Of one that was judged or built here; None if it admits nobody."""
+        found = self._found.get(candidate.id)
+        if isinstance(found, Content):
+            return found.sync
+        return decode_message(candidate.sync, Sync) if candidate.sync else None
 
     def committer(self, candidate: Candidate) -> Address:
         if candidate.id in self._own:

@@ -10,7 +10,7 @@ The transitions and timers are literal data (``TRANSITIONS``, ``TIMERS``); the d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -192,10 +192,10 @@ class Round:
             return True
         return False
 
-    def receive_offer(self, offer: Offer, step: Step, *, is_signed: bool = False) -> None:
-        """A leader's offer for some view of this state; the first counts. ``is_signed``: its signature was verified."""
+    def receive_offer(self, offer: Offer, step: Step, raw: bytes = b"", *, is_signed: bool = False) -> None:
+        """A leader's offer for some view; the first counts. ``raw``: its bytes; ``is_signed``: that was verified."""
         if View(offer.view) not in self.offers and self.admits(offer, step, is_signed=is_signed):
-            self._take_offer(offer)
+            self._take_offer(offer, raw)
             self._heard(Address(offer.leader), View(offer.view))
 
     def replace_offer(self, offer: Offer) -> None:
@@ -205,13 +205,13 @@ class Round:
             self.offers[View(offer.view)] = offer
             self._ledger.put_bytes(_offer_key(View(offer.view)), encode_message(offer))
 
-    def _take_offer(self, offer: Offer) -> None:
+    def _take_offer(self, offer: Offer, raw: bytes = b"") -> None:
         view = View(offer.view)
         self._may_settle = True
         self.offers[view] = offer
         self.candidates[offer.candidate.id] = offer.candidate
         self._host.learn(offer.candidate)
-        self._ledger.put_bytes(_offer_key(view), encode_message(offer))
+        self._ledger.put_bytes(_offer_key(view), raw or encode_message(offer))
         newest = {self.offers[v].candidate.id: v for v in sorted(self.offers)}
         kept = {newest.get(CandidateId(self.at.lock)), newest.get(CandidateId(self.at.best)), view}
         spare = [v for v in sorted(self.offers) if v not in kept]
@@ -304,9 +304,9 @@ class Round:
 
     # --- What is known ------------------------------------------------------------------------------------------
 
-    def heard_in(self, kind: StatementKind, view: int) -> Container[bytes]:
-        """Whose statement of this kind is here."""
-        return self.statements(kind, view)
+    def count(self, kind: StatementKind, view: int, candidate: bytes) -> int:
+        """How many statements of this kind here name this candidate."""
+        return self._said(kind, view).named.get(CandidateId(candidate), 0)
 
     @property
     def is_judging(self) -> bool:

@@ -27,7 +27,7 @@ class Committee:
     members: frozenset[Address]
     is_drawn: bool = False
 
-    @property
+    @cached_property
     def n(self) -> int:
         return len(self.members)
 
@@ -47,12 +47,12 @@ class Committee:
         bits = int.from_bytes(bitmap, "little")
         return tuple(member for place, member in enumerate(self.order) if bits >> place & 1)
 
-    @property
+    @cached_property
     def q(self) -> int:
         """So many locks are a certificate."""
         return quorum(self.n)
 
-    @property
+    @cached_property
     def f(self) -> int:
         """So many may be malicious."""
         return faults(self.n)

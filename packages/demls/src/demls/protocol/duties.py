@@ -376,9 +376,8 @@ class Duties:
         What stewards are deciding they compare among themselves, where others need not listen.
         """
         state = self._state
-        is_asleep = state.own not in state.roster.counted
-        others = state.roster.addresses if is_asleep else state.governance.deciding_with(state.own)
-        if state.round.is_open or not others or len(state.roster.seats) < 2:
+        others = frozenset[Address]() if state.round.is_open else self._compared_with()
+        if not others or len(state.roster.seats) < 2:
             self._gossip_at, self._pace = None, Duration(0)
             return
         if self._gossip_at is None or state.governance.changes != self._seen:
@@ -391,6 +390,11 @@ class Duties:
                 self._ask_steward(others, step)
             self._pace = Duration(min(2 * self._pace, max(bounds.GOSSIP_MOST, self._pace)))
             self._schedule(step)
+
+    def _compared_with(self) -> frozenset[Address]:
+        state = self._state
+        is_asleep = state.own not in state.roster.counted
+        return state.roster.addresses if is_asleep else state.governance.deciding_with(state.own)
 
     def _schedule(self, step: Step) -> None:
         self._seen = self._state.governance.changes

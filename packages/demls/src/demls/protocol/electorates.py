@@ -60,10 +60,11 @@ class Electorate:
     @cached_property
     def hash(self) -> bytes:
         """Its name (32 bytes). O(n), once."""
-        return electorate_hash(self.encode())
+        return electorate_hash(self.encoded)
 
-    def encode(self) -> bytes:
-        """The canonical bytes of its message. O(n)."""
+    @cached_property
+    def encoded(self) -> bytes:
+        """The canonical bytes of its message. O(n), once."""
         return encode_message(self.message()) if self.encoder is None else self.encoder.encode(self.message())
 
     def rule(self, change: Change) -> Rule:
@@ -155,7 +156,7 @@ class Electorates:
 
     def add(self, electorate: Electorate) -> None:
         self._known[electorate.epoch] = electorate
-        self._ledger.put_bytes(_key(electorate.epoch), electorate.encode())
+        self._ledger.put_bytes(_key(electorate.epoch), electorate.encoded)
 
     def get(self, epoch: int) -> Electorate | None:
         return self._known.get(Epoch(epoch))

@@ -7,8 +7,8 @@ documented with ``demls_engine``. Errors are ``demls_engine``'s for both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
 from demls_engine import (
     AlreadyUsed,
@@ -35,6 +35,7 @@ __all__ = [
     "NewKeyPackage",
     "OpenedWelcome",
     "OwnMessage",
+    "ReadKeyPackage",
     "SignatureKey",
     "StagedCommit",
     "UnreadableState",
@@ -147,7 +148,10 @@ class MlsGroup(Protocol):
     def context_extensions(self) -> dict[int, bytes]: ...
     def authenticator(self) -> bytes: ...
     def export_secret(self, label: str, context: bytes, length: int) -> bytes: ...
-    def can_add(self, key_packages: Sequence[bytes]) -> bool: ...
+    def can_add(self, key_packages: Sequence[Any]) -> bool:
+        """Key packages as bytes, or as this engine has read them."""
+        ...
+
     def propose_commit(
         self,
         *,
@@ -211,3 +215,7 @@ class Engine(Protocol):
     ) -> MlsGroup: ...
     def open_welcome(self, welcome: bytes, key_package_private: bytes) -> OpenedWelcome: ...
     def load_group(self, state: Mapping[bytes, bytes]) -> MlsGroup: ...
+
+
+ReadKeyPackage: TypeAlias = Callable[[bytes], KeyPackage]
+"""``Engine.parse_key_package``, or what remembers its results. Raises EngineError."""

@@ -7,6 +7,7 @@ messages are taken in turn, each means just what it would mean alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,7 @@ class Foreseen:
         self.clear()
         items: list[tuple[bytes, str, bytes, bytes]] = []
         whose: list[tuple[object, bytes]] = []
+        locks: Counter[tuple[int, bytes]] = Counter()
         for read in messages:
             match read.payload:
                 case Vote() as message:
@@ -63,7 +65,7 @@ class Foreseen:
                         whose.append((message, key))
                 case RoundStatement() as statement:
                     key_of = self._key_of(statement, state)
-                    if key_of is not None:
+                    if key_of is not None and not self._is_spare(statement, state, locks):
                         items.append((key_of, ROUND_LABEL, read.content, statement.signature))
                         whose.append((statement, key_of))
         if len(items) < 2:
@@ -91,11 +93,25 @@ class Foreseen:
         return (key, vote) if key is not None and vote.voter in ballot.tally.voters else None
 
     @staticmethod
+    def _is_spare(statement: RoundStatement, state: GroupState, locks: Counter[tuple[int, bytes]]) -> bool:
+        """Is it a lock that will come too late, since a certificate of those before it ends the state?
+
+        ``locks``: how many there are with those before it, by view and candidate; this one is counted, too.
+        """
+        if statement.kind != StatementKind.LOCK or statement.candidate not in state.round.candidates:
+            return False
+        about = statement.view, statement.candidate
+        if about not in locks:
+            locks[about] = state.round.count(StatementKind.LOCK, *about)
+        locks[about] += 1
+        return locks[about] > state.committee.q
+
+    @staticmethod
     def _key_of(statement: RoundStatement, state: GroupState) -> bytes | None:
         current = state.round
         if (statement.epoch, statement.head) != (current.epoch, current.head) or state.is_halted:
             return None
         seat, kind = state.roster.seat(statement.member), _KINDS.get(statement.kind)
-        if seat is None or kind is None or statement.member in current.heard_in(kind, statement.view):
+        if seat is None or kind is None or Address(statement.member) in current.statements(kind, statement.view):
             return None
         return seat.leaf_key

@@ -512,6 +512,7 @@ class Governance:
     def settle(self, carried: Iterable[ProposalId], roster: Roster, electorate: Electorate, step: Step) -> None:
         """A commit was merged: mark what it carried, withdraw what became impossible, count again."""
         self.locked = frozenset()
+        self.turns += 1
         self._lacking.clear()
         for update in [item for item in self.items.values() if isinstance(item.change, Refresh)]:
             self._drop(update)  # an Update belongs to one epoch, so a replay is refused too

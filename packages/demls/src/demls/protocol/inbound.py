@@ -130,7 +130,7 @@ class Inbound:
                     self._receive_vote(vote, step)
                 state.announcing.heard(message)
             case Offer():
-                self._receive_offer(message, step)
+                self._receive_offer(message, read.raw, step)
             case CertifiedCommit():
                 state.certifying.receive(state, message, step)
             case SettledCommit():
@@ -238,7 +238,7 @@ class Inbound:
         """Messages of other states are nothing bad: they are late, or early for us."""
         return (message.epoch, message.head) == (self._state.epoch, self._state.state.head)
 
-    def _receive_offer(self, offer: Offer, step: Step) -> None:
+    def _receive_offer(self, offer: Offer, raw: bytes, step: Step) -> None:
         state = self._state
         if not self._is_current(offer) or state.is_halted or not state.round.admits(offer, step):
             return
@@ -254,7 +254,7 @@ class Inbound:
                 state.round.receive_statement(ack, step)
         if state.candidates.note_votes(offer):
             state.round.replace_offer(offer)
-        state.round.receive_offer(offer, step, is_signed=True)
+        state.round.receive_offer(offer, step, raw, is_signed=True)
         state.certifying.merge(state, step)
 
     def _receive_digest(self, channel: Channel, wanted: Digest, step: Step) -> None:

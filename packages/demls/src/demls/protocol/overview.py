@@ -174,7 +174,7 @@ def _proposal_view(state: GroupState, item: Item) -> ProposalView:
 def _held_view(state: GroupState, proposal: Proposal) -> ProposalView | None:
     """A proposal that waits for an emergency: nobody can vote on it yet."""
     change, owner = proposal.change.payload, Address(proposal.owner)
-    meaning = meaning_of(change, owner, state.engine)
+    meaning = meaning_of(change, owner, state.read_key_package)
     if meaning is None:
         return None
     return ProposalView(
@@ -234,7 +234,7 @@ def _name_of(state: GroupState, subject: Address, change: Change) -> str:
         return known
     if isinstance(change, Invite):
         try:
-            package = state.engine.parse_key_package(change.key_package_bytes)
+            package = state.read_key_package(change.key_package_bytes)
             return parse_credential(package.credential).name
         except (EngineError, CredentialRefused):
             return ""

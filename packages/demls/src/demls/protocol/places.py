@@ -34,7 +34,7 @@ class Places:
     def listening(self) -> dict[Topic, Channel]:
         """Where this member listens now, by topic: to the stewards' votes if it decides with them, or all do by now."""
         state = self._state
-        stamp = state.state.head, state.governance.changes
+        stamp = state.state.head, state.governance.turns
         if self._listening is None or self._listening[0] != stamp:
             channels = [state.rendezvous, channel_of(state.state.way_back), *state.channels.values()]
             self._choose_floors()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from demls.protocol import policy as bounds
 from demls.protocol.credential import CredentialRefused, check_leaf, parse_credential
-from demls.protocol.engine import Engine, EngineError
+from demls.protocol.engine import Engine, EngineError, ReadKeyPackage
 from demls.protocol.events import Reason, RequestReceived
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
@@ -48,9 +48,10 @@ class Request:
 class Requests:
     """The requests to join one group, and the tokens that were used."""
 
-    def __init__(self, ledger: Ledger, engine: Engine, group_id: GroupId) -> None:
+    def __init__(self, ledger: Ledger, engine: Engine, group_id: GroupId, read: ReadKeyPackage) -> None:
         self._ledger = ledger
         self._engine = engine
+        self._read = read
         self._group_id = group_id
         self.waiting: dict[bytes, Request] = dict(ledger.under(b"request/", Request))
         self._used: dict[bytes, tuple[bytes, bytes, int]] = dict(ledger.under(b"token/", tuple[bytes, bytes, int]))
@@ -73,7 +74,7 @@ class Requests:
             step.refuse(reason, sentence)
             return sentence if reason in (Reason.STALE, Reason.LIMIT) else None
         try:
-            package = self._engine.parse_key_package(request.key_package_bytes)
+            package = self._read(request.key_package_bytes)
             credential = check_leaf(package.credential, package.signature_key, package.extensions, step.now)
         except (EngineError, CredentialRefused) as problem:
             step.refuse(Reason.INVALID, f"a request to join with an unusable key package: {problem}")
@@ -111,7 +112,7 @@ class Requests:
     def admitted(self, request: JoinRequest, roster: Roster) -> Address | None:
         """Which member asks, by the key package that it was added with; None if the request is nobody's who was."""
         try:
-            package = self._engine.parse_key_package(request.key_package_bytes)
+            package = self._read(request.key_package_bytes)
             address = Address(parse_credential(package.credential).address)
         except (EngineError, CredentialRefused):
             return None
@@ -121,9 +122,7 @@ class Requests:
     def _names(self, request: JoinRequest) -> Address | None:
         """Whom the key package names."""
         try:
-            return Address(
-                parse_credential(self._engine.parse_key_package(request.key_package_bytes).credential).address
-            )
+            return Address(parse_credential(self._read(request.key_package_bytes).credential).address)
         except (EngineError, CredentialRefused):
             return None
 
@@ -206,7 +205,7 @@ class Requests:
     def reopen(self, change: Invite, epoch: Epoch, rank: int, now: Instant) -> None:
         """Whoever had opened the vote on a request is gone: the next in order opens it again."""
         try:
-            credential = parse_credential(self._engine.parse_key_package(change.key_package_bytes).credential)
+            credential = parse_credential(self._read(change.key_package_bytes).credential)
         except (EngineError, CredentialRefused):
             return
         request_id = digest(b"demls request 1", change.key_package_bytes)

@@ -14,7 +14,7 @@ from demls_consensus import wallet_recover
 
 from demls.protocol import policy as bounds
 from demls.protocol.credential import CLOCK_DIFFERENCE_MAX, CredentialRefused, check_leaf, credential_date
-from demls.protocol.engine import Engine, EngineError
+from demls.protocol.engine import EngineError, ReadKeyPackage
 from demls.protocol.events import Reason
 from demls.protocol.roster import Roster
 from demls.wire.chain import Reseated
@@ -45,7 +45,9 @@ def resync_sentence(group_id: bytes, address: Address, change: Resync) -> str:
     )
 
 
-def fault_of_resync(proposal: Proposal, change: Resync, roster: Roster, engine: Engine) -> tuple[Reason, str] | None:
+def fault_of_resync(
+    proposal: Proposal, change: Resync, roster: Roster, read: ReadKeyPackage
+) -> tuple[Reason, str] | None:
     """What is wrong with a request whose leaf signature holds, by itself and by the chain; None if nothing is.
 
     No clock enters: whoever catches up reads old requests.
@@ -59,7 +61,7 @@ def fault_of_resync(proposal: Proposal, change: Resync, roster: Roster, engine: 
     if not 0 < change.expires - proposal.created_at <= bounds.RESYNC_LIFETIME or change.expires > bounds.INSTANT_MAX:
         return Reason.INVALID, "a request for a new seat that is valid for longer than an hour"
     try:
-        package = engine.parse_key_package(change.key_package_bytes)
+        package = read(change.key_package_bytes)
         credential = check_leaf(package.credential, package.signature_key, package.extensions, None)
     except (EngineError, CredentialRefused) as problem:
         return Reason.INVALID, f"a request for a new seat with an unusable key package: {problem}"

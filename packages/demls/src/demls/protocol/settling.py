@@ -45,7 +45,6 @@ from demls.wire.messages import (
     StewardElection,
     Sync,
     WelcomeBundle,
-    decode_message,
 )
 from demls.wire.statements import Locks, RoundStatement
 
@@ -167,7 +166,7 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     entries = [ProposalId(entry.proposal_id) for entry in state.candidates.entries(candidate.id)]
     known = [item for item in map(state.governance.items.get, entries) if item is not None]
     settled = _whole(settled, entries, [item.proposal for item in known])
-    added = state.candidates.added(candidate)
+    added, sync = state.candidates.added(candidate), state.candidates.sync_of(candidate)
     state.candidates.merge(candidate)
     state.mls_changed = True
     state.history.keep(settled, step.now)
@@ -185,7 +184,7 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     state.read_charter(step)
     head, ended = next_head(settled.head, settled.epoch, candidate.id), state.state
     state.enter(Entered(head, minted[1], succession, before.since(), settled.head), step.now)
-    welcome = _welcome_of(state, settled, added, committer, ended, succession) if added else None
+    welcome = _welcome_of(state, settled, sync, added, committer, ended, succession) if sync is not None else None
     roster = state.roster
     joined = tuple(seat.address for seat in roster.seats if seat.address not in before.addresses)
     left = tuple(seat.address for seat in before.seats if seat.address not in roster.addresses)
@@ -214,6 +213,7 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
 def _welcome_of(
     state: GroupState,
     settled: SettledCommit,
+    sync: Sync,
     added: list[tuple[Address, bytes]],
     committer: Address,
     ended: State,
@@ -226,7 +226,6 @@ def _welcome_of(
     rank = state.welcomer_rank(committer, {address for address, _ in added})
     if rank is None:
         return None
-    sync = decode_message(settled.candidate.sync, Sync)
     told = told_with(sync, ended, state.governance, state.requests, follows)
     return seal_bundle(state.mls, settled, told, state.engine), rank
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from operator import attrgetter
 
 from demls.protocol import policy as bounds
@@ -22,9 +23,9 @@ from demls.protocol.committee import Committee
 from demls.protocol.continuity import History, first_head, next_head
 from demls.protocol.credential import Device
 from demls.protocol.elections import Elections
-from demls.protocol.electorates import Electorate, electorate_of
+from demls.protocol.electorates import electorate_of
 from demls.protocol.emergencies import UNPROVEN, Emergencies
-from demls.protocol.engine import Engine, MlsGroup
+from demls.protocol.engine import Engine, InvalidMessage, MlsGroup, ReadKeyPackage
 from demls.protocol.events import (
     ProposalHeld,
     Reason,
@@ -97,6 +98,7 @@ CATCH_UP_MAX = 8
 
 _INTRODUCER = b"introducer"
 _ADDABLE_MAX = 256
+_KEY_PACKAGES_KEPT = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ class GroupState:
             ledger=ledger,
             engine=engine,
             group_id=group_id,
-            meaning_of=lambda change, owner: meaning_of(change, owner, engine),
+            meaning_of=lambda change, owner: meaning_of(change, owner, self.read_key_package),
             fault_of=self._fault_of,
             obstacle=self._obstacle,
             hindrance=self._hindrance,
@@ -171,7 +173,7 @@ class GroupState:
         self.emergencies = Emergencies(ledger, self.governance, self.scores, self.court, self._is_said)
         self.presence = Presence(ledger)
         self.updates = OwnUpdates(ledger)
-        self.requests = Requests(ledger, engine, group_id)
+        self.requests = Requests(ledger, engine, group_id, self.read_key_package)
         self.history = History(ledger)
         self.successors = Successors(ledger, group_id, engine.verify)
         self.rendezvous = channel_of(charter.rendezvous)
@@ -202,6 +204,11 @@ class GroupState:
         self.ages: KeyAges
         self.candidates: Candidates
         self.round: Round
+
+    @cached_property
+    def read_key_package(self) -> ReadKeyPackage:
+        """As the engine does, with a few remembered: each is looked at when it is asked for, proposed and committed."""
+        return lru_cache(_KEY_PACKAGES_KEPT)(self.engine.parse_key_package)
 
     @property
     def own(self) -> Address:
@@ -257,11 +264,12 @@ class GroupState:
         sync, told, settled = accepted.sync, accepted.told, accepted.settled
         before = {Address(seat.address): Epoch(seat.since) for seat in told.roster}
         head = next_head(sync.head, sync.epoch, settled.candidate.id)
+        self.roster = accepted.roster  # its leaves need not be read again
         self.enter(Entered(head, Instant(sync.time), told.succession, before, sync.head), now)
         self.ledger.put_bytes(_back_key(sync.epoch), sync.way_back)
         self.governance.enter(self.roster, self.state.electorate)
-        for electorate in (*told.electorates, told.electorate):
-            self.governance.electorates.add(Electorate.read(electorate))
+        for electorate in (*accepted.electorates[1:], accepted.electorates[0]):
+            self.governance.electorates.add(electorate)
         step = Step(now, self.channel)
         scoring = self.charter.policy.scoring
         self.scores.settle(told.succession.deeds, self.roster.addresses, (), self.epoch, scoring, step)
@@ -333,6 +341,7 @@ class GroupState:
             state=self.state,
             mls=self.mls,
             engine=self.engine,
+            read_key_package=self.read_key_package,
             governance=self.governance,
             ledger=self.ledger,
             own=self.own,
@@ -363,7 +372,7 @@ class GroupState:
             case Emergency() as emergency:
                 return self.emergencies.fault_of(proposal, emergency, self.state)
             case Resync() as resync:
-                return fault_of_resync(proposal, resync, self.roster, self.engine)
+                return fault_of_resync(proposal, resync, self.roster, self.read_key_package)
             case Refresh() as refresh:
                 return fault_of_refresh(proposal, refresh, self.mls, self.roster, self.updates.of(self.epoch))
             case _:
@@ -441,7 +450,10 @@ class GroupState:
             self._addable = self.state, {}
         known = self._addable[1]
         if key_package not in known:
-            known[key_package] = self.mls.is_active and self.mls.can_add([key_package])
+            try:
+                known[key_package] = self.mls.is_active and self.mls.can_add([self.read_key_package(key_package)])
+            except InvalidMessage:
+                known[key_package] = False
         return known[key_package]
 
     def _open_channel(self, epoch: Epoch) -> Channel:

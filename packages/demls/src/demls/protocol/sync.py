@@ -27,7 +27,7 @@ from demls.protocol.roster import Roster
 from demls.protocol.scores import is_known
 from demls.protocol.stewards import StewardList, is_genuine
 from demls.protocol.validation import State
-from demls.wire.chain import Succession, electorate_hash, succession_hash
+from demls.wire.chain import Succession, succession_hash
 from demls.wire.charters import Charter
 from demls.wire.codec import WireError
 from demls.wire.fields import STATED_PROPOSALS_MAX, VOTES_IN_OFFER_MAX
@@ -65,6 +65,10 @@ class Accepted:
     told: Told
     settled: SettledCommit
     message: WelcomeBundle
+    electorates: tuple[Electorate, ...]
+    """That of the state before, and those of the past ones that are told."""
+    roster: Roster
+    """Of the state that the welcome leads to; when its members joined stands in ``told``."""
 
 
 def build_sync(state: State, governance: Governance, group_id: bytes, time: Instant, follows: bytes) -> Sync:
@@ -145,21 +149,26 @@ def open_welcome(
     candidate = replace(sent, welcome=message.welcome, joiner_key=secrets.joiner_key)
     settled = replace(bundle.settled, candidate=candidate)
     told = bundle.told
-    _check_told(sync, told)
-    _check(mls, charter, sync, told, settled, engine, is_own_request)
-    return Accepted(mls, charter, sync, told, settled, message)
+    electorates = _check_told(sync, told)
+    roster = _check(mls, charter, sync, told, electorates[0], settled, engine, is_own_request)
+    return Accepted(mls, charter, sync, told, settled, message, electorates, roster)
 
 
-def _check_told(sync: Sync, told: Told) -> None:
-    """Is it what the sync names? Of past epochs some may be missing, which who sent it did not know."""
+def _check_told(sync: Sync, told: Told) -> tuple[Electorate, ...]:
+    """Is it what the sync names? Of past epochs some may be missing, which who sent it did not know.
+
+    Returns the electorate of the sync's state, and those of past ones.
+    """
     named = {past.epoch: past.hash for past in sync.electorates}
-    if electorate_hash(encode_message(told.electorate)) != sync.electorate:
+    electorates = tuple(map(Electorate.read, (told.electorate, *told.electorates)))
+    if electorates[0].hash != sync.electorate:
         raise WelcomeRefused("The members that the welcome tells are not those that its sync names.")
     if succession_hash(encode_message(told.succession)) != sync.succession:
         raise WelcomeRefused("What the welcome tells of stewards and keys is not what its sync names.")
-    for past in told.electorates:
-        if electorate_hash(encode_message(past)) != named.pop(past.epoch, None):
+    for past in electorates[1:]:
+        if past.hash != named.pop(past.epoch, None):
             raise WelcomeRefused("The welcome tells of a past epoch what its sync does not name.")
+    return electorates
 
 
 def _check(
@@ -167,29 +176,30 @@ def _check(
     charter: Charter,
     sync: Sync,
     told: Told,
+    electorate: Electorate,
     settled: SettledCommit,
     engine: Engine,
     is_own_request: Callable[[Proposal], bool],
-) -> None:
+) -> Roster:
+    """Returns who is in the group now."""
     if not is_sound(charter.policy) or sync.time > INSTANT_MAX:
         raise WelcomeRefused("The group's policy or time is beyond all bounds.")
     if charter.profile not in PROFILES or sync.group_id != mls.group_id or sync.epoch + 1 != mls.epoch:
         raise WelcomeRefused("The sync is of another group or epoch than the welcome.")
     if (settled.epoch, settled.head) != (sync.epoch, sync.head):
         raise WelcomeRefused("The certificate is of another state than the sync.")
-    if settled.candidate.sync != encode_message(sync):
-        raise WelcomeRefused("The certificate is of another candidate than the welcome.")
+    members = mls.members()
     try:
-        for member in mls.members():
+        for member in members:
             check_leaf(member.credential, member.signature_key, member.extensions, None)
     except CredentialRefused as problem:
         raise WelcomeRefused(f"A member of the group is not who it says: {problem}") from problem
-    _check_roster(mls, sync, told)
+    roster = Roster(members, Epoch(mls.epoch), {})
+    _check_roster(roster, Epoch(mls.epoch), sync, told)
     keys = {seat.address: seat.leaf_key for seat in told.roster}
     counted = frozenset(seat.address for seat in told.roster if not seat.dormant)
     if not counted:
         raise WelcomeRefused("The roster of the sync counts nobody.")
-    electorate = Electorate.read(told.electorate)
     if bool(bounds.committee_size(electorate.policy, len(counted))) != bool(electorate.before):
         raise WelcomeRefused("The sync does not say from what the committee of its state was drawn.")
     speaking = electorate.committee().members
@@ -203,11 +213,11 @@ def _check(
     least = 1 if is_alone else quorum(len(speaking))
     if not is_certified(settled.certificate, quorum=least, key_of=key_of, group_id=sync.group_id, engine=engine):
         raise WelcomeRefused("The commit that admits us has no certificate of the group's members.")
+    return roster
 
 
-def _check_roster(mls: MlsGroup, sync: Sync, told: Told) -> None:
+def _check_roster(now: Roster, epoch: Epoch, sync: Sync, told: Told) -> None:
     """The state before differs from the tree only by whom this commit added and removed."""
-    now = Roster(mls.members(), Epoch(mls.epoch), {})
     before = {seat.address: seat for seat in told.roster}
     if len(before) != len(told.roster):
         raise WelcomeRefused("The roster of the sync names somebody twice.")
@@ -215,21 +225,21 @@ def _check_roster(mls: MlsGroup, sync: Sync, told: Told) -> None:
         raise WelcomeRefused("The electorate of the sync is not that of its state.")
     stayed = [seat for seat in now.seats if seat.address in before]
     given = told.succession.reseated
-    anew = {one.member_id for one in given if one.epoch == mls.epoch}
-    if any(one.epoch > mls.epoch or one.time > sync.time or one.member_id not in now.addresses for one in given):
+    anew = {one.member_id for one in given if one.epoch == epoch}
+    if any(one.epoch > epoch or one.time > sync.time or one.member_id not in now.addresses for one in given):
         raise WelcomeRefused("The sync gives new seats to nobody, or in the future.")
     if any(seat.address not in anew and seat.leaf_key != before[seat.address].leaf_key for seat in stayed):
         raise WelcomeRefused("The roster of the sync contradicts the group's tree.")
     if not stayed and before:
         raise WelcomeRefused("Nobody of the group's roster is in its tree.")
     since = {seat.address: Epoch(before[seat.address].since) for seat in stayed}
-    since |= {seat.address: Epoch(mls.epoch) for seat in now.seats if seat.address not in before}
+    since |= {seat.address: epoch for seat in now.seats if seat.address not in before}
     if not is_genuine(StewardList.read(told.succession.stewards), since, GroupId(sync.group_id)):
         raise WelcomeRefused("The steward list of the sync is not the one that its own inputs give.")
     if not {bytes(member) for member in told.succession.dormant} <= before.keys():
         raise WelcomeRefused("The sync calls somebody dormant who is no member.")
     ages = [age.member_id for age in told.succession.keys]
-    is_sane = all(age.epoch <= mls.epoch and age.time <= INSTANT_MAX for age in told.succession.keys)
+    is_sane = all(age.epoch <= epoch and age.time <= INSTANT_MAX for age in told.succession.keys)
     if ages != sorted(now.addresses) or not is_sane:
         raise WelcomeRefused("The sync does not say how old each member's keys are.")
     if any(deed.epoch > sync.epoch or not is_known(deed) for deed in told.succession.deeds):

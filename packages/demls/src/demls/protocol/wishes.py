@@ -45,7 +45,7 @@ def check_change(change: Change, state: GroupState, now: Instant) -> None:
 
 def _check_invite(change: Invite, state: GroupState, now: Instant) -> Address:
     try:
-        package = state.engine.parse_key_package(change.key_package_bytes)
+        package = state.read_key_package(change.key_package_bytes)
         credential = check_leaf(package.credential, package.signature_key, package.extensions, now)
     except EngineError as problem:
         raise BadInvite("The key package cannot be used; ask the person for a fresh contact.") from problem

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from demls.wire.messages import Frame, Payload, Vote, decode_message, encode_message
+from demls.wire.messages import Frame, Offer, Payload, Vote, decode_message, encode_message
 from demls.wire.statements import RoundStatement
 
 FORMS_MAX = 256
@@ -29,7 +29,10 @@ _VOTE_FRAME_BYTES = len(_VOTE_HEAD) + _VOTE_BYTES
 
 
 class Read(NamedTuple):
-    """``raw``: the canonical bytes of a round statement; ``content``: what it signs. Empty for all else."""
+    """``raw``: the canonical bytes of an offer or a round statement; ``content``: what the latter signs.
+
+    Empty for all else.
+    """
 
     payload: Payload
     raw: bytes = b""
@@ -76,11 +79,23 @@ class Frames:
 
     def _read_in_full(self, frame: bytes, shape: tuple[bytes, bytes, bytes]) -> Read:
         payload = decode_message(frame, Frame).payload
+        if isinstance(payload, Offer):
+            return Read(payload, _body(frame))
         if not isinstance(payload, RoundStatement):
             return Read(payload)
-        raw, content = encode_message(payload), payload.content(self._group_id)
+        raw, content = _body(frame), payload.content(self._group_id)
         if payload.kind in _KINDS:  # else its kind takes no byte, or more than one
             if len(self._forms) >= FORMS_MAX:
                 self._forms.clear()
             self._forms[shape] = _Form(payload, len(frame) - len(raw), content[:-_ADDRESS_BYTES])
         return Read(payload, raw, content)
+
+
+def _body(frame: bytes) -> bytes:
+    """The bytes of the one message in a canonical frame: what stands behind its number and its length."""
+    place = 0
+    for _ in range(2):
+        while frame[place] & 0x80:
+            place += 1
+        place += 1
+    return frame[place:]

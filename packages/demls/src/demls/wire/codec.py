@@ -58,6 +58,7 @@ class _Field:
     choices: tuple[tuple[str, type], ...] = ()
 
 
+@_once
 def _plan(cls: Any) -> tuple[_Field, ...]:
     hints = typing.get_type_hints(cls, include_extras=True)
     return tuple(
