@@ -1,5 +1,7 @@
 //! The Python classes where everything begins: the engine, and a welcome that was opened.
 
+use std::sync::{Mutex, PoisonError};
+
 use openmls::group::{GroupId, MIXED_PLAINTEXT_WIRE_FORMAT_POLICY, MlsGroupCreateConfig};
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
@@ -30,6 +32,8 @@ const LEAF_BYTES: usize = 300;
 pub struct Engine {
     random: Random,
     known_keys: KnownKeys,
+    /// With which was signed last.
+    signer: Mutex<Option<LeafKey>>,
 }
 
 /// Runs `work` without the GIL.
@@ -46,6 +50,7 @@ impl Engine {
         Ok(Self {
             random: Random::new(seed),
             known_keys: KnownKeys::default(),
+            signer: Mutex::default(),
         })
     }
 
@@ -72,8 +77,14 @@ impl Engine {
         label: &str,
         content: &[u8],
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let key = LeafKey::from_slice(private)?;
-        let signature = detached(py, || signature::sign(&key, label, content))?;
+        let signature = detached(py, || {
+            let mut signer = self.signer.lock().unwrap_or_else(PoisonError::into_inner);
+            let key = match signer.take() {
+                Some(key) if key.seed() == private => key,
+                _ => LeafKey::from_slice(private)?,
+            };
+            signature::sign(signer.insert(key), label, content)
+        })?;
         Ok(PyBytes::new(py, &signature))
     }
 

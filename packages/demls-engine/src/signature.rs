@@ -12,33 +12,35 @@ use zeroize::Zeroizing;
 use crate::batch::{KnownKeys, Signed};
 use crate::error::{Error, Result};
 
-/// The private half of a leaf key: an Ed25519 seed.
+/// The private half of a leaf key: an Ed25519 seed, and what follows from it.
 #[derive(Clone)]
-pub struct LeafKey(Zeroizing<[u8; 32]>);
+pub struct LeafKey {
+    seed: Zeroizing<[u8; 32]>,
+    signing: Zeroizing<SigningKey>,
+}
 
 impl LeafKey {
     pub fn from_slice(seed: &[u8]) -> Result<Self> {
         let seed = <[u8; 32]>::try_from(seed)
             .map_err(|_| Error::input("A private signature key has 32 bytes."))?;
-        Ok(Self(Zeroizing::new(seed)))
+        Ok(Self {
+            signing: Zeroizing::new(SigningKey::from(seed)),
+            seed: Zeroizing::new(seed),
+        })
     }
 
     pub fn seed(&self) -> &[u8; 32] {
-        &self.0
+        &self.seed
     }
 
     pub fn public(&self) -> [u8; 32] {
-        self.signing_key().verification_key().into()
-    }
-
-    fn signing_key(&self) -> SigningKey {
-        SigningKey::from(*self.0)
+        self.signing.verification_key().into()
     }
 }
 
 impl Signer for LeafKey {
     fn sign(&self, payload: &[u8]) -> std::result::Result<Vec<u8>, SignerError> {
-        Ok(self.signing_key().sign(payload).to_bytes().to_vec())
+        Ok(self.signing.sign(payload).to_bytes().to_vec())
     }
 
     fn signature_scheme(&self) -> SignatureScheme {
@@ -50,7 +52,7 @@ impl Signer for LeafKey {
 pub fn sign(key: &LeafKey, label: &str, content: &[u8]) -> Result<[u8; 64]> {
     let signed = sign_content(label, content)
         .ok_or_else(|| Error::input("The content is too long to be signed."))?;
-    Ok(key.signing_key().sign(&signed).to_bytes())
+    Ok(key.signing.sign(&signed).to_bytes())
 }
 
 /// VerifyWithLabel (RFC 9420 §5.1.2) by the ZIP 215 rules.

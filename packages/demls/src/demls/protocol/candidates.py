@@ -118,6 +118,8 @@ class Candidates:
         self._found: dict[CandidateId, Content | Finding] = {}
         self._followed: dict[tuple[object, ...], Succession | None] = {}
         """What follows from a content, by all that it depends on: asked for again with every judgement."""
+        self._follows_own: dict[CandidateId, Succession] = {}
+        """What follows from own ones that admit somebody, as their syncs name it."""
         self._hashes: dict[tuple[object, ...], bytes] = {}
         """The hashes of these."""
         self._cold: bool | None = None
@@ -209,7 +211,7 @@ class Candidates:
         context = encode_message(
             CommitContext(self._state.head, view, time, tuple(self._governance.entry(item) for item in work))
         )
-        joiner_key, sync = b"", b""
+        joiner_key, sync, follows = b"", b"", None
         if adds:
             follows = self.follow_own(work, view, time, has_path=has_path)
             if follows is None:
@@ -233,6 +235,8 @@ class Candidates:
             step.refuse(Reason.INVALID, f"approved work that makes no commit: {problem}")
             return None
         candidate = Candidate(built.commit, built.welcome or b"", joiner_key, sync, updates)
+        if follows is not None:
+            self._follows_own[candidate.id] = follows
         return candidate, OwnCandidate(built.staged, context, has_path)
 
     # --- What follows -------------------------------------------------------------------------------------------
@@ -252,6 +256,8 @@ class Candidates:
             content = self.content(candidate)
             assert isinstance(content, Content)
             return self._follow_content(content, tuple(carried))
+        if candidate.id in self._follows_own:
+            return self._follows_own[candidate.id]
         minted = self.minted(candidate.id)
         assert minted is not None
         has_path = self._own[candidate.id].has_path
@@ -389,7 +395,7 @@ class Candidates:
         names = {ballot_of_all(e.proposal_id): e.proposal_id for e in self.entries(offer.candidate.id)}
         for message in offer.votes:
             try:
-                vote = SignedVote.decode(message.signed_vote)
+                vote = self._governance.foreseen.vote_of(message)
             except Malformed:
                 continue
             shown.setdefault(names.get(ProposalId(vote.proposal_id), vote.proposal_id), []).append(vote)
@@ -423,6 +429,8 @@ class Candidates:
         return certificate is not None and certificate.hash == certificate_hash
 
     def _is_genuine(self, item: Item, vote: SignedVote) -> bool:
+        if self._governance.has_counted(item, vote):
+            return True
         encoded = vote.encode()
         if encoded not in self._genuine:
             self._genuine[encoded] = self._governance.is_genuine(item, vote)

@@ -90,6 +90,6 @@ def unpad(padded: bytes | None) -> bytes | None:
         return None
     size = int.from_bytes(padded[:_LENGTH_BYTES], "big")
     end = _LENGTH_BYTES + size
-    if len(padded) != padded_size(size) or padded[end:] != bytes(len(padded) - end):
+    if len(padded) != padded_size(size) or padded.count(0, end) != len(padded) - end:
         return None
     return padded[_LENGTH_BYTES:end]

@@ -29,6 +29,7 @@ from demls.wire.statements import DoubleStatement, Proof, RoundStatement, Statem
 ROUND_LABEL = "demls round"
 OFFER_LABEL = "demls offer"
 NIL = CandidateId(b"")
+_KINDS = {int(kind): kind for kind in StatementKind}
 _STEPS_MAX = 256
 """Transitions in one call; a round moves at most a few, so more is a defect."""
 
@@ -229,10 +230,10 @@ class Round:
 
         ``raw``: its canonical bytes, if they are at hand; ``is_signed``: its member, which counts, has signed it.
         """
-        if statement.kind not in (StatementKind.ACK, StatementKind.LOCK):
+        kind, view, member = _KINDS.get(statement.kind), View(statement.view), Address(statement.member)
+        if kind is None:
             step.refuse(Reason.INVALID, "a round statement of no known kind")
             return False
-        kind, view, member = StatementKind(statement.kind), View(statement.view), Address(statement.member)
         if not self._is_near(view):
             self._note_far(statement, step)
             return False
@@ -320,7 +321,7 @@ class Round:
         if statement.kind == StatementKind.ACK and self.at.phase is Phase.LOCKED:
             return self.at.best_view == self.at.view
         is_asked = self.at.phase in (Phase.ACKED, Phase.LOCKED)
-        return is_asked and len(self.statements(StatementKind(statement.kind), statement.view)) < self._committee.q
+        return is_asked and len(self.statements(_KINDS[statement.kind], statement.view)) < self._committee.q
 
     def leader(self, view: int) -> Address:
         return self._leaders[view % len(self._leaders)]

@@ -47,7 +47,13 @@ class Foreseen:
     def vote_of(self, message: Vote) -> SignedVote:
         """The vote in a message. Raises Malformed."""
         known = self._votes.get(id(message))
-        return known if known is not None else SignedVote.decode(message.signed_vote)
+        return known if known is not None else self._read(message)
+
+    def _read(self, message: Vote) -> SignedVote:
+        vote = SignedVote.decode(message.signed_vote)
+        self._waiting.append(message)
+        self._votes[id(message)] = vote
+        return vote
 
     def look(self, messages: Iterable[Read], state: GroupState) -> None:
         """Verify together what will be verified in all likelihood."""
@@ -77,11 +83,9 @@ class Foreseen:
 
     def _vote(self, message: Vote, state: GroupState) -> tuple[bytes, SignedVote] | None:
         try:
-            vote = SignedVote.decode(message.signed_vote)
+            vote = self._read(message)
         except Malformed:
             return None
-        self._waiting.append(message)
-        self._votes[id(message)] = vote
         place = state.governance.find(vote.proposal_id)
         if place is None:
             seat = state.roster.seat(vote.voter)

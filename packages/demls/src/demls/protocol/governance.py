@@ -363,10 +363,15 @@ class Governance:
         self.refresh(item, step)
         return item, vote
 
+    @staticmethod
+    def has_counted(item: Item, vote: SignedVote) -> bool:
+        """Is it just this one that counts?"""
+        place = Address(vote.voter), vote.choice
+        return any(ballot.votes.get(place) == vote for ballot in item.ballots)
+
     def is_genuine(self, item: Item, vote: SignedVote) -> bool:
         """Has its voter signed it? It may have signed the same choice twice, at two times."""
-        place = Address(vote.voter), vote.choice
-        if any(ballot.votes.get(place) == vote for ballot in item.ballots):
+        if self.has_counted(item, vote):
             return True
         key = self.electorates.leaf_key_of(vote.voter, item.proposal.epoch)
         return key is not None and self._scheme.verify(key, vote.content, vote.signature)

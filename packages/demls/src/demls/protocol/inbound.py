@@ -108,7 +108,7 @@ class Inbound:
 
     def dispatch(self, channel: Channel, read: Read, step: Step) -> None:
         state, message = self._state, read.payload
-        if channel == state.rendezvous:
+        if channel.topic == state.rendezvous.topic:
             self._dispatch_from_outside(message, step)
             return
         if state.places.is_booth(channel) and not isinstance(message, _IN_BOOTH):
@@ -204,11 +204,10 @@ class Inbound:
     def answer_straggler(self, channel: Channel, message: Payload, step: Step) -> None:
         """Whoever still speaks on the channel of an old epoch has missed its end: the first few members say it."""
         state = self._state
+        if step.now < state.settled_at + STRAGGLER_AFTER:
+            return
         is_elsewhere = channel in (state.channel, state.rendezvous, state.places.floors.get(state.epoch))
         if is_elsewhere or isinstance(message, SettledCommit | CertifiedCommit | Digest):
-            return
-        is_late = step.now < state.settled_at + STRAGGLER_AFTER
-        if is_late:
             return
         places = (*state.channels.items(), *state.places.floors.items())
         epoch = next((epoch for epoch, known in places if known == channel), None)

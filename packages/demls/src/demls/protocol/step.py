@@ -11,6 +11,8 @@ from demls.wire.messages import Payload
 class Step:
     """Collects what one call causes; the facade turns it into ``Effects``."""
 
+    __slots__ = ("channel", "events", "is_known", "learned", "now", "said")
+
     def __init__(self, now: Instant, channel: Channel) -> None:
         self.now = now
         self.channel = channel
