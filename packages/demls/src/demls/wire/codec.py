@@ -247,6 +247,10 @@ def _check(called: str, size: Size | None, kind: Any) -> Callable[[Any], None]:
 # --- Long messages --------------------------------------------------------------------------------------------------
 
 
+_MANY = 16
+"""Fewer items are encoded as quickly as they are looked up."""
+
+
 class LongEncoder:
     """Encodes messages of one class whose ``field`` has many items, of which few change from one to the next.
 
@@ -267,7 +271,10 @@ class LongEncoder:
         self._known: dict[Any, tuple[Any, bytes]] = {}
 
     def encode(self, value: Any) -> bytes:
-        """The canonical bytes, as ``encode`` gives them. O(items), most of them looked up."""
+        """The canonical bytes, as ``encode`` gives them. O(items), most of them looked up if they are many."""
+        if len(getattr(value, self._field)) < _MANY:
+            self._known = {}
+            return encode(value, self._schema)
         known, kept, key = self._known, {}, self._key
         parts = [self._part(self._before, value)]
         for item in getattr(value, self._field):
