@@ -156,6 +156,33 @@ def test_what_is_only_counted_is_as_if_everything_had_been_asked(monkeypatch: py
     assert taken([waiting]) == quick
 
 
+def test_after_talk_only_talk_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chat message moves when its node tells how far it has heard everybody, and nothing else."""
+    recorder = Recorder()
+    world = recorder.world
+    world.do("alice", lambda group: group.propose(Remove(world.person("frank").address), world.now))
+    world.do("bob", lambda group: group.send("shall we?", world.now))
+    world.do("carol", lambda group: group.send("why not?", world.now))
+    proposed, *talk = [envelope for _, envelope in recorder.said]
+
+    def told() -> tuple[object, ...]:
+        group, begun = recorder.dave()
+        effects = [begun, group.receive(*proposed, Instant(recorder.now + 1))]
+        concluded.clear()
+        effects += [group.receive(*envelope, Instant(recorder.now + 2)) for envelope in talk]
+        return outcome(group, effects)
+
+    concluded: list[object] = []
+    conclude = Group._conclude
+    monkeypatch.setattr(Group, "_conclude", lambda *given: (concluded.append(given), conclude(*given)))
+    quick = told()
+    assert not concluded
+    assert [type(event).__name__ for event in quick[3]].count("MessageReceived") == 2  # type: ignore[attr-defined]
+    monkeypatch.setattr(Group, "_is_still", lambda self, message, step, turns: False)
+    assert told() == quick
+    assert concluded
+
+
 def test_a_message_of_the_end_in_the_middle_ends_it_as_one_by_one() -> None:
     """Who learns of its own removal in the middle takes no notice of the rest."""
     recorder = Recorder()
