@@ -621,10 +621,12 @@ class Group:
 
     def _is_due(self, now: Instant) -> bool:
         """Is anything due by time alone, as far as the last call knew?"""
-        current = self._live().round
-        waits_at = current.at.entered_at + _WAITING_AFTER_VIEWS * current.base_time
-        is_late = current.is_open and self._finished_at < waits_at <= now
-        return is_late or (self._timing.due is not None and now >= self._timing.due)
+        due, current = self._timing.due, self._live().round
+        if due is not None and now >= due:
+            return True
+        if not current.is_open:
+            return False
+        return self._finished_at < current.at.entered_at + _WAITING_AFTER_VIEWS * current.base_time <= now
 
     def tick(self, now: Instant) -> Effects:
         """Let time pass; call it at ``Effects.deadline``, calling it at other times is harmless."""

@@ -40,12 +40,10 @@ class Timing:
         if self._has_moved:
             self._of_others = _next(self._times_of_others(now), now)
         if self._has_moved or self._has_talked:
-            self.due = _next((self._of_others, *self._times_of_talk(now)), now)
+            talk = self._state.repair.deadline(now), self._state.welcomes.deadline()
+            self.due = _next((self._of_others, *talk), now)
             self._has_moved = self._has_talked = False
         return self.due
-
-    def _times_of_talk(self, now: Instant) -> tuple[Instant | None, ...]:
-        return self._state.repair.deadline(now), self._state.welcomes.deadline()
 
     def _times_of_others(self, now: Instant) -> list[Instant | None]:
         state = self._state
@@ -61,4 +59,4 @@ class Timing:
 
 
 def _next(times: Iterable[Instant | None], now: Instant) -> Instant | None:
-    return min((time for time in times if time is not None and time > now), default=None)
+    return min([time for time in times if time is not None and time > now], default=None)
