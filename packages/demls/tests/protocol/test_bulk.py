@@ -300,6 +300,9 @@ def test_what_is_no_canonical_frame_is_not_read_by_likeness(like: RoundStatement
     frame = encode_message(Frame(like))
     frames.read(frame)
     frames.read(encode_message(Frame(Vote(bytes(127)))))
+    if data.draw(st.booleans()):
+        frame = encode_message(Frame(PrivateMessage(data.draw(st.binary(min_size=1, max_size=300)))))
+        frames.read(frame)
     place = data.draw(st.integers(0, len(frame) - 1))
     changed = frame[:place] + bytes([frame[place] ^ data.draw(st.integers(1, 255))]) + frame[place + 1 :]
     for wrong in (junk, changed, frame[:place], frame + b"\0", frame[:place] + junk + frame[place:]):
@@ -317,3 +320,6 @@ def test_forms_are_bounded() -> None:
     for view in range(2 * FORMS_MAX + 3):
         frames.read(encode_message(Frame(RoundStatement(1, bytes(32), view, b"", b"", bytes(20), bytes(64), 1))))
         assert len(frames._forms) <= FORMS_MAX
+    for size in range(1, 2 * FORMS_MAX + 3):
+        frames.read(encode_message(Frame(PrivateMessage(bytes(size)))))
+        assert len(frames._chat_heads) <= FORMS_MAX
