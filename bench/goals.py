@@ -134,9 +134,8 @@ GOALS = (
         0.5,
         "",
         _to_reference("chat", 200),
-        "MLS and two signatures (its own, and the one by which others can say it again) are two fifths of it (`python "
-        "bench where --members 100 --kind chat`), about as much as the reference's whole message; the rest finds gaps, "
-        "keeps a copy, and looks whether anything follows.",
+        "MLS and two signatures (its own, and the one by which others can say it again) are more than half of it "
+        "(`python bench where --members 100 --kind chat`); the rest reads the message, finds gaps and keeps a copy.",
     ),
     Goal("add at 10,000, stewards decide, an ordinary member", 150, "ms", _month("add", "cpu_ms"), _COLD),
     Goal("removal at 10,000, stewards decide, an ordinary member", 150, "ms", _month("remove", "cpu_ms"), _COLD),

@@ -156,6 +156,33 @@ def test_what_is_only_counted_is_as_if_everything_had_been_asked(monkeypatch: py
     assert taken([waiting]) == quick
 
 
+def test_after_talk_only_talk_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chat message moves when its node tells how far it has heard everybody, and nothing else."""
+    recorder = Recorder()
+    world = recorder.world
+    world.do("alice", lambda group: group.propose(Remove(world.person("frank").address), world.now))
+    world.do("bob", lambda group: group.send("shall we?", world.now))
+    world.do("carol", lambda group: group.send("why not?", world.now))
+    proposed, *talk = [envelope for _, envelope in recorder.said]
+
+    def told() -> tuple[object, ...]:
+        group, begun = recorder.dave()
+        effects = [begun, group.receive(*proposed, Instant(recorder.now + 1))]
+        concluded.clear()
+        effects += [group.receive(*envelope, Instant(recorder.now + 2)) for envelope in talk]
+        return outcome(group, effects)
+
+    concluded: list[object] = []
+    conclude = Group._conclude
+    monkeypatch.setattr(Group, "_conclude", lambda *given: (concluded.append(given), conclude(*given)))
+    quick = told()
+    assert not concluded
+    assert [type(event).__name__ for event in quick[3]].count("MessageReceived") == 2  # type: ignore[attr-defined]
+    monkeypatch.setattr(Group, "_is_still", lambda self, message, step, turns: False)
+    assert told() == quick
+    assert concluded
+
+
 def test_a_message_of_the_end_in_the_middle_ends_it_as_one_by_one() -> None:
     """Who learns of its own removal in the middle takes no notice of the rest."""
     recorder = Recorder()
@@ -309,6 +336,9 @@ def test_what_is_no_canonical_frame_is_not_read_by_likeness(like: RoundStatement
     frame = encode_message(Frame(like))
     frames.read(frame)
     frames.read(encode_message(Frame(Vote(bytes(127)))))
+    if data.draw(st.booleans()):
+        frame = encode_message(Frame(PrivateMessage(data.draw(st.binary(min_size=1, max_size=300)))))
+        frames.read(frame)
     place = data.draw(st.integers(0, len(frame) - 1))
     changed = frame[:place] + bytes([frame[place] ^ data.draw(st.integers(1, 255))]) + frame[place + 1 :]
     for wrong in (junk, changed, frame[:place], frame + b"\0", frame[:place] + junk + frame[place:]):
@@ -326,3 +356,6 @@ def test_forms_are_bounded() -> None:
     for view in range(2 * FORMS_MAX + 3):
         frames.read(encode_message(Frame(RoundStatement(1, bytes(32), view, b"", b"", bytes(20), bytes(64), 1))))
         assert len(frames._forms) <= FORMS_MAX
+    for size in range(1, 2 * FORMS_MAX + 3):
+        frames.read(encode_message(Frame(PrivateMessage(bytes(size)))))
+        assert len(frames._chat_heads) <= FORMS_MAX

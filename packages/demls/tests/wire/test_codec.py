@@ -257,6 +257,8 @@ OUT_OF_BOUNDS = {
     "keys of an address of 5 bytes": chain.KeyAge(b"short", 1, 1),
     "a candidate without a commit": Candidate(b"", b"", b"", b""),
     "nine messages seen": dataclasses.replace(TALK, seen=(bytes(16),) * 9),
+    "a message seen of 15 bytes, and others": dataclasses.replace(TALK, seen=(bytes(16), bytes(15), bytes(16))),
+    "a message seen of 17 bytes, and others": dataclasses.replace(TALK, seen=(bytes(16), bytes(16), bytes(17))),
     "a text of 32769 bytes": dataclasses.replace(TALK, message=b"m" * 32_769),
     "a message of a device without a name": dataclasses.replace(TALK, stream=b""),
     "a message without a signature": dataclasses.replace(TALK, signature=b""),
@@ -351,6 +353,22 @@ def test_the_id_of_a_proposal_does_not_depend_on_its_signature() -> None:
 def test_the_id_of_a_candidate_depends_on_every_byte(field: str) -> None:
     candidate = Candidate(b"c", b"w", b"k", b"s")
     assert dataclasses.replace(candidate, **{field: b"x"}).id != candidate.id
+
+
+@given(values_of(ConversationMessage), st.binary(max_size=40))
+def test_what_is_signed_of_a_chat_message_is_all_of_it_but_the_signature(message: Any, group: bytes) -> None:
+    unsigned = encode_message(dataclasses.replace(message, signature=bytes(64)))
+    assert message.content(group) == framed(b"demls message 1", group, unsigned)
+    assert talk.signed_content(encode_message(message), group) == message.content(group)
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(ConversationMessage)])
+def test_a_chat_message_signs_all_it_says(field: str) -> None:
+    changed = {"message": b"x", "message_id": b"x" * 16, "seen": (bytes(16),), "stream": b"x" * 8}.get(field, 9)
+    if field == "signature":
+        assert dataclasses.replace(TALK, signature=b"x" * 64).content(b"g") == TALK.content(b"g")
+    else:
+        assert dataclasses.replace(TALK, **{field: changed}).content(b"g") != TALK.content(b"g")
 
 
 @pytest.mark.parametrize("field", ["epoch", "head", "view", "candidate", "choices", "member", "kind"])

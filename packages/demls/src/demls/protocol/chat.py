@@ -24,7 +24,7 @@ from demls.wire.ids import Address, Duration, Epoch, Instant, LeafKey
 from demls.wire.messages import (
     encode_message,
 )
-from demls.wire.talk import SEEN_MAX, STREAM_BYTES, ChatPlace, ConversationMessage, stream_of
+from demls.wire.talk import SEEN_MAX, STREAM_BYTES, ChatPlace, ConversationMessage, signed_content, stream_of
 
 if TYPE_CHECKING:
     from demls.protocol.state import GroupState
@@ -145,7 +145,7 @@ class Chat:
         )
         message = replace(message, signature=state.sign(MESSAGE_LABEL, message.content(state.group_id)))
         encoded = encode_message(message)
-        self.copies.keep(own, message, encoded, step.now)
+        self.copies.keep(Spot(own, self.stream, self.sent), message, encoded, step.now)
         self._note_seen(message)
         self.spoken_at = step.now
         step.tell(MessageReceived(message.message_id, own, epoch, text, at, self.sent))
@@ -170,7 +170,10 @@ class Chat:
     def take(
         self, sender: Address, message: ConversationMessage, raw: bytes, text: str, step: Step, *, again: bool = False
     ) -> bool:
-        """A message of ``sender``, told once. ``again``: handed on, so worth exactly its signature."""
+        """A message of ``sender``, told once. ``raw``: its canonical bytes.
+
+        ``again``: handed on, so worth exactly its signature.
+        """
         key = self.key_of(sender, message.stream, message.epoch)
         spot = Spot(sender, message.stream, message.counter)
         known = self.copies.find(spot)
@@ -178,7 +181,7 @@ class Chat:
             if not again:
                 step.refuse(Reason.STALE, "a chat message that was here before")
             return False
-        content = message.content(self._state.group_id)
+        content = signed_content(raw, self._state.group_id)
         is_signed = key is not None and self._state.engine.verify(key, MESSAGE_LABEL, content, message.signature)
         if not is_signed and (again or key is not None):
             step.refuse(Reason.FORGED, "a chat message that its sender did not sign")
@@ -199,7 +202,7 @@ class Chat:
                 step.refuse(Reason.STALE, "a chat message that was here before")
             return False
         if is_signed:
-            self.copies.keep(sender, message, raw, step.now)
+            self.copies.keep(spot, message, raw, step.now)
         is_late = is_late or (again and message.sent_at < max(self._clock))
         self._note_time(min(message.sent_at, step.now + CLOCK_LEAP_MAX), 1)
         self._note_seen(message)
@@ -317,8 +320,8 @@ class Chat:
         """What its sender has seen and this member has not. What was said before a member came is never named."""
         if message.epoch < self.since():
             return
-        for message_id in message.seen:
-            if message_id not in self.wanted and self.copies.named(message_id) is None:
+        for message_id in self.copies.lacks(message.seen):
+            if message_id not in self.wanted:
                 self.wanted[message_id] = Wanted(self.first_ask(now) + bounds.ASK_FIRST_AFTER)
                 self.stamp += 1
         while len(self.wanted) > bounds.WANTED_IDS_MAX:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
 
 from demls.protocol import policy as bounds
 from demls.protocol.records import Ledger
@@ -20,8 +22,7 @@ from demls.wire.talk import STREAM_BYTES, ConversationMessage
 _ADDRESS_BYTES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(msgspec.Struct, frozen=True):
     """A message as it was said: ``message`` holds its canonical bytes."""
 
     kept_at: int
@@ -33,8 +34,7 @@ class Copy:
         return decode_message(self.message, ConversationMessage)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Spot:
+class Spot(NamedTuple):
     """Where a message stands: whose it is, of which device, under which number."""
 
     member: Address
@@ -63,6 +63,11 @@ class Copies:
         """The message with this id, if it is kept."""
         return self._by_id.get(message_id)
 
+    def lacks(self, ids: Iterable[bytes]) -> list[bytes]:
+        """Which of these messages are not kept."""
+        known = self._by_id
+        return [message_id for message_id in ids if message_id not in known]
+
     def between(self, member: Address, stream: bytes, first: int, last: int) -> list[Spot]:
         """Which of these are kept, by number. O(copies of the member)."""
         kept = self._of.get(member, {})
@@ -72,10 +77,9 @@ class Copies:
         """The lowest number that is kept of a device."""
         return min((spot.counter for spot in self._of.get(member, {}) if spot.stream == stream), default=None)
 
-    def keep(self, member: Address, message: ConversationMessage, raw: bytes, now: Instant) -> None:
+    def keep(self, spot: Spot, message: ConversationMessage, raw: bytes, now: Instant) -> None:
         """Keep a message; the oldest go if there are too many."""
-        spot = Spot(member, message.stream, message.counter)
-        copy = Copy(now, message.epoch, message.message_id, raw)
+        member, copy = spot.member, Copy(now, message.epoch, message.message_id, raw)
         self._note(spot, copy)
         self._ledger.put(_key(spot), copy)
         is_own = member == self._own
@@ -97,9 +101,10 @@ class Copies:
             self._drop(spot)
 
     def _note(self, spot: Spot, copy: Copy) -> None:
-        if spot in self._of[spot.member]:
+        kept = self._of[spot.member]
+        if spot in kept:
             return
-        self._of[spot.member][spot] = copy
+        kept[spot] = copy
         self._by_id[copy.message_id] = spot
         self._count(spot, copy, 1)
 

@@ -47,6 +47,7 @@ from demls.protocol.step import Step
 from demls.protocol.stillness import is_still
 from demls.protocol.stranding import Stranding
 from demls.protocol.sync import Accepted
+from demls.protocol.timing import Timing
 from demls.protocol.views import GroupStatus, GroupView, MemberView
 from demls.protocol.wishes import cast_vote, check_change, check_names, check_vote, new_link, open_proposal
 from demls.wire.charters import Charter, Policy, Predecessor
@@ -100,10 +101,6 @@ class Group:
         self._waiting: tuple[Address, ...] = ()
         self._finished_at = Instant(0)
         """When the last call ended that did all that was due."""
-        self._due: Instant | None = None
-        """When something is due by time alone, as the last call found."""
-        self._is_late = False
-        """May that have moved since? It is looked for at the end of a call."""
         self._writes = 0
         """Of the ledger, before the message that is being taken in."""
         self._echoes = Echoes()
@@ -117,6 +114,7 @@ class Group:
         self._duties = Duties(state, self._asking)
         self._stranding = Stranding(state, self._asking)
         self._inbound = Inbound(state, self._asking, self._stranding, self._duties.caught_up)
+        self._timing = Timing(state, self._duties, self._stranding)
 
     # --- Beginning ----------------------------------------------------------------------------------------------
 
@@ -544,7 +542,7 @@ class Group:
         assert group._state is not None
         self._returning = None
         self._begin(group._state)
-        self._is_late = True
+        self._timing.moved()
         self._duties.came_back(now)
         taken = Taken()
         taken.add(effects)
@@ -597,13 +595,15 @@ class Group:
             self._inbound.answer_straggler(channel, read.payload, step)
             is_idle = step.is_known and self._is_idle(step)
             is_counted = not is_idle and self._is_still(read.payload, step, turns)
-            if is_counted:
-                self._is_late = True
+            if is_counted and isinstance(read.payload, PrivateMessage):
+                self._timing.talked()
+            elif is_counted:
+                self._timing.moved()
                 self._duties.gossip(step)
             if is_idle or (is_counted and not step.said):
                 state.now = now
                 taken.events += step.events
-                state.mls_changed = had_changed
+                state.mls_changed = state.mls_changed or had_changed
                 return
         state.mls_changed = state.mls_changed or had_changed
         self._conclude(step, taken)
@@ -617,14 +617,16 @@ class Group:
         """Does nothing follow from a message besides what it says, and is nothing due yet? O(1)."""
         state = self._live()
         is_counted = is_still(message, step, turns, state=state, duties=self._duties, stranding=self._stranding)
-        return is_counted and not self._waiting and not state.mls_changed and not self._is_due(step.now)
+        return is_counted and not self._waiting and not self._is_due(step.now)
 
     def _is_due(self, now: Instant) -> bool:
         """Is anything due by time alone, as far as the last call knew?"""
-        current = self._live().round
-        waits_at = current.at.entered_at + _WAITING_AFTER_VIEWS * current.base_time
-        is_late = current.is_open and self._finished_at < waits_at <= now
-        return is_late or (self._due is not None and now >= self._due)
+        due, current = self._timing.due, self._live().round
+        if due is not None and now >= due:
+            return True
+        if not current.is_open:
+            return False
+        return self._finished_at < current.at.entered_at + _WAITING_AFTER_VIEWS * current.base_time <= now
 
     def tick(self, now: Instant) -> Effects:
         """Let time pass; call it at ``Effects.deadline``, calling it at other times is harmless."""
@@ -652,9 +654,7 @@ class Group:
         state = self._state
         if state is None:
             return taken.effects()
-        if self._is_late:
-            self._due, self._is_late = self._deadline(state, now), False
-        taken.deadline = self._due
+        taken.deadline = self._timing.find(now)
         return taken.effects(self._changes(state))
 
     def _conclude(self, step: Step, taken: Taken) -> None:
@@ -691,7 +691,8 @@ class Group:
         if step.said:
             state.presence.note(state.own, state.roster, step.now, state.charter.policy.dormant_after)
         state.repair.notice_talk()
-        self._finished_at, self._due, self._is_late = step.now, None, True
+        self._finished_at = step.now
+        self._timing.moved()
         taken.outbound += self._echoes.seal(step, state.engine)
         taken.events += step.events
 
@@ -714,19 +715,6 @@ class Group:
         if missing != self._waiting:
             self._waiting = missing
             step.tell(Waiting(missing, state.committee.q, state.short() if missing else 0))
-
-    def _deadline(self, state: GroupState, now: Instant) -> Instant | None:
-        times = [
-            state.governance.deadline(),
-            state.repair.deadline(now),
-            state.welcomes.deadline(),
-            state.emergencies.deadline(),
-            state.resyncs.deadline(now),
-            self._stranding.deadline(),
-        ]
-        if not state.is_halted:
-            times += [state.round.deadline(now), self._duties.deadline(now)]
-        return min((time for time in times if time is not None and time > now), default=None)
 
     def _changes(self, state: GroupState) -> tuple[RecordChange, ...]:
         if state.mls_changed:

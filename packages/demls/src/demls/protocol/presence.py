@@ -41,10 +41,11 @@ class Presence:
         seat = roster.seat(member)
         if seat is None:
             return
-        self._heard[member] = max(now, self._heard.get(member, now))
+        if now > self._heard.get(member, -1):
+            self._heard[member] = now
         if seat.dormant:
             self.returned.setdefault(member, now)
-        if now >= self._stored.get(member, Instant(0)) + dormant_after // bounds.HEARD_GRAIN + 1:
+        if now > self._stored.get(member, 0) + dormant_after // bounds.HEARD_GRAIN:
             self._store(member, now)
 
     def _store(self, member: Address, now: Instant) -> None:

@@ -95,7 +95,7 @@ class Ledger:
 
     def drain(self) -> tuple[Change, ...]:
         """What changed since the last call, in the order of keys."""
-        changes = tuple(Change(key, self._records.get(key)) for key in sorted(self._dirty))
+        changes = tuple([Change(key, self._records.get(key)) for key in sorted(self._dirty)])
         self._dirty.clear()
         return changes
 

@@ -133,12 +133,14 @@ class Repair:
         return next_at
 
     def _next(self, now: Instant) -> Instant | None:
-        may_ask_at = self._may_ask_at()
         times = [held.due for held in self._helps.values()]
-        times += [max(time, may_ask_at) for time in self._chat.times(now)]
+        missing = self._chat.times(now)
+        if missing:
+            may_ask_at = self._may_ask_at()
+            times += [max(time, may_ask_at) for time in missing]
         if self._places_at is not None:
             times.append(self._places_at)
-        return Instant(min((time for time in times if time > now), default=0)) or None
+        return Instant(min([time for time in times if time > now], default=0)) or None
 
     def notice_talk(self) -> None:
         """Something was said: when it is quiet again, somebody shall tell how far it has heard everybody."""

@@ -666,7 +666,7 @@ class GroupState:
 
     def heard(self, member: Address, now: Instant, in_epoch: Epoch | None = None) -> None:
         """A member said something that it has signed, with the leaf that it had ``in_epoch`` (None: now)."""
-        if in_epoch is None or in_epoch >= self.reseated_in(member):
+        if in_epoch is None or not self.state.reseated or in_epoch >= self.reseated_in(member):
             self.welcomes.heard(member)
         self.heard_at = now
         self.presence.note(member, self.roster, now, self.charter.policy.dormant_after)

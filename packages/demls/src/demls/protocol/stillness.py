@@ -1,25 +1,29 @@
 """Does anything follow from a message besides what it says?
 
-Most votes decide nothing, and most acknowledgements and locks complete no quorum. After those a call need not ask
-every duty and every guard of the round whether its time has come: nothing that they look at has changed, and the
-deadline says that nothing is due by time alone. Where there is doubt, everything is asked.
+Most votes decide nothing, most acknowledgements and locks complete no quorum, and what people say to each other moves
+nothing but the talk. After those a call need not ask every duty and every guard of the round whether its time has come:
+nothing that they look at has changed, and the deadline says that nothing is due by time alone. Where there is doubt,
+everything is asked.
 """
 
 from __future__ import annotations
 
 from demls.protocol.duties import Duties
-from demls.protocol.events import VoteRecorded
+from demls.protocol.events import MessageReceived, VoteRecorded
 from demls.protocol.state import GroupState
 from demls.protocol.step import Step
 from demls.protocol.stranding import Stranding
-from demls.wire.messages import Payload, Vote
+from demls.wire.messages import Payload, PrivateMessage, Vote
 from demls.wire.statements import RoundStatement
 
 
 def is_still(
     message: Payload, step: Step, turns: int, *, state: GroupState, duties: Duties, stranding: Stranding
 ) -> bool:
-    """Was this new vote or round statement only counted? ``turns``: of the governance before it came. O(1)."""
+    """Was this new vote or round statement only counted, this chat message only told? O(1).
+
+    ``turns``: of the governance before it came.
+    """
     governance = state.governance
     is_quiet = (
         not step.said
@@ -32,6 +36,10 @@ def is_still(
     if not is_quiet:
         return False
     match message:
+        case PrivateMessage():
+            told = step.events[0] if len(step.events) == 1 else None
+            # To hear a dormant member is something to propose.
+            return isinstance(told, MessageReceived) and told.sender in state.roster.counted
         case Vote():
             recorded = step.events[0] if len(step.events) == 1 else None
             if not isinstance(recorded, VoteRecorded) or state.round.is_judging:

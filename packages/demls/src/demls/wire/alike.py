@@ -1,7 +1,8 @@
 """Which message is this, if it is like one that was read before?
 
 Of what a large group says, most are votes and round statements: the same bytes but for who says it and the signature.
-Such a frame is read by comparing it with one that was decoded in full; everything else is decoded.
+Such a frame is read by comparing it with one that was decoded in full, and so is one that only wraps a chat message;
+everything else is decoded.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from demls.wire.messages import Frame, Offer, Payload, Vote, decode_message, encode_message
+from demls.wire.messages import Frame, Offer, Payload, PrivateMessage, Vote, decode_message, encode_message
 from demls.wire.statements import RoundStatement
 
 FORMS_MAX = 256
@@ -50,16 +51,21 @@ class _Form:
 
 
 class Frames:
-    """Reads the frames of one group. Remembers at most ``FORMS_MAX`` forms."""
+    """Reads the frames of one group. Remembers at most ``FORMS_MAX`` forms, and as many sizes of chat messages."""
 
     def __init__(self, group_id: bytes) -> None:
         self._group_id = group_id
         self._forms: dict[tuple[bytes, bytes, bytes], _Form] = {}
+        self._chat_heads: dict[int, bytes] = {}
+        """What stands before the bytes of a chat message, by the size of the frame: as many follow in each of them."""
 
     def read(self, frame: bytes) -> Read:
         """The message in the canonical bytes of a frame. Raises WireError."""
         if len(frame) == _VOTE_FRAME_BYTES and frame.startswith(_VOTE_HEAD):
             return Read(Vote(frame[-_VOTE_BYTES:]))
+        head = self._chat_heads.get(len(frame))
+        if head is not None and frame.startswith(head):
+            return Read(PrivateMessage(frame[len(head) :]))
         shape = frame[:_MEMBER], frame[_MEMBER_END:_SIGNATURE], frame[_SIGNATURE_END:]
         form = self._forms.get(shape)
         if form is None:
@@ -81,6 +87,10 @@ class Frames:
         payload = decode_message(frame, Frame).payload
         if isinstance(payload, Offer):
             return Read(payload, _body(frame))
+        if isinstance(payload, PrivateMessage):
+            if len(self._chat_heads) >= FORMS_MAX:
+                self._chat_heads.clear()
+            self._chat_heads[len(frame)] = frame[: -len(payload.data)]
         if not isinstance(payload, RoundStatement):
             return Read(payload)
         raw, content = _body(frame), payload.content(self._group_id)

@@ -140,19 +140,24 @@ def _part_writer(field: _Field) -> _Write:
 def _reader(cls: Any) -> _Read:
     """Reads values of this class."""
     plan = _plan(cls)
-    if len(plan) > 1 and all(field.kind == "scalar" for field in plan):
+    if len(plan) > 1 and all(field.kind in ("scalar", "repeated") for field in plan):
         return _flat_reader(cls, plan)
     parts = [_part_reader(f"{cls.__name__}.{field.name}", field) for field in plan]
     return lambda message: cls(*[part(message) for part in parts])
 
 
 def _flat_reader(cls: Any, plan: tuple[_Field, ...]) -> _Read:
-    """For a message of scalars alone, as most are: all are fetched at once."""
+    """For a message without others in it, as most are: all is fetched at once."""
     fetch = attrgetter(*(field.name for field in plan))
     checks = [
         (place, _check(f"{cls.__name__}.{field.name}", field.size, field.target))
         for place, field in enumerate(plan)
-        if field.size is not None
+        if field.kind == "scalar" and field.size is not None
+    ]
+    lists = [
+        (place, _items_reader(f"{cls.__name__}.{field.name}", field))
+        for place, field in enumerate(plan)
+        if field.kind == "repeated"
     ]
 
     def read(message: Any) -> Any:
@@ -161,7 +166,15 @@ def _flat_reader(cls: Any, plan: tuple[_Field, ...]) -> _Read:
             check(values[place])
         return cls(*values)
 
-    return read
+    def read_lists(message: Any) -> Any:
+        values = list(fetch(message))
+        for place, check in checks:
+            check(values[place])
+        for place, read_items in lists:
+            values[place] = read_items(message)
+        return cls(*values)
+
+    return read_lists if lists else read
 
 
 def _part_reader(called: str, field: _Field) -> _Read:
@@ -212,7 +225,7 @@ def _choice_reader(called: str, field: _Field) -> _Read:
 
 def _items_reader(called: str, field: _Field) -> _Read:
     fetch, check = attrgetter(field.name), _check(called, field.size, tuple)
-    check_item = _check(called, field.item_size, field.target)
+    check_items = _check_each(called, field.item_size, field.target)
     read_item = _reader(field.target) if field.kind == "repeated_message" else None
 
     def read(message: Any) -> Any:
@@ -220,11 +233,29 @@ def _items_reader(called: str, field: _Field) -> _Read:
         check(items)
         if read_item is not None:
             return tuple([read_item(item) for item in items])
-        for item in items:
-            check_item(item)
-        return tuple(items)
+        values = tuple(items)
+        check_items(values)
+        return values
 
     return read
+
+
+def _check_each(called: str, size: Size | None, kind: Any) -> Callable[[Sequence[Any]], None]:
+    """Raises WireError if one of some contents of this kind is out of bounds."""
+    check = _check(called, size, kind)
+    least, most = (size.least, size.least if size.most < 0 else size.most) if size is not None else (0, 0)
+
+    def check_all(contents: Sequence[Any]) -> None:
+        for content in contents:
+            check(content)
+
+    def check_sizes(contents: Sequence[bytes]) -> None:
+        if contents and not (least <= min(map(len, contents)) and max(map(len, contents)) <= most):
+            check_all(contents)  # one of them raises
+
+    if size is None:
+        return lambda _: None
+    return check_all if kind is str else check_sizes
 
 
 def _check(called: str, size: Size | None, kind: Any) -> Callable[[Any], None]:

@@ -17,6 +17,8 @@ WANTED_IDS_MAX = 32
 PLACES_MAX = 256
 SEEN_MAX = 8
 
+_SIGNATURE_BYTES = 64
+
 MessageId: TypeAlias = Annotated[bytes, Size(16)]
 Stream: TypeAlias = Annotated[bytes, Size(STREAM_BYTES)]
 
@@ -46,8 +48,12 @@ class ConversationMessage:
 
     def content(self, group_id: bytes) -> bytes:
         """What the sender's leaf key signs."""
-        unsigned = replace(self, signature=bytes(64))
-        return framed(b"demls message 1", group_id, encode(unsigned, pb.ConversationMessage))
+        return signed_content(encode(self, pb.ConversationMessage), group_id)
+
+
+def signed_content(message: bytes, group_id: bytes) -> bytes:
+    """What the sender's leaf key signs, of the canonical bytes of a message: they end with its signature."""
+    return framed(b"demls message 1", group_id, message[:-_SIGNATURE_BYTES] + bytes(_SIGNATURE_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
