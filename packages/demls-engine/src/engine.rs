@@ -8,7 +8,6 @@ use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyMapping};
 
 use crate::arguments::{self, Number};
-use crate::batch::KnownKeys;
 use crate::error::{Error, Result, guarded};
 use crate::extension::{self, ExtensionMap};
 use crate::group::MlsGroup;
@@ -31,7 +30,6 @@ const LEAF_BYTES: usize = 300;
 #[pyclass(frozen, module = "demls_engine")]
 pub struct Engine {
     random: Random,
-    known_keys: KnownKeys,
     /// With which was signed last.
     signer: Mutex<Option<LeafKey>>,
 }
@@ -49,7 +47,6 @@ impl Engine {
         let seed = seed.map(arguments::seed).transpose()?;
         Ok(Self {
             random: Random::new(seed),
-            known_keys: KnownKeys::default(),
             signer: Mutex::default(),
         })
     }
@@ -107,15 +104,16 @@ impl Engine {
         items: Vec<(PyBackedBytes, PyBackedStr, PyBackedBytes, PyBackedBytes)>,
     ) -> PyResult<Vec<bool>> {
         detached(py, || {
-            let items = items.iter().map(|(public, label, content, signature)| {
-                (
-                    public.as_ref(),
-                    label.as_ref(),
-                    content.as_ref(),
-                    signature.as_ref(),
-                )
-            });
-            Ok(signature::verify_batch(&self.known_keys, items))
+            Ok(signature::verify_batch(items.iter().map(
+                |(public, label, content, signature)| {
+                    (
+                        public.as_ref(),
+                        label.as_ref(),
+                        content.as_ref(),
+                        signature.as_ref(),
+                    )
+                },
+            )))
         })
     }
 

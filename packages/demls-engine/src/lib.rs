@@ -3,7 +3,6 @@
 //! It keeps nothing of its own: what must last comes back to the caller as bytes.
 
 mod arguments;
-mod batch;
 mod commit;
 mod engine;
 mod envelope;

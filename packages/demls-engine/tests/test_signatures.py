@@ -50,7 +50,6 @@ def test_a_scalar_that_is_not_reduced_is_refused() -> None:
 
 
 def test_what_a_key_has_signed_before_proves_nothing() -> None:
-    """An engine remembers the keys of batches."""
     key, other = ENGINE.signature_key(), ENGINE.signature_key()
     signed = [
         (key.public, "label", content, ENGINE.sign(key.private, "label", content)) for content in (b"one", b"two")
