@@ -6,7 +6,7 @@ a candidate is built or checked: the live group never knows of it, because a pen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -66,11 +66,14 @@ class OwnUpdates:
 class KeyAges:
     """How old the encryption keys of one state's members are."""
 
-    def __init__(self, keys: Iterable[KeyAge], counted: frozenset[Address], head: Head) -> None:
-        self._known = {Address(age.member_id): age for age in keys}
-        self._counted, self._head = counted, head
-        self.is_automatic = 1 < len(self._known) <= bounds.REFRESH_MEMBERS_MAX
+    def __init__(self, keys: Sequence[KeyAge], counted: frozenset[Address], head: Head) -> None:
+        self._keys, self._counted, self._head = keys, counted, head
+        self.is_automatic = 1 < len(keys) <= bounds.REFRESH_MEMBERS_MAX
         """Do nodes ask by themselves in a group of this size?"""
+
+    @cached_property
+    def _known(self) -> dict[Address, KeyAge]:
+        return {Address(age.member_id): age for age in self._keys}
 
     @cached_property
     def _order(self) -> tuple[KeyAge, ...]:
