@@ -40,6 +40,7 @@ def measure(size: int, runs: int) -> Result:
     def rest() -> None:
         people.release()
         people.pass_time(1_000)
+        people.forget(everything=True)  # of the runs before, no newcomer has to hear
 
     rest()
     for number in range(runs):

@@ -305,8 +305,10 @@ class People:
                 self._count(None, said)
                 self.broadcast(topic, said)
 
-    def forget(self) -> None:
-        """Drop what was said where nobody listens any more."""
+    def forget(self, *, everything: bool = False) -> None:
+        """Drop what was said where nobody listens any more; ``everything``: whoever comes hears nothing of it."""
+        if everything:
+            self._log.clear()
         known = {topic for member in self.all if member.machine is not None for topic in member.machine.topics()}
         self._log = defaultdict(list, {topic: said for topic, said in self._log.items() if topic in known})
 

@@ -27,7 +27,7 @@ PACKAGES = ("demls", "demls-consensus", "demls-engine", "cryptography", "coincur
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(os.environ.get("DEMLS_BENCH_RESULTS") or ROOT / "bench" / "results")
 
-_RUNS = ((50, 3), (100, 2))
+_RUNS = ((10, 10), (50, 3), (100, 2))
 """Up to so many members, so many runs; one run beyond."""
 
 

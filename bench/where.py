@@ -111,6 +111,7 @@ def _play(size: int, kind: str, runs: int, profile: cProfile.Profile | None) -> 
             if name != "remove":
                 people.release()
                 people.pass_time(1_000)
+                people.forget(everything=True)
     return median(took), of_one
 
 
