@@ -106,9 +106,9 @@ def _node(*path: str) -> Callable[[Found], float | None]:
 
 
 _SMALL = (
-    "Small groups: about a third of an add is MLS, signatures and sealing, as much as the whole of the reference's, for "
-    "three messages a member where it has one; the rest are thousands of small steps in Python, none of which stands "
-    "out (“Where the time goes”)."
+    "Small groups: about a third of an add is MLS, signatures and sealing, as much as the whole of the reference's, "
+    "for three messages a member where it has one; the rest are thousands of small steps in Python, none of which "
+    "stands out (“Where the time goes”)."
 )
 _MANY = (
     "200 members: each hears three messages of every other where the reference's hear one; signatures, MLS and sealing "
@@ -148,9 +148,9 @@ GOALS = (
         3.5,
         "MB",
         _large("members", "add", "received_bytes", 1e-6),
-        "Members decide: 10,000 votes of 296 bytes are 3 MB, the offer shows two thirds of them again (0.8 MB) for those "
-        "who missed them, and its commit is as large as it can be, since the tree is cold (0.8 MB; about 50 KB in a warm "
-        "one, see “A month”).",
+        "Members decide: 10,000 votes of 296 bytes are 3 MB, the offer shows two thirds of them again (0.8 MB) for "
+        "those who missed them, and its commit is as large as it can be, since the tree is cold (0.8 MB; about 50 KB in "
+        "a warm one, see “A month”).",
     ),
     Goal("join to first message at 10,000", 4_000, "ms", _large("stewards", "join", "cpu_ms")),
     Goal(
