@@ -149,8 +149,8 @@ GOALS = (
         "MB",
         _large("members", "add", "received_bytes", 1e-6),
         "Members decide: 10,000 votes of 296 bytes are 3 MB, the offer shows two thirds of them again (0.8 MB) for "
-        "those who missed them, and its commit is as large as it can be, since the tree is cold (0.8 MB; about 50 KB in "
-        "a warm one, see “A month”).",
+        "those who missed them, and its commit is as large as it can be, since the tree is cold (0.8 MB; about "
+        "50 KB in a warm one, see “A month”).",
     ),
     Goal("join to first message at 10,000", 4_000, "ms", _large("stewards", "join", "cpu_ms")),
     Goal(
