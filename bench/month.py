@@ -4,14 +4,18 @@
 
 Policy ``council``: 64 stewards decide, a committee acknowledges. Stewards commit in their turn, each from its own leaf,
 so that the tree, cold in the beginning, warms up as theirs would. Reported are ordinary members, of which ``--whole``
-run all the time: each change by itself, the mean over the month, and day by day. For groups of more than 200 members:
-smaller ones renew keys by themselves, which those that are keys only do not. See README.md.
+run all the time: each change by itself, the mean over the month, and day by day; a profile of one day more tells where
+the time of a change goes. For groups of more than 200 members: smaller ones renew keys by themselves, which those that
+are keys only do not. See README.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import cProfile
 import gc
+import math
+import pstats
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +32,7 @@ from leaves import START, device_of, key_package, make, new_engine
 from people import Member, People
 from report import Result, add_arguments, publish, say
 from stand_in import StandIns
+from where import by_part, share_out, watch
 from written import Disk
 
 DAYS = 30
@@ -89,24 +94,30 @@ class Month:
 
     def play(self, days: int, a_day: dict[str, int]) -> int:
         """So many days, or until the budget is used up; returns how many were whole."""
-        changes = in_turns(a_day)
-        acts = {"add": self._add, "remove": self._remove, "refresh": self._refresh}
         self.people.release()
         for day in range(days):
-            self.day = day
-            self.people.take_cost()
-            for place, kind in enumerate(changes):
-                if time.process_time() > self.ends_at:
-                    return day
-                self._rest_until(START + day * DAY + (place + 1) * DAY // (len(changes) + 1))
-                self._change(kind, acts[kind])
-                if self.people.needs_election():
-                    self._change("election", lambda _: self.people.elect())
-            self._rest_until(START + (day + 1) * DAY)
+            if not self._play_day(day, a_day):
+                return day
             today = [one for one in self.spent if one.day == day]
             removals = [one.received_bytes for one in today if one.kind == "remove"]
             say(f"day {day + 1}: {fmean(removals or [0]) / 1000:,.0f} KB for a removal, {time.process_time():,.0f} s")
         return days
+
+    def _play_day(self, day: int, a_day: dict[str, int]) -> bool:
+        """Is it played to its end?"""
+        acts = {"add": self._add, "remove": self._remove, "refresh": self._refresh}
+        changes = in_turns(a_day)
+        self.day = day
+        self.people.take_cost()
+        for place, kind in enumerate(changes):
+            if time.process_time() > self.ends_at:
+                return False
+            self._rest_until(START + day * DAY + (place + 1) * DAY // (len(changes) + 1))
+            self._change(kind, acts[kind])
+            if self.people.needs_election():
+                self._change("election", lambda _: self.people.elect())
+        self._rest_until(START + (day + 1) * DAY)
+        return True
 
     def _rest_until(self, at: int) -> None:
         """Nothing is changed until then: what the members cost all the same is a kind of its own."""
@@ -225,6 +236,17 @@ class Month:
         people.refresh_by(self._wishing)
         people.settle(lambda: leader.state.epoch > epoch)
 
+    def parts(self, plain: float, a_day: dict[str, int]) -> dict[str, float]:
+        """Where the ``plain`` ms of a change go, as a profiler has it of one day more."""
+        profile, self.ends_at = cProfile.Profile(builtins=True), math.inf
+        noted, ordinary = len(self.spent), {member.address for member in self._ordinary()}
+        watch(self.people, lambda member: member.address in ordinary and member not in self._standing_in, profile)
+        self._play_day(self.day + 1, a_day)
+        del self.spent[noted:]  # the profiler makes everything slower
+        shares = by_part(pstats.Stats(profile), len(ordinary) * sum(a_day.values()))
+        parts = share_out(plain, shares)
+        return {part: round(ms, 1) for part, ms in sorted(parts.items(), key=lambda one: -one[1])}
+
     # --- What comes out -----------------------------------------------------------------------------------------
 
     def result(self) -> Result:
@@ -293,6 +315,7 @@ def measure(members: int, months: float, a_day: dict[str, int], whole: int, budg
     made = time.process_time()
     days = round(months * DAYS)
     played = month.play(days, a_day)
+    result = month.result()
     return {
         "members": members,
         "whole": whole,
@@ -302,7 +325,9 @@ def measure(members: int, months: float, a_day: dict[str, int], whole: int, budg
         "days_played": played,
         "making": {"cpu_ms": round((made - began) * 1000)},
         "playing": {"cpu_ms": round((time.process_time() - made) * 1000)},
-    } | month.result()
+        **result,
+        "parts_ms": month.parts(result["changes"]["cpu_ms"]["mean"], a_day),
+    }
 
 
 def main() -> None:

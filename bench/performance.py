@@ -351,10 +351,19 @@ def _month(found: dict[str, Result]) -> list[str]:
             f"{size(total['written_bytes'])} written; of it between the changes: {number(rest['cpu_ms'] / 1000)} s, "
             f"{size(rest['received_bytes'])} received.",
             "",
+            *_parts(one.get("parts_ms")),
         ]
         if place == len(ours["results"]) - 1:
             lines += ["![One change, day by day](performance/month.svg)", ""]
     return lines
+
+
+def _parts(parts: dict[str, float] | None) -> list[str]:
+    """Where the time of a change goes, if that was measured."""
+    if not parts:
+        return []
+    said = ", ".join(f"{part} {number(ms)}" for part, ms in parts.items())
+    return [f"Where the time of a change goes, in ms, as a profile of one day more shares it out: {said}.", ""]
 
 
 def _month_row(text: str, kind: Result) -> list[str]:

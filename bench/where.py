@@ -18,10 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+from demls.protocol.effects import Effects
 from demls.protocol.policy import QUICK
+from demls.wire.ids import Address
 from group import STEWARDS, WARM_UP
 from leaves import make
-from people import People
+from people import Member, People
 from report import Result, add_arguments, publish, runs_for, say
 
 RUNS = 10
@@ -39,7 +41,7 @@ def measure(size: int, kind: str, runs: int) -> Result:
     plain, _ = _play(size, kind, runs, None)
     profile = cProfile.Profile(builtins=True)
     profiled, people_steps = _play(size, kind, runs, profile)
-    shares = _by_part(pstats.Stats(profile), runs)
+    shares = by_part(pstats.Stats(profile), runs)
     parts = share_out(plain, shares)
     return {
         "members": size,
@@ -71,22 +73,8 @@ def _play(size: int, kind: str, runs: int, profile: cProfile.Profile | None) -> 
         make(size, policy=replace(QUICK, stewards_max=STEWARDS), leading=size, ordinary=0), stewards=STEWARDS
     )
     took: list[float] = []
-    calls = 0
-    step = people._step
-
-    def profiled_step(*told: object) -> None:
-        nonlocal calls
-        calls += 1
-        if profile is not None and is_on:
-            profile.enable()
-        try:
-            step(*told)  # type: ignore[arg-type]
-        finally:
-            if profile is not None:
-                profile.disable()
-
     is_on = False
-    people._step = profiled_step  # type: ignore[method-assign]
+    calls = watch(people, lambda _: is_on, profile)
     people.release()
     people.pass_time(1_000)
     for number in range(runs):
@@ -100,11 +88,10 @@ def _play(size: int, kind: str, runs: int, profile: cProfile.Profile | None) -> 
         }
         for name, act in acts.items():
             people.take_cost()
-            is_on, calls = name == kind, 0
+            is_on = name == kind
             act()
             if name == kind:
                 took.append(people.take_cost().cpu_ms)
-                of_one = calls
             is_on = False
             if name == "remove":
                 people.all.remove(newcomer)
@@ -112,10 +99,26 @@ def _play(size: int, kind: str, runs: int, profile: cProfile.Profile | None) -> 
                 people.release()
                 people.pass_time(1_000)
                 people.forget(everything=True)
-    return median(took), of_one
+    return median(took), sum(calls.values()) // runs
 
 
-def _by_part(stats: pstats.Stats, runs: int) -> Counter[str]:
+def watch(people: People, is_on: Callable[[Member], bool], profile: cProfile.Profile | None = None) -> Counter[Address]:
+    """Profile from now on what machines do of members for which it ``is_on``, and count how often they are called."""
+    calls: Counter[Address] = Counter()
+    step = people._step
+
+    def watched_step(member: Member, call: Callable[[], Effects]) -> None:
+        if not is_on(member):
+            step(member, call)
+            return
+        calls[member.address] += 1
+        step(member, call if profile is None else lambda: profile.runcall(call))
+
+    people._step = watched_step  # type: ignore[method-assign]
+    return calls
+
+
+def by_part(stats: pstats.Stats, runs: int) -> Counter[str]:
     """Own time by part, in ms of one run."""
     parts: Counter[str] = Counter()
     for (file, _, name), (_, _, own, _, _) in stats.stats.items():  # type: ignore[attr-defined]

@@ -123,6 +123,7 @@ def test_a_month_tells_what_its_changes_cost_an_ordinary_member(tmp_path: Path) 
     assert (found["days_planned"], found["days_played"], found["stewards"]) == (3, 3, 64)
     assert [found[kind]["count"] for kind in ("remove", "add", "refresh", "changes", "outside")] == [3, 3, 3, 9, 9]
     assert [day["day"] for day in found["days"]] == [1, 2, 3]
+    assert sum(found["parts_ms"].values()) == pytest.approx(found["changes"]["cpu_ms"]["mean"], abs=1)
     for kind in ("remove", "add", "refresh"):
         for measure in ("cpu_ms", "received", "received_bytes", "written_bytes", "commit_bytes"):
             spent = found[kind][measure]
