@@ -1,6 +1,6 @@
 """Do the measurements run, at sizes that take no time, and do they print what they say?"""
 
-import importlib.util
+import importlib
 import json
 import os
 import subprocess
@@ -34,17 +34,17 @@ def bench(results: Path, *told: str) -> list[dict[str, Any]]:
 
 
 def module_of(name: str) -> ModuleType:
-    """A module of the measurements, with its neighbours."""
+    """A module of the measurements, with its neighbours: modules of other tests may bear the same names."""
+    neighbours = {path.stem for path in (ROOT / "bench").glob("*.py")}
+    others = {known: sys.modules.pop(known) for known in neighbours & sys.modules.keys()}
     sys.path.insert(0, str(ROOT / "bench"))
     try:
-        spec = importlib.util.spec_from_file_location(f"bench_{name}", ROOT / "bench" / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        return importlib.import_module(name)
     finally:
         sys.path.remove(str(ROOT / "bench"))
-    return module
+        for known in neighbours & sys.modules.keys():
+            del sys.modules[known]
+        sys.modules.update(others)
 
 
 def test_a_group_tells_what_each_action_costs(tmp_path: Path) -> None:

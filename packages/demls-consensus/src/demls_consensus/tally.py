@@ -67,8 +67,8 @@ class Tally:
         return decide_by(
             len(self._voters),
             self._needed,
-            yes=len(self._yes),
-            no=len(self._no) - len(self._equivocators),
+            yes=self.yes,
+            no=self.no,
             silence=self._silence,
             deadline_passed=deadline_passed,
         )

@@ -335,7 +335,7 @@ _ALL = (
         "harsh",
         seed=3,
     ),
-    Ablation("both is yes", "who signed a yes and a no counts as neither", "P2", "", group.both_is_yes, 5, seed=20),
+    Ablation("both is yes", "who signed a yes and a no counts as neither", "P2", "", group.both_is_yes, 5, seed=40),
     Ablation(
         "the list drawn again", "nodes vote for any steward list", "P2", "", group.list_recomputed, 7, "harsh", seed=8
     ),
