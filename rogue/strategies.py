@@ -167,7 +167,7 @@ def cheat(chosen: Mapping[str, str]) -> None:
         if name is None or not work:
             return honest_mint(self, view, step)
         candidate = STRATEGIES[name](Turn(self, view, step, work))
-        return Mint(candidate, self._governance.votes_for(work), tuple(item.proposal for item in work))
+        return Mint(candidate, self._governance.lists_for(work), tuple(item.proposal for item in work))
 
     def offer(self: Round, mint: Mint, acks: tuple[RoundStatement, ...], step: Step) -> None:
         host: Any = self._host

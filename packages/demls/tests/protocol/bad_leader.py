@@ -203,7 +203,7 @@ class Scene:
     def offer(self, candidate: Candidate, view: int, *, shows_votes: bool = True, by: str = "", **fields: Any) -> None:
         """With the votes that belong to what is approved, by the bad leader or another."""
         governance = self.state_of(self.honest[0]).governance
-        fields["votes"] = governance.votes_for(governance.approved()) if shows_votes else ()
+        fields["votes"] = governance.lists_for(governance.approved()) if shows_votes else ()
         insider = Insider(self.world, by) if by else self.insider
         self.say(insider.offer(candidate, view, **fields))
 

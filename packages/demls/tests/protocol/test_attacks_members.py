@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -30,6 +31,7 @@ from demls.wire.messages import (
     Sync,
     Told,
     Vote,
+    VoteList,
     WelcomeBundle,
     decode_message,
     encode_message,
@@ -146,8 +148,13 @@ def test_two_yes_votes_of_invented_voters_remove_nobody(world: World) -> None:
     for said in made:
         mallory.say(said)
     fake = Candidate(b"commit", b"", b"", b"")
+    size = len(FOUR)
+    everybody = VoteList(
+        proposal.id, mallory.epoch, 1, bytes([(1 << size) - 1]), (world.now,) * size, os.urandom(64 * size)
+    )
     for view in range(4):
-        mallory.say(mallory.offer(fake, view, proposals=(proposal,), votes=tuple(made)))
+        mallory.say(mallory.offer(fake, view, proposals=(proposal,), votes=(everybody,)))
+        mallory.say(mallory.offer(fake, view, proposals=(proposal,), votes=(replace(everybody, voters=b"\xff"),)))
     world.run(60 * MINUTE)
     for name in HONEST:
         assert tally(world, proposal.id, name) == (1, 0, 4)

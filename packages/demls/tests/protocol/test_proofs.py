@@ -7,6 +7,7 @@ from demls.protocol.policy import PRESETS
 from demls.protocol.records import Ledger
 from demls.protocol.requests import Requests
 from demls.protocol.step import Step
+from demls.protocol.vote_lists import votes_in
 from demls.wire.ids import View
 from demls.wire.messages import Invite, JoinRequest, Offer, Remove
 from world import World
@@ -27,12 +28,13 @@ def test_a_candidate_waits_until_the_decision_certificates_that_it_names_are_sho
     minted = alice.candidates.mint(View(0), Step(world.now, alice.channel))
     assert minted is not None
     step = Step(world.now, bob.channel)
-    for vote in minted.votes:
-        bob.governance.receive_vote(vote, step)
+    votes = votes_in(minted.votes, bob.governance.electorates)
+    for vote in votes:
+        bob.governance.take(vote, step)
     assert bob.candidates.judge(minted.candidate, fresh=True, step=step) is Verdict.NOT_YET
     head, epoch = bob.state.head, bob.epoch
     offer = Offer(epoch, head, 0, minted.candidate, minted.votes, (), alice.own, bytes(64), minted.proposals)
-    bob.candidates.note_votes(offer)
+    bob.candidates.note_votes(offer, votes)
     assert bob.candidates.judge(minted.candidate, fresh=True, step=step) is Verdict.VALID
 
 

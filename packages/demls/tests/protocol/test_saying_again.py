@@ -546,6 +546,27 @@ def test_what_is_sealed_wrongly_or_unreadable_is_refused(world: World) -> None:
     assert world.person("bob").heard() == []
 
 
+def test_what_its_sender_did_not_sign_is_read_by_those_who_heard_it_and_handed_on_by_nobody(world: World) -> None:
+    """MLS proves whose it is to those who decrypt it; nobody else would believe it, so the others are told of a gap."""
+    mallory, alice, bob = Insider(world, "mallory"), world.person("alice"), world.person("bob")
+    mallory.say(again(mallory, mallory.address, message_of(mallory, "first", 1)))
+    world.deliver()
+    lose(world, "bob")
+    mallory.say(encrypted(mallory, replace(message_of(mallory, "unsigned", 2), signature=bytes(64))))
+    world.deliver()
+    lose_nothing(world)
+    copies = b"copy/" + mallory.address
+    assert [int.from_bytes(key[-8:], "big") for key in alice.records if key.startswith(copies)] == [1, 2]
+    mallory.say(again(mallory, mallory.address, message_of(mallory, "signed", 3)))
+    mallory.person.online = False
+    world.run(DAY + QUIET)
+    assert alice.heard() == ["first", "unsigned", "signed"]
+    assert bob.heard() == ["first", "signed"]
+    assert gaps(bob) == [(2, 2)]
+    assert len(said(world, SaidAgain)) == 2, "what mallory said itself"
+    assert [int.from_bytes(key[-8:], "big") for key in alice.records if key.startswith(copies)] == [1, 3]
+
+
 def test_numbers_that_were_never_used_cost_little_and_are_told_as_what_they_are(world: World) -> None:
     mallory = Insider(world, "mallory")
     mallory.say(encrypted(mallory, message_of(mallory, "first", 1)))

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from demls_consensus import Certificate, Malformed, SignedVote, Silence, is_refusal
+from demls_consensus import Certificate, SignedVote, Silence, is_refusal
 
 from demls.protocol import policy as bounds
 from demls.protocol.ballots import Ballot, ballot_of_all, refused_by_acks
@@ -52,7 +52,7 @@ from demls.wire.messages import (
     Settings,
     StewardElection,
     Sync,
-    Vote,
+    VoteList,
     decode_message,
     encode_message,
 )
@@ -170,7 +170,7 @@ class Candidates:
         candidate, own = built
         self._own[candidate.id] = own
         self._ledger.put(b"round/private/" + candidate.id, own)
-        return Mint(candidate, self._governance.votes_for(work), tuple(item.proposal for item in work))
+        return Mint(candidate, self._governance.lists_for(work), tuple(item.proposal for item in work))
 
     def _fitting(self, work: list[Item]) -> list[Item]:
         """As much of it, in its order, as one commit takes: two newcomers may have brought one key."""
@@ -382,22 +382,19 @@ class Candidates:
             self.content(candidate)
         return frozenset(ProposalId(entry.proposal_id) for entry in self.entries(candidate.id))
 
-    def note_votes(self, offer: Offer) -> bool:
+    def note_votes(self, offer: Offer, votes: Iterable[SignedVote]) -> bool:
         """Remember the votes that came with an offer, to rebuild the decision certificates that it names.
 
-        And who has signed it: the leader that offers a candidate first answers for its structure. Its signature does
-        not cover the votes, so whoever repeats the offer may have left out or exchanged some: of each entry those
-        count that make its certificate. Says whether this offer shows more than those before.
+        ``votes``: what its lists hold (``votes_in``). And who has signed it: the leader that offers a candidate first
+        answers for its structure. Its signature does not cover the votes, so whoever repeats the offer may have left
+        out or exchanged some: of each entry those count that make its certificate. Says whether this offer shows more
+        than those before.
         """
         if not offer.certificate:
             self._offered_by.setdefault(offer.candidate.id, offer)
         shown: dict[bytes, list[SignedVote]] = {}
         names = {ballot_of_all(e.proposal_id): e.proposal_id for e in self.entries(offer.candidate.id)}
-        for message in offer.votes:
-            try:
-                vote = self._governance.foreseen.vote_of(message)
-            except Malformed:
-                continue
+        for vote in votes:
             shown.setdefault(names.get(ProposalId(vote.proposal_id), vote.proposal_id), []).append(vote)
         candidate_id, known = offer.candidate.id, self._shown.get(offer.candidate.id)
         if known is None:
@@ -535,10 +532,10 @@ class Candidates:
         known = (self._governance.items.get(ProposalId(entry.proposal_id)) for entry in self.entries(candidate_id))
         return [item for item in known if item is not None]
 
-    def carry(self, candidate_id: CandidateId) -> tuple[tuple[Vote, ...], tuple[Proposal, ...]]:
+    def carry(self, candidate_id: CandidateId) -> tuple[tuple[VoteList, ...], tuple[Proposal, ...]]:
         """Votes and proposals of its entries."""
         items = self.items(candidate_id)
-        return self._governance.votes_for(items), tuple(item.proposal for item in items)
+        return self._governance.lists_for(items), tuple(item.proposal for item in items)
 
     # --- Votes in acks ------------------------------------------------------------------------------------------
 

@@ -22,7 +22,9 @@ WAY_BACK_LABEL = "demls way back"
 
 SECRET_BYTES = 32
 _LENGTH_BYTES = 4
-_SMALLEST = 256
+_SMALLEST = 176
+"""Votes, acknowledgements, locks and questions fit, if a commit has few changes: no outsider can tell them apart."""
+
 _LARGE = 64 * 1024
 _LARGE_STEP = 16 * 1024
 
@@ -59,11 +61,13 @@ def joiner_channel(key_package: bytes) -> Channel:
 
 
 def padded_size(size: int) -> int:
-    """The size class of a message: powers of two up to 64 KiB, above it multiples of 16 KiB."""
+    """The size class of a message: 176 bytes, powers of two from 256 to 64 KiB, above it multiples of 16 KiB."""
     size += _LENGTH_BYTES
+    if size <= _SMALLEST:
+        return _SMALLEST
     if size > _LARGE:
         return -(-size // _LARGE_STEP) * _LARGE_STEP
-    return max(_SMALLEST, 1 << (size - 1).bit_length())
+    return 1 << (size - 1).bit_length()
 
 
 def seal(channel: Channel, payload: Payload, engine: Engine) -> bytes:

@@ -172,7 +172,8 @@ class Chat:
     ) -> bool:
         """A message of ``sender``, told once. ``raw``: its canonical bytes.
 
-        ``again``: handed on, so worth exactly its signature.
+        ``again``: handed on, so worth exactly its signature. Of what MLS has proven, the signature is not looked at
+        before the message is to be handed on (``may_hand_on``).
         """
         key = self.key_of(sender, message.stream, message.epoch)
         spot = Spot(sender, message.stream, message.counter)
@@ -181,9 +182,7 @@ class Chat:
             if not again:
                 step.refuse(Reason.STALE, "a chat message that was here before")
             return False
-        content = signed_content(raw, self._state.group_id)
-        is_signed = key is not None and self._state.engine.verify(key, MESSAGE_LABEL, content, message.signature)
-        if not is_signed and (again or key is not None):
+        if again and not self._is_signed(key, raw, message):
             step.refuse(Reason.FORGED, "a chat message that its sender did not sign")
             return False
         if not 0 < message.counter <= bounds.COUNTER_MAX or message.sent_at > bounds.INSTANT_MAX:
@@ -201,7 +200,7 @@ class Chat:
             if not again:
                 step.refuse(Reason.STALE, "a chat message that was here before")
             return False
-        if is_signed:
+        if key is not None:
             self.copies.keep(spot, message, raw, step.now)
         is_late = is_late or (again and message.sent_at < max(self._clock))
         self._note_time(min(message.sent_at, step.now + CLOCK_LEAP_MAX), 1)
@@ -213,6 +212,15 @@ class Chat:
             MessageReceived(message.message_id, sender, epoch, text, at, message.counter, is_late, is_recovered=again)
         )
         return True
+
+    def may_hand_on(self, spot: Spot, raw: bytes, message: ConversationMessage) -> bool:
+        """Did its sender sign a message that is kept, so that others can believe who hands it on?"""
+        own, key = self._state.own, self.key_of(spot.member, spot.stream, message.epoch)
+        return spot.member == own or self._is_signed(key, raw, message)
+
+    def _is_signed(self, key: LeafKey | None, raw: bytes, message: ConversationMessage) -> bool:
+        content = signed_content(raw, self._state.group_id)
+        return key is not None and self._state.engine.verify(key, MESSAGE_LABEL, content, message.signature)
 
     def key_of(self, member: Address, stream: bytes, epoch: int) -> LeafKey | None:
         """The leaf key of a member's device, as far as it is known here."""

@@ -42,6 +42,7 @@ from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
 from demls.protocol.step import Step
 from demls.protocol.views import ProposalStatus
+from demls.protocol.vote_lists import listed
 from demls.wire.ids import Address, Epoch, GroupId, Instant, LeafKey, ProposalId
 from demls.wire.messages import (
     Change,
@@ -55,6 +56,7 @@ from demls.wire.messages import (
     Resync,
     StewardElection,
     Vote,
+    VoteList,
     decode_message,
     encode_message,
 )
@@ -337,11 +339,24 @@ class Governance:
         except Malformed:
             step.refuse(Reason.UNREADABLE, "a vote that cannot be read")
             return None
+        return self.take(
+            vote,
+            step,
+            lambda key: key == signed_by or self.foreseen.has_signed(message, key),
+            message.signed_vote,
+        )
+
+    def take(
+        self,
+        vote: SignedVote,
+        step: Step,
+        has_signed: Callable[[bytes], bool] = lambda key: False,  # noqa: ARG005 - it is not known
+        encoded: bytes | None = None,
+    ) -> tuple[Item, SignedVote] | None:
+        """A vote, as ``receive_vote``; ``has_signed``: is it known that this key has signed it? O(1)."""
         found = self.find(vote.proposal_id)
         if found is None:
-            self.changes += self._early.keep(
-                vote, self._roster, step, lambda key: self.foreseen.has_signed(message, key)
-            )
+            self.changes += self._early.keep(vote, self._roster, step, has_signed)
             return None
         item, ballot = found
         if ballot is not None and (Address(vote.voter), vote.choice) in ballot.votes:
@@ -355,11 +370,10 @@ class Governance:
         if item.is_closed:
             step.is_known = True
             return None
-        is_signed = signed_by == key or self.foreseen.has_signed(message, key)
-        if not (is_signed or self._scheme.verify(key, vote.content, vote.signature)):
+        if not (has_signed(key) or self._scheme.verify(key, vote.content, vote.signature)):
             step.refuse(Reason.FORGED, "a vote that its voter did not sign")
             return None
-        self._record(item, ballot, vote, step, message.signed_vote)
+        self._record(item, ballot, vote, step, encoded)
         self.refresh(item, step)
         return item, vote
 
@@ -511,6 +525,11 @@ class Governance:
     def votes_for(self, items: Iterable[Item]) -> tuple[Vote, ...]:
         """The votes that make these items what they are, by voter."""
         return tuple(Vote(vote.encode()) for item in items for vote in votes_that_show(item.ballots))
+
+    def lists_for(self, items: Iterable[Item]) -> tuple[VoteList, ...]:
+        """The same votes as lists."""
+        electorates = ((item, self.electorates.get(item.proposal.epoch)) for item in items)
+        return tuple(one for item, of in electorates if of is not None for one in listed(item.ballots, of))
 
     # --- Settling -----------------------------------------------------------------------------------------------
 

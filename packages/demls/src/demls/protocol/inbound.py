@@ -21,6 +21,7 @@ from demls.protocol.state import GroupState
 from demls.protocol.step import Step
 from demls.protocol.stranding import Stranding
 from demls.protocol.views import ProposalStatus
+from demls.protocol.vote_lists import votes_in
 from demls.wire.alike import Frames, Read
 from demls.wire.codec import WireError
 from demls.wire.fields import STATED_PROPOSALS_MAX
@@ -246,12 +247,13 @@ class Inbound:
         for proposal in offer.proposals:
             if proposal.id in named:
                 state.receive_proposal(proposal, step, solicited=True)
-        for vote in offer.votes:
-            state.governance.receive_vote(vote, step)
+        votes = votes_in(offer.votes, state.governance.electorates)
+        for vote in votes:
+            state.governance.take(vote, step)
         for ack in offer.certificate:
             if self._is_current(ack):
                 state.round.receive_statement(ack, step)
-        if state.candidates.note_votes(offer):
+        if state.candidates.note_votes(offer, votes):
             state.round.replace_offer(offer)
         state.round.receive_offer(offer, step, raw, is_signed=True)
         state.certifying.merge(state, step)

@@ -312,7 +312,11 @@ class Repair:
             if is_full or budget.is_spent:
                 left += 1
                 continue
-            plain = encode_message(SpokenMessage(spot.member, copy.read()))
+            message = copy.read()
+            if not self._chat.may_hand_on(spot, copy.message, message):
+                self._chat.copies.forget([spot])
+                continue
+            plain = encode_message(SpokenMessage(spot.member, message))
             step.say(SaidAgain(copy.epoch, self._state.engine.seal(key, plain, REPAIR_DATA)))
             self._note_said(spot, step.now)
             said, size = said + 1, size + len(copy.message)

@@ -9,7 +9,7 @@ from typing import Protocol
 from demls.protocol.checks import Verdict
 from demls.protocol.step import Step
 from demls.wire.ids import Address, CandidateId, View
-from demls.wire.messages import Candidate, Proposal, Vote
+from demls.wire.messages import Candidate, Proposal, VoteList
 from demls.wire.statements import RoundStatement
 
 
@@ -18,7 +18,7 @@ class Mint:
     """A fresh candidate with what lets others judge it."""
 
     candidate: Candidate
-    votes: tuple[Vote, ...]
+    votes: tuple[VoteList, ...]
     proposals: tuple[Proposal, ...]
 
 
@@ -58,7 +58,7 @@ class Host(Protocol):
     def quorum(self, candidate: CandidateId) -> int:
         """How many acks or locks a candidate needs; ``NIL``: how many end a phase."""
 
-    def carry(self, candidate: CandidateId) -> tuple[tuple[Vote, ...], tuple[Proposal, ...]]:
+    def carry(self, candidate: CandidateId) -> tuple[tuple[VoteList, ...], tuple[Proposal, ...]]:
         """Votes and proposals of a candidate's entries, to send along when it is proposed again."""
 
     def lock(self, candidate: CandidateId) -> None:

@@ -86,7 +86,7 @@ from demls.wire.messages import (
     Resync,
     Settings,
     StewardElection,
-    Vote,
+    VoteList,
     decode_message,
     encode_message,
     long_encoder,
@@ -554,7 +554,7 @@ class GroupState:
     def is_good(self, candidate: CandidateId, acks: Iterable[RoundStatement]) -> bool:
         return self.candidates.is_good(candidate, acks, self.quorum(candidate))
 
-    def carry(self, candidate: CandidateId) -> tuple[tuple[Vote, ...], tuple[Proposal, ...]]:
+    def carry(self, candidate: CandidateId) -> tuple[tuple[VoteList, ...], tuple[Proposal, ...]]:
         return self.candidates.carry(candidate)
 
     def lock(self, candidate: CandidateId) -> None:

@@ -30,7 +30,7 @@ from demls.protocol.validation import State
 from demls.wire.chain import Succession, succession_hash
 from demls.wire.charters import Charter
 from demls.wire.codec import WireError
-from demls.wire.fields import STATED_PROPOSALS_MAX, VOTES_IN_OFFER_MAX
+from demls.wire.fields import STATED_PROPOSALS_MAX, VOTES_TOLD_MAX
 from demls.wire.ids import Epoch, GroupId, Instant, LeafKey
 from demls.wire.messages import (
     JoinerBundle,
@@ -102,7 +102,7 @@ def told_with(sync: Sync, state: State, governance: Governance, requests: Reques
         state.electorate.message(),
         follows,
         tuple(known.message() for named, known in past if known is not None and known.hash == named.hash),
-        governance.votes_for(items)[:VOTES_IN_OFFER_MAX],
+        governance.votes_for(items)[:VOTES_TOLD_MAX],
         requests.used_tokens(),
     )
 

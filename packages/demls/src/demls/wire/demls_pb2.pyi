@@ -579,6 +579,49 @@ class VoteBundle(_message.Message):
 Global___VoteBundle: _TypeAlias = VoteBundle  # noqa: Y015
 
 @_typing.final
+class VoteList(_message.Message):
+    """All votes for one choice in one ballot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BALLOT_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHOICE_FIELD_NUMBER: _builtins.int
+    VOTERS_FIELD_NUMBER: _builtins.int
+    TIMES_FIELD_NUMBER: _builtins.int
+    SIGNATURES_FIELD_NUMBER: _builtins.int
+    ballot_id: _builtins.bytes
+    epoch: _builtins.int
+    """in which it was opened"""
+    choice: _builtins.int
+    """1 yes, 2 no"""
+    voters: _builtins.bytes
+    """bitmap over the electorate of that epoch"""
+    signatures: _builtins.bytes
+    """by voter, 64 bytes each"""
+    @_builtins.property
+    def times(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """by voter, milliseconds since 1970"""
+
+    def __init__(
+        self,
+        *,
+        ballot_id: _builtins.bytes = ...,
+        epoch: _builtins.int = ...,
+        choice: _builtins.int = ...,
+        voters: _builtins.bytes = ...,
+        times: _abc.Iterable[_builtins.int] | None = ...,
+        signatures: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ballot_id", b"ballot_id", "choice", b"choice", "epoch", b"epoch", "signatures", b"signatures", "times", b"times", "voters", b"voters"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VoteList: _TypeAlias = VoteList  # noqa: Y015
+
+@_typing.final
 class Entry(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -737,7 +780,7 @@ class Offer(_message.Message):
     @_builtins.property
     def candidate(self) -> Global___Candidate: ...
     @_builtins.property
-    def votes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Vote]:
+    def votes(self) -> _containers.RepeatedCompositeFieldContainer[Global___VoteList]:
         """what makes its entries approved"""
 
     @_builtins.property
@@ -755,7 +798,7 @@ class Offer(_message.Message):
         head: _builtins.bytes = ...,
         view: _builtins.int = ...,
         candidate: Global___Candidate | None = ...,
-        votes: _abc.Iterable[Global___Vote] | None = ...,
+        votes: _abc.Iterable[Global___VoteList] | None = ...,
         certificate: _abc.Iterable[Global___RoundStatement] | None = ...,
         leader: _builtins.bytes = ...,
         signature: _builtins.bytes = ...,

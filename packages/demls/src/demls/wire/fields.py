@@ -27,6 +27,9 @@ WELCOME_PART_BYTES = 48 * 1024
 """With frame and seal it fits where 64 KiB do."""
 WELCOME_PARTS_MAX = -(-(TREE_BYTES_MAX + SYNC_BYTES_MAX) // WELCOME_PART_BYTES)
 ENTRIES_MAX = 50
-VOTES_IN_OFFER_MAX = 50 * 1024
+VOTE_LISTS_MAX = 4 * ENTRIES_MAX
+"""Of each entry those of two ballots, for two choices."""
+VOTES_TOLD_MAX = 50 * 1024
+"""Single votes in what newcomers are told."""
 STATED_PROPOSALS_MAX = 512
 """Proposals in one digest or sync."""

@@ -24,7 +24,8 @@ from demls.wire.fields import (
     STEWARDS_MAX,
     SYNC_BYTES_MAX,
     TREE_BYTES_MAX,
-    VOTES_IN_OFFER_MAX,
+    VOTE_LISTS_MAX,
+    VOTES_TOLD_MAX,
     WELCOME_BYTES_MAX,
     WELCOME_PART_BYTES,
     WELCOME_PARTS_MAX,
@@ -208,6 +209,22 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True)
+class VoteList:
+    """All votes for one choice in one ballot that was opened in ``epoch``, by their place in its electorate.
+
+    ``choice``: 1 yes, 2 no. ``voters``: a bitmap over the electorate's seats. ``times`` in milliseconds since 1970 and
+    ``signatures`` of 64 bytes, as many as there are voters and in their order.
+    """
+
+    ballot_id: Digest32
+    epoch: int
+    choice: int
+    voters: Bitmap
+    times: Annotated[tuple[int, ...], Size(1, ROSTER_MAX)]
+    signatures: Annotated[bytes, Size(64, 64 * ROSTER_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
 class VoteBundle:
     """Votes of a stewards' ballot that show all members how it ended."""
 
@@ -262,7 +279,7 @@ class Offer:
     head: Digest32
     view: int
     candidate: Candidate
-    votes: Annotated[tuple[Vote, ...], Size(0, VOTES_IN_OFFER_MAX)]
+    votes: Annotated[tuple[VoteList, ...], Size(0, VOTE_LISTS_MAX)]
     certificate: Annotated[tuple[RoundStatement, ...], Size(0, ROSTER_MAX)]
     leader: AddressBytes
     signature: Signature
@@ -409,7 +426,7 @@ class Told:
     electorate: Electorate
     succession: Succession
     electorates: Annotated[tuple[Electorate, ...], Size(0, 64)]
-    votes: Annotated[tuple[Vote, ...], Size(0, VOTES_IN_OFFER_MAX)]
+    votes: Annotated[tuple[Vote, ...], Size(0, VOTES_TOLD_MAX)]
     used_tokens: Annotated[tuple[UsedToken, ...], Size(0, 4096)]
 
     @property

@@ -1,0 +1,58 @@
+"""How do thousands of votes travel in an offer? By ballot and choice: whose they are as a bitmap, times and signatures.
+
+What a vote signs is built again from that, so a list proves as much as its votes do one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import compress
+
+from demls_consensus import Choice, SignedVote
+
+from demls.protocol.ballots import Ballots, votes_that_show
+from demls.protocol.electorates import Electorate, Electorates
+from demls.wire.messages import VoteList
+
+_SIGNATURE_BYTES = 64
+_CODES = {Choice.YES: 1, Choice.NO: 2}
+_CHOICES = {code: choice for choice, code in _CODES.items()}
+
+
+def listed(ballots: Ballots, electorate: Electorate) -> Iterator[VoteList]:
+    """The votes that make a proposal what it is; ``electorate``: that of its epoch. O(n) for each list."""
+    by_list: dict[tuple[bytes, Choice], dict[bytes, SignedVote]] = {}
+    for vote in votes_that_show(ballots):
+        by_list.setdefault((vote.proposal_id, vote.choice), {})[vote.voter] = vote
+    for (ballot_id, choice), votes in by_list.items():
+        marks = [address in votes for address in electorate.seats]
+        ordered = [votes[address] for address in compress(electorate.seats, marks)]
+        if ordered:
+            yield VoteList(
+                ballot_id,
+                electorate.epoch,
+                _CODES[choice],
+                int("".join("01"[mark] for mark in reversed(marks)), 2).to_bytes((len(marks) + 7) // 8, "little"),
+                tuple(vote.time_ms for vote in ordered),
+                b"".join(vote.signature for vote in ordered),
+            )
+
+
+def votes_in(lists: Iterable[VoteList], electorates: Electorates) -> list[SignedVote]:
+    """The votes of these lists, whose signatures are not checked. Lists that mean nothing here are left out."""
+    return [vote for one in lists for vote in _votes_of(one, electorates.get(one.epoch))]
+
+
+def _votes_of(one: VoteList, electorate: Electorate | None) -> list[SignedVote]:
+    choice = _CHOICES.get(one.choice)
+    if electorate is None or choice is None:
+        return []
+    marks = bin(int.from_bytes(one.voters, "little"))[:1:-1]
+    voters = list(compress(electorate.seats, map("1".__eq__, marks)))
+    if not len(voters) == marks.count("1") == len(one.times) == len(one.signatures) / _SIGNATURE_BYTES:
+        return []
+    signatures = range(0, len(one.signatures), _SIGNATURE_BYTES)
+    return [
+        SignedVote(one.ballot_id, voter, choice, time_ms, one.signatures[at : at + _SIGNATURE_BYTES])
+        for voter, time_ms, at in zip(voters, one.times, signatures, strict=True)
+    ]
