@@ -125,6 +125,8 @@ class Repair:
     def deadline(self, now: Instant) -> Instant | None:
         """When something is due next. O(1) while nothing changes."""
         self.notice_talk()
+        if not (self._helps or self._chat.wanted or self._chat.open):
+            return self._places_at if self._places_at is not None and self._places_at > now else None
         stamp = self._chat.stamp, self._asked_at, self._places_at, len(self._helps), self._questions
         known, next_at = self._deadline
         if known != stamp or (next_at is not None and next_at <= now):
