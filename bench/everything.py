@@ -18,8 +18,7 @@ from report import RESULTS
 
 FULL = (
     ("consensus", "--voters", "100", "1000", "10000"),
-    ("group", "--members", "3", "5", "10", "20", "50", "100", "200", "400"),
-    ("reference", "--members", "3", "5", "10", "20", "50", "100", "200"),
+    ("group", "--beside", "--members", "3", "5", "10", "20", "50", "100", "200", "400"),
     ("where", "--members", "3", "10", "100", "--runs", "3"),
     ("node",),
     ("latency", "--members", "10", "100", "1000", "9999", "--full", "20"),
@@ -30,8 +29,7 @@ FULL_TOGETHER = (
 )
 QUICK = (
     ("consensus", "--voters", "100", "1000", "--runs", "2"),
-    ("group", "--members", "3", "5", "10", "20", "50", "--runs", "1"),
-    ("reference", "--if-built", "--members", "3", "5", "10", "20", "50", "--runs", "1"),
+    ("group", "--beside", "--if-built", "--members", "3", "5", "10", "20", "50", "--runs", "1"),
     ("where", "--members", "3", "--runs", "3"),
     ("node", "--members", "10", "--messages", "300", "--groups", "10", "--runs", "10"),
     ("latency", "--members", "10", "50", "--runs", "1"),

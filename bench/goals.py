@@ -114,6 +114,12 @@ _MANY = (
     "200 members: each hears three messages of every other where the reference's hear one; signatures, MLS and sealing "
     "are about two fifths of it, the rest is what Python does for each message (“Where the time goes”)."
 )
+_EPOCH = (
+    "10,000 members: more than half of a change is MLS (its parts stand under “A month”): to stage a commit checks "
+    "every leaf and hashes the path (about 40 ms of a change), to merge, to list the leaves and to write what has "
+    "changed take 6 ms each. The rest is built once an epoch for 10,000: roster, electorate, order of leaders, and "
+    "committee."
+)
 _COLD = (
     "The tree was never warm when the first month begins; the mean is of the changes after 30 days, if those were "
     "played."
@@ -139,8 +145,8 @@ GOALS = (
         "of the reference's whole (`python bench where --members 200 --kind chat`); the rest reads the message, finds "
         "gaps and keeps a copy, in some fifty small steps of Python.",
     ),
-    Goal("add at 10,000, stewards decide, an ordinary member", 150, "ms", _month("add", "cpu_ms"), _COLD),
-    Goal("removal at 10,000, stewards decide, an ordinary member", 150, "ms", _month("remove", "cpu_ms"), _COLD),
+    Goal("add at 10,000, stewards decide, an ordinary member", 150, "ms", _month("add", "cpu_ms"), _EPOCH),
+    Goal("removal at 10,000, stewards decide, an ordinary member", 150, "ms", _month("remove", "cpu_ms"), _EPOCH),
     Goal("add at 10,000, received", 100, "KB", _month("add", "received_bytes", 0.001), _COLD),
     Goal("removal at 10,000, received", 140, "KB", _month("remove", "received_bytes", 0.001), _COLD),
     Goal("add at 10,000, members decide", 3_000, "ms", _large("members", "add", "cpu_ms")),

@@ -2,26 +2,33 @@
 
 Every member is real, the network is in memory.
 
-    python bench group --members 3 5 10 20 50 [--json FILE] [--runs R]
+    python bench group --members 3 5 10 20 50 [--json FILE] [--runs R] [--beside] [--if-built]
 
-Processor time is summed over all members; of several runs the smallest counts. See README.md.
+Processor time is summed over all members; of several runs the smallest counts. ``--beside`` measures the reference node
+(``python bench reference``) in turns with ours, size by size, so that both meet the same moods of the machine. See
+README.md.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import reference
 from demls.protocol.policy import QUICK
 from leaves import make
 from people import Cost, Member, People
-from report import Result, add_arguments, publish, runs_for, say
+from report import Result, add_arguments, keep, publish, runs_for, say, smallest
 
 STEWARDS = 2
 """Two: their list is used up after two commits. The reference node has as many if nothing else is said."""
 
 WARM_UP = 3
+TURNS = 2
+"""So often each takes its turn."""
+
 KINDS = ("add", "remove", "election", "refresh", "chat")
 
 
@@ -72,15 +79,39 @@ def _smallest(costs: list[Cost]) -> Result:
     return {"cpu_ms": round(best.cpu_ms, 3), "messages": best.messages, "bytes": best.size_bytes}
 
 
+def in_turns(sizes: Sequence[int], runs: int | None, *, if_built: bool) -> list[Result]:
+    """Ours and the reference node's in turns; keeps the latter, if it can be measured, and returns ours."""
+    built = reference.program(if_built=if_built)
+    if isinstance(built, str):
+        print(built, file=sys.stderr)
+        return [measure(size, runs_for(size, runs)) for size in sizes]
+    ours, theirs = [], []
+    for size in sizes:
+        many = runs_for(size, runs)
+        if size > reference.MEMBERS_MAX:
+            ours.append(measure(size, many))
+            continue
+        turns = [(measure(size, many), reference.measure(built, size, many)) for _ in range(TURNS)]
+        ours.append(smallest([one for one, _ in turns], KINDS))
+        theirs.append(smallest([one for _, one in turns], reference.KINDS))
+    keep("reference", theirs)
+    return ours
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="bench group", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--members", type=int, nargs="+", default=[3, 5, 10, 20, 50, 100, 200, 400], metavar="N")
+    parser.add_argument("--beside", action="store_true", help="measure the reference node in turns with it")
+    parser.add_argument("--if-built", action="store_true", help="but not if it would have to be built first")
     add_arguments(parser)
     arguments = parser.parse_args()
     measure(WARM_UP, 1)  # what is only made once is no cost of the first size
-    results = [measure(size, runs_for(size, arguments.runs)) for size in arguments.members]
+    if arguments.beside:
+        results = in_turns(arguments.members, arguments.runs, if_built=arguments.if_built)
+    else:
+        results = [measure(size, runs_for(size, arguments.runs)) for size in arguments.members]
     columns = [("members", lambda result: str(result["members"]))]
     for kind in KINDS:
         columns += [

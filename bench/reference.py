@@ -24,6 +24,8 @@ CRATE = "de-mls 4.1.0"
 PROJECT = ROOT / "bench" / "reference"
 PROGRAM = "demls-bench-reference"
 KINDS = ("add", "remove", "election", "chat")
+MEMBERS_MAX = 200
+"""Above so many it takes minutes for one change."""
 
 
 def program(*, if_built: bool) -> Path | str:

@@ -12,7 +12,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -42,6 +42,11 @@ def runs_for(size: int, wanted: int | None) -> int:
     return wanted or next((runs for most, runs in _RUNS if size <= most), 1)
 
 
+def smallest(turns: Sequence[Result], kinds: Iterable[str]) -> Result:
+    """Of several measurements of one size, the smallest of each kind; what is no kind is the first's."""
+    return turns[0] | {kind: min((one[kind] for one in turns), key=lambda cost: cost["cpu_ms"]) for kind in kinds}
+
+
 def report(name: str, results: list[Result]) -> Result:
     """The results with all that they depend on."""
     return {
@@ -62,13 +67,19 @@ def report(name: str, results: list[Result]) -> Result:
     }
 
 
+def keep(name: str, results: list[Result]) -> str:
+    """Write the JSON to the results folder, and return it."""
+    text = json.dumps(report(name, results), indent=2) + "\n"
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(text)
+    return text
+
+
 def publish(
     name: str, results: list[Result], *, columns: list[tuple[str, Callable[[Result], str]]], file: Path | None
 ) -> None:
     """The JSON to ``file`` if there is one, else to standard output; a table for people who look on."""
-    text = json.dumps(report(name, results), indent=2) + "\n"
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(text)
+    text = keep(name, results)
     if file is None:
         sys.stdout.write(text)
     else:

@@ -57,6 +57,25 @@ def test_a_group_tells_what_each_action_costs(tmp_path: Path) -> None:
     assert found["election"]["messages"] == 1 + 3 + 1 + 6, "a proposal and votes; an offer, acknowledgements and locks"
 
 
+def test_without_the_reference_node_only_ours_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARGO_TARGET_DIR", str(tmp_path / "not built"))
+    (found,) = bench(tmp_path, "group", "--members", "3", "--runs", "1", "--beside", "--if-built")
+    assert found["members"] == 3
+    assert not (tmp_path / "reference.json").exists()
+
+
+def test_of_several_turns_the_smallest_of_each_kind_counts() -> None:
+    turns = [
+        {"members": 3, "add": {"cpu_ms": 2.0, "bytes": 1}, "chat": {"cpu_ms": 0.1, "bytes": 2}},
+        {"members": 3, "add": {"cpu_ms": 1.0, "bytes": 3}, "chat": {"cpu_ms": 0.3, "bytes": 4}},
+    ]
+    assert module_of("report").smallest(turns, ("add", "chat")) == {
+        "members": 3,
+        "add": {"cpu_ms": 1.0, "bytes": 3},
+        "chat": {"cpu_ms": 0.1, "bytes": 2},
+    }
+
+
 def test_the_time_of_a_change_is_shared_out_among_parts(tmp_path: Path) -> None:
     (found,) = bench(tmp_path, "where", "--members", "3", "--runs", "2", "--kind", "election")
     parts = found["parts_ms"]
