@@ -24,8 +24,8 @@ FULL = (
     ("latency", "--members", "10", "100", "1000", "9999", "--full", "20"),
 )
 FULL_TOGETHER = (
-    ("large", "--members", "10000", "--full", "32", "--budget", "400"),
-    ("month", "--members", "10000", "--months", "2", "--budget", "800"),
+    ("large", "--members", "10000", "--full", "32", "--budget", "370"),
+    ("month", "--members", "10000", "--months", "2", "--budget", "740"),
 )
 QUICK = (
     ("consensus", "--voters", "100", "1000", "--runs", "2"),

@@ -141,9 +141,9 @@ GOALS = (
         0.5,
         "",
         _to_reference("chat", 200),
-        "To decrypt it with MLS, the sender's signature and the next key included, is nearly half of it and two fifths "
-        "of the reference's whole (`python bench where --members 200 --kind chat`); the rest reads the message, finds "
-        "gaps and keeps a copy, in some fifty small steps of Python.",
+        "To decrypt it with MLS, the sender's signature and the next key included, is nearly half of it (`python "
+        "bench where --members 200 --kind chat`); the rest reads the message, finds gaps and keeps a copy, in some "
+        "fifty small steps of Python.",
     ),
     Goal("add at 10,000, stewards decide, an ordinary member", 150, "ms", _month("add", "cpu_ms"), _EPOCH),
     Goal("removal at 10,000, stewards decide, an ordinary member", 150, "ms", _month("remove", "cpu_ms"), _EPOCH),

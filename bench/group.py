@@ -91,7 +91,8 @@ def in_turns(sizes: Sequence[int], runs: int | None, *, if_built: bool) -> list[
         if size > reference.MEMBERS_MAX:
             ours.append(measure(size, many))
             continue
-        turns = [(measure(size, many), reference.measure(built, size, many)) for _ in range(TURNS)]
+        each = -(-many // TURNS)
+        turns = [(measure(size, each), reference.measure(built, size, each)) for _ in range(TURNS)]
         ours.append(smallest([one for one, _ in turns], KINDS))
         theirs.append(smallest([one for _, one in turns], reference.KINDS))
     keep("reference", theirs)
