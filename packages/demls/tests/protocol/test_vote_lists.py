@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from demls.protocol import vote_lists
 from demls.protocol.ballots import Ballot
 from demls.protocol.electorates import Electorate, Electorates
 from demls.protocol.policy import PRESETS
@@ -98,6 +99,12 @@ BAD = {
 def test_a_list_that_means_nothing_holds_no_votes_and_takes_none_from_others(bad: VoteList) -> None:
     assert votes_in([bad], known(9)) == []
     assert len(votes_in([bad, GOOD, bad], known(9))) == 3
+
+
+def test_of_a_flood_of_lists_only_so_many_votes_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vote_lists, "VOTES_IN_OFFER_MAX", 7)
+    assert len(votes_in([GOOD] * 2, known(9))) == 6
+    assert len(votes_in([GOOD] * 200, known(9))) == 7
 
 
 @given(

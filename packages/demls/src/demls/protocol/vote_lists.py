@@ -6,12 +6,13 @@ What a vote signs is built again from that, so a list proves as much as its vote
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import compress
+from itertools import chain, compress, islice
 
 from demls_consensus import Choice, SignedVote
 
 from demls.protocol.ballots import Ballots, votes_that_show
 from demls.protocol.electorates import Electorate, Electorates
+from demls.wire.fields import VOTES_IN_OFFER_MAX
 from demls.wire.messages import VoteList
 
 _SIGNATURE_BYTES = 64
@@ -39,8 +40,12 @@ def listed(ballots: Ballots, electorate: Electorate) -> Iterator[VoteList]:
 
 
 def votes_in(lists: Iterable[VoteList], electorates: Electorates) -> list[SignedVote]:
-    """The votes of these lists, whose signatures are not checked. Lists that mean nothing here are left out."""
-    return [vote for one in lists for vote in _votes_of(one, electorates.get(one.epoch))]
+    """The votes of these lists, whose signatures are not checked, at most ``VOTES_IN_OFFER_MAX``.
+
+    Lists that mean nothing here are left out.
+    """
+    votes = (_votes_of(one, electorates.get(one.epoch)) for one in lists)
+    return list(islice(chain.from_iterable(votes), VOTES_IN_OFFER_MAX))
 
 
 def _votes_of(one: VoteList, electorate: Electorate | None) -> list[SignedVote]:

@@ -29,6 +29,8 @@ WELCOME_PARTS_MAX = -(-(TREE_BYTES_MAX + SYNC_BYTES_MAX) // WELCOME_PART_BYTES)
 ENTRIES_MAX = 50
 VOTE_LISTS_MAX = 4 * ENTRIES_MAX
 """Of each entry those of two ballots, for two choices."""
+VOTES_IN_OFFER_MAX = 50 * 1024
+"""In all its lists: each that is not known costs a signature to verify."""
 VOTES_TOLD_MAX = 50 * 1024
 """Single votes in what newcomers are told."""
 STATED_PROPOSALS_MAX = 512
