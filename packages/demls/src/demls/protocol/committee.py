@@ -14,6 +14,7 @@ from functools import cached_property
 
 from demls_consensus import faults, quorum
 
+from demls.protocol import bitmaps
 from demls.protocol import policy as bounds
 from demls.wire.charters import Policy
 from demls.wire.framing import digester
@@ -38,14 +39,11 @@ class Committee:
 
     def bitmap(self, members: Iterable[bytes]) -> bytes:
         """One bit for each of its members, in their order, the first in the lowest bit."""
-        marked = frozenset(members)
-        bits = sum(1 << place for place, member in enumerate(self.order) if member in marked)
-        return bits.to_bytes((self.n + 7) // 8, "little")
+        return bitmaps.bitmap(self.order, frozenset(members))
 
     def marked(self, bitmap: bytes) -> tuple[Address, ...]:
         """Its members whose bit is set, in their order; bits beyond them mean nothing."""
-        bits = int.from_bytes(bitmap, "little")
-        return tuple(member for place, member in enumerate(self.order) if bits >> place & 1)
+        return tuple(bitmaps.marked(self.order, bitmap))
 
     @cached_property
     def q(self) -> int:

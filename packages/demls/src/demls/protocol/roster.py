@@ -8,6 +8,7 @@ from operator import attrgetter
 
 from demls_consensus import faults, quorum
 
+from demls.protocol import bitmaps
 from demls.protocol.credential import CredentialRefused, parse_binding, parse_credential
 from demls.protocol.engine import Member
 from demls.wire.ids import Address, Epoch, LeafKey
@@ -141,17 +142,11 @@ class Roster:
 
     def bitmap(self, addresses: Iterable[bytes]) -> bytes:
         """One bit a member in the roster's order, first member in the lowest bit."""
-        bits = 0
-        for address in addresses:
-            place = self._index.get(Address(address))
-            if place is not None:
-                bits |= 1 << place
-        return bits.to_bytes((len(self.seats) + 7) // 8, "little")
+        return bitmaps.bitmap(self._by_address, frozenset(addresses))
 
     def marked(self, bitmap: bytes) -> frozenset[Address]:
         """The members whose bit is set; bits beyond the roster mean nothing."""
-        bits = int.from_bytes(bitmap, "little")
-        return frozenset(seat.address for place, seat in enumerate(self.seats) if bits >> place & 1)
+        return frozenset(bitmaps.marked(self._by_address, bitmap))
 
 
 def _is_same(known: Member, member: Member) -> bool:

@@ -6,10 +6,11 @@ What a vote signs is built again from that, so a list proves as much as its vote
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, compress, islice
+from itertools import chain, islice
 
 from demls_consensus import Choice, SignedVote
 
+from demls.protocol import bitmaps
 from demls.protocol.ballots import Ballots, votes_that_show
 from demls.protocol.electorates import Electorate, Electorates
 from demls.wire.fields import VOTES_IN_OFFER_MAX
@@ -26,14 +27,13 @@ def listed(ballots: Ballots, electorate: Electorate) -> Iterator[VoteList]:
     for vote in votes_that_show(ballots):
         by_list.setdefault((vote.proposal_id, vote.choice), {})[vote.voter] = vote
     for (ballot_id, choice), votes in by_list.items():
-        marks = [address in votes for address in electorate.seats]
-        ordered = [votes[address] for address in compress(electorate.seats, marks)]
+        ordered = [votes[address] for address in electorate.seats if address in votes]
         if ordered:
             yield VoteList(
                 ballot_id,
                 electorate.epoch,
                 _CODES[choice],
-                int("".join("01"[mark] for mark in reversed(marks)), 2).to_bytes((len(marks) + 7) // 8, "little"),
+                bitmaps.bitmap(electorate.seats, votes),
                 tuple(vote.time_ms for vote in ordered),
                 b"".join(vote.signature for vote in ordered),
             )
@@ -52,9 +52,9 @@ def _votes_of(one: VoteList, electorate: Electorate | None) -> list[SignedVote]:
     choice = _CHOICES.get(one.choice)
     if electorate is None or choice is None:
         return []
-    marks = bin(int.from_bytes(one.voters, "little"))[:1:-1]
-    voters = list(compress(electorate.seats, map("1".__eq__, marks)))
-    if not len(voters) == marks.count("1") == len(one.times) == len(one.signatures) / _SIGNATURE_BYTES:
+    voters = bitmaps.marked(electorate.seats, one.voters)
+    named = int.from_bytes(one.voters, "little").bit_count()
+    if not len(voters) == named == len(one.times) == len(one.signatures) / _SIGNATURE_BYTES:
         return []
     signatures = range(0, len(one.signatures), _SIGNATURE_BYTES)
     return [
