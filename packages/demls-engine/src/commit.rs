@@ -1,4 +1,6 @@
-//! Commits: built as candidates, and received and staged; always on a copy of the group.
+//! Commits: built as candidates on a copy of the group, and received and staged.
+
+use std::collections::HashSet;
 
 use openmls::group::{MlsGroup, StagedCommit};
 use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
@@ -15,7 +17,7 @@ use crate::extension::{self, ExtensionMap};
 use crate::key_package::{self, Described};
 use crate::keys;
 use crate::signature::LeafKey;
-use crate::state::{GroupCopy, MemberView};
+use crate::state::{GroupCopy, MemberView, Place};
 use crate::storage::{Map, decode, encode};
 
 const CANDIDATE_KIND: &[u8; 4] = b"DEca";
@@ -138,6 +140,26 @@ fn leaves_concerned(staged: &StagedCommit) -> Result<Vec<u32>> {
         .collect()
 }
 
+/// The leaves that a commit changes or empties; those that its Adds fill are not among them.
+///
+/// `committer`: whose path it may carry.
+pub fn leaves_changed(staged: &StagedCommit, committer: u32) -> Result<Vec<u32>> {
+    let mut leaves = leaves_concerned(staged)?;
+    leaves.extend(staged.update_path_leaf_node().map(|_| committer));
+    Ok(leaves)
+}
+
+/// The signature keys of those whom a commit adds.
+pub fn keys_added(staged: &StagedCommit) -> HashSet<Vec<u8>> {
+    staged
+        .add_proposals()
+        .map(|queued| {
+            let leaf = queued.add_proposal().key_package().leaf_node();
+            leaf.signature_key().as_slice().to_vec()
+        })
+        .collect()
+}
+
 /// The commit in [`Built::staged`], if it was built on the state with this authenticator.
 pub fn open_candidate(staged: &[u8], authenticator: &[u8]) -> Result<StagedCommit> {
     let content = envelope::open(CANDIDATE_KIND, staged)
@@ -176,13 +198,27 @@ pub struct Report {
     pub authenticator: Vec<u8>,
 }
 
-pub fn stage(
+/// Checks a commit that carries no Update by reference. The group is only read.
+pub fn stage(group: &mut MlsGroup, place: &Place, encoded: &[u8]) -> Result<Staged> {
+    let message = read_handshake(place, encoded, ContentType::Commit)?;
+    let (commit, report) = process(group, place, encoded, message)?;
+    Ok(Staged {
+        base: place.authenticator.to_vec(),
+        commit,
+        new_key: None,
+        report,
+    })
+}
+
+/// The same on a copy, of a commit that may carry some of these Updates.
+pub fn stage_with_updates(
     copy: &GroupCopy,
     encoded: &[u8],
     updates: &[&[u8]],
     own_update: Option<&[u8]>,
 ) -> Result<Staged> {
-    let message = read_handshake(copy, encoded, ContentType::Commit)?;
+    let place = copy.place();
+    let message = read_handshake(&place, encoded, ContentType::Commit)?;
     let new_key = own_update
         .map(|secrets| restore_own_update(copy, secrets))
         .transpose()?
@@ -196,9 +232,29 @@ pub fn stage(
                 .map_err(Error::defect)?;
         }
     }
+    let (commit, report) = process(&mut group, &place, encoded, message)?;
+    let own_update_is_in = report
+        .updates
+        .iter()
+        .any(|member| member.leaf == copy.own_leaf);
+    Ok(Staged {
+        base: place.authenticator.to_vec(),
+        commit,
+        new_key: new_key.filter(|_| own_update_is_in),
+        report,
+    })
+}
+
+/// What `message`, read from `encoded`, would make of the group.
+fn process(
+    group: &mut MlsGroup,
+    place: &Place,
+    encoded: &[u8],
+    message: ProtocolMessage,
+) -> Result<(StagedCommit, Report)> {
     let processed =
         group
-            .process_message(&copy.provider, message)
+            .process_message(place.provider, message)
             .map_err(|error| match error {
                 ProcessMessageError::InvalidCommit(StageCommitError::OwnCommitMismatch) => {
                     Error::OwnMessage
@@ -208,7 +264,7 @@ pub fn stage(
     let &Sender::Member(committer) = processed.sender() else {
         return Err(Error::invalid("The committer is no member."));
     };
-    if committer.u32() == copy.own_leaf {
+    if committer.u32() == place.own_leaf {
         return Err(Error::OwnMessage);
     }
     let authenticated_data = processed.aad().to_vec();
@@ -218,21 +274,12 @@ pub fn stage(
     if let Some(leaf) = commit.update_path_leaf_node() {
         keys::check_path(encoded, leaf)?;
     }
-    let report = report(copy, &commit, committer.u32(), authenticated_data)?;
-    let own_update_is_in = report
-        .updates
-        .iter()
-        .any(|member| member.leaf == copy.own_leaf);
-    Ok(Staged {
-        base: copy.authenticator.clone(),
-        commit: *commit,
-        new_key: new_key.filter(|_| own_update_is_in),
-        report,
-    })
+    let report = report(place, &commit, committer.u32(), authenticated_data)?;
+    Ok((*commit, report))
 }
 
 fn report(
-    copy: &GroupCopy,
+    place: &Place,
     commit: &StagedCommit,
     committer: u32,
     authenticated_data: Vec<u8>,
@@ -264,7 +311,7 @@ fn report(
                     return Err(Error::invalid("An added key package has a lifetime."));
                 }
                 keys::check_key_package(key_package)?;
-                let described = key_package::describe(key_package, &copy.provider.crypto)?;
+                let described = key_package::describe(key_package, &place.provider.crypto)?;
                 report.adds.push(described);
             }
             Proposal::Remove(remove) => report.removes.push(remove.removed().u32()),
@@ -300,7 +347,7 @@ fn sender_leaf(queued: &QueuedProposal) -> Result<u32> {
 
 /// A PublicMessage of this group, epoch and content, from another member (as it claims).
 fn read_handshake(
-    copy: &GroupCopy,
+    place: &Place,
     message: &[u8],
     content_type: ContentType,
 ) -> Result<ProtocolMessage> {
@@ -311,14 +358,14 @@ fn read_handshake(
     if message.content_type() != content_type {
         return Err(Error::invalid("The message is of another kind."));
     }
-    if message.group_id().as_slice() != copy.group_id {
+    if message.group_id().as_slice() != place.group_id {
         return Err(Error::invalid("The message is of another group."));
     }
-    if message.epoch().as_u64() != copy.epoch {
+    if message.epoch().as_u64() != place.epoch {
         return Err(Error::WrongEpoch);
     }
     match message.sender() {
-        Sender::Member(leaf) if leaf.u32() == copy.own_leaf => Err(Error::OwnMessage),
+        Sender::Member(leaf) if leaf.u32() == place.own_leaf => Err(Error::OwnMessage),
         Sender::Member(_) => Ok(message.into()),
         _ => Err(Error::invalid("Only members' handshakes are taken.")),
     }
@@ -335,7 +382,7 @@ pub fn read_update(copy: &GroupCopy, update: &[u8]) -> Result<MemberView> {
 }
 
 fn verify_update(copy: &GroupCopy, group: &mut MlsGroup, update: &[u8]) -> Result<QueuedProposal> {
-    let message = read_handshake(copy, update, ContentType::Proposal)?;
+    let message = read_handshake(&copy.place(), update, ContentType::Proposal)?;
     let not_an_update = || Error::invalid("Only Updates are committed by reference.");
     let processed = group
         .process_message(&copy.provider, message)

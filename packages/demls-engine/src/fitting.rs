@@ -11,7 +11,7 @@ use openmls::messages::proposals::ProposalType;
 use openmls::prelude::{
     Capabilities, CredentialType, KeyPackage, ProtocolVersion, VerifiableCiphersuite,
 };
-use openmls::treesync::LeafNode;
+use openmls::treesync::{EncryptionKey, LeafNode};
 
 use crate::error::Result;
 use crate::hpke::Crypto;
@@ -32,25 +32,28 @@ pub fn can_add(live: &LiveGroup, packages: &[Cow<KeyPackage>]) -> Result<bool> {
 }
 
 /// Nobody has a key of somebody else, and no init key is an encryption key.
+///
+/// The leaves' keys are compared with the few new ones, none of them copied or encoded.
 fn are_keys_unique(live: &LiveGroup, packages: &[Cow<KeyPackage>]) -> Result<bool> {
-    let leaves = || live.group.treesync().full_leaves().map(|(_, leaf)| leaf);
-    let mut signature_keys: HashSet<&[u8]> = leaves()
-        .map(|leaf| leaf.signature_key().as_slice())
-        .collect();
-    let mut encryption_keys = leaves()
-        .map(|leaf| keys::encryption_key(leaf.encryption_key()))
-        .collect::<Result<HashSet<Vec<u8>>>>()?;
-    let mut init_keys = HashSet::new();
+    let mut signature_keys: HashSet<&[u8]> = HashSet::new();
+    let mut encryption_keys: HashSet<&EncryptionKey> = HashSet::new();
+    let mut init_keys: HashSet<EncryptionKey> = HashSet::new();
     for package in packages {
         let leaf = package.leaf_node();
         if !signature_keys.insert(leaf.signature_key().as_slice())
-            || !encryption_keys.insert(keys::encryption_key(leaf.encryption_key())?)
-            || !init_keys.insert(package.hpke_init_key().as_slice())
+            || !encryption_keys.insert(leaf.encryption_key())
+            || !init_keys.insert(keys::init_key(package)?)
         {
             return Ok(false);
         }
     }
-    Ok(init_keys.iter().all(|key| !encryption_keys.contains(*key)))
+    let mut leaves = live.group.treesync().full_leaves().map(|(_, leaf)| leaf);
+    Ok(!init_keys.iter().any(|key| encryption_keys.contains(key))
+        && leaves.all(|leaf| {
+            !signature_keys.contains(leaf.signature_key().as_slice())
+                && !encryption_keys.contains(leaf.encryption_key())
+                && !init_keys.contains(leaf.encryption_key())
+        }))
 }
 
 /// The leaf supports what the group uses, what it uses itself, and so does the group.

@@ -190,20 +190,28 @@ impl MlsGroup {
         updates: Vec<PyBackedBytes>,
         own_update: Option<&[u8]>,
     ) -> PyResult<StagedCommit> {
-        let updates: Vec<&[u8]> = updates.iter().map(AsRef::as_ref).collect();
-        let staged =
-            self.with_copy(py, |copy| commit::stage(copy, commit, &updates, own_update))?;
+        let staged = if updates.is_empty() && own_update.is_none() {
+            // The inner result, whatever it is, says nothing of the live group.
+            self.with(py, |live| {
+                Ok(pool::run(live.member_count(), || live.stage(commit)))
+            })??
+        } else {
+            let updates: Vec<&[u8]> = updates.iter().map(AsRef::as_ref).collect();
+            self.with_copy(py, |copy| {
+                commit::stage_with_updates(copy, commit, &updates, own_update)
+            })?
+        };
         StagedCommit::new(py, staged)
     }
 
-    fn merge(&self, py: Python<'_>, commit: Mergeable<'_>) -> PyResult<()> {
-        match commit {
+    fn merge<'py>(&self, py: Python<'py>, commit: Mergeable<'_>) -> PyResult<Bound<'py, PyDict>> {
+        let changed = match commit {
             Mergeable::Received(received) => {
                 let received = received.get();
                 self.with(py, |live| {
                     let staged = received.take_for(&live.authenticator()?)?;
                     pool::run(live.member_count(), move || {
-                        live.merge(staged.commit, staged.new_key)
+                        live.merge(staged.commit, received.committer, staged.new_key)
                     })
                 })
             }
@@ -213,11 +221,16 @@ impl MlsGroup {
                     pool::run(live.member_count(), move || {
                         let authenticator = live.authenticator()?;
                         let commit = commit::open_candidate(staged, &authenticator)?;
-                        live.merge(commit, None)
+                        live.merge(commit, live.own_leaf(), None)
                     })
                 })
             }
+        }?;
+        let leaves = PyDict::new(py);
+        for (leaf, view) in changed {
+            leaves.set_item(leaf, view.map(|view| Member::new(py, view)))?;
         }
+        Ok(leaves)
     }
 
     #[pyo3(signature = (plaintext, authenticated_data = b"".as_slice()))]

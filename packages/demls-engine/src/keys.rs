@@ -107,8 +107,15 @@ fn path_nodes(commit: &[u8], leaf: &LeafNode) -> std::result::Result<VLBytes, tl
     VLBytes::tls_deserialize(&mut nodes)
 }
 
+/// Its init key, in the form in which it can be compared with leaves' encryption keys.
+pub fn init_key(key_package: &KeyPackage) -> Result<EncryptionKey> {
+    let init_key = key_package.hpke_init_key();
+    let encoded = init_key.tls_serialize_detached().map_err(Error::defect)?;
+    EncryptionKey::tls_deserialize_exact(&encoded).map_err(Error::defect)
+}
+
 /// OpenMLS gives an encryption key's bytes to nobody, except encoded.
-pub fn encryption_key(key: &EncryptionKey) -> Result<Vec<u8>> {
+fn encryption_key(key: &EncryptionKey) -> Result<Vec<u8>> {
     let encoded = key.tls_serialize_detached().map_err(Error::defect)?;
     VLBytes::tls_deserialize_exact(&encoded)
         .map(Into::into)
@@ -213,7 +220,7 @@ mod tests {
             let committer = malicious(members[0].copy()?, sound);
             let built = pool::run(4, move || commit::build(&committer, &path_alone()))?;
             for member in &members[2..] {
-                let staged = commit::stage(&member.copy()?, &built.commit, &[], None);
+                let staged = commit::stage_with_updates(&member.copy()?, &built.commit, &[], None);
                 assert_eq!(refusal(staged), expected, "after {sound} sound keys");
             }
         }
@@ -278,7 +285,7 @@ mod tests {
                 .map_err(Error::defect)?
                 .into_messages();
             let commit = commit.tls_serialize_detached().map_err(Error::defect)?;
-            let staged = commit::stage(&members[1].copy()?, &commit, &[], None);
+            let staged = commit::stage_with_updates(&members[1].copy()?, &commit, &[], None);
             assert_eq!(refusal(staged), expected);
         }
         Ok(())

@@ -63,7 +63,8 @@ pub fn group_of(count: u8, random: &Random) -> Result<Vec<LiveGroup>> {
     };
     let built = commit::build(&first.copy()?, &wanted)?;
     let staged = commit::open_candidate(&built.staged, &first.authenticator()?)?;
-    first.merge(staged, None)?;
+    let own_leaf = first.own_leaf();
+    first.merge(staged, own_leaf, None)?;
     let welcome = built.welcome.unwrap_or_default();
     let tree = first.ratchet_tree()?;
     let mut members = vec![first];

@@ -1,6 +1,6 @@
 //! The live state of one group, and how it is saved and read again.
 
-use openmls::group::{GroupId, MlsGroup, PastEpochDeletion};
+use openmls::group::{GroupId, MlsGroup, PastEpochDeletion, StagedCommit};
 use openmls::prelude::{
     ContentType, LeafNodeIndex, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent,
     ProtocolMessage, Sender,
@@ -8,11 +8,12 @@ use openmls::prelude::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::SystemTime;
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Result, from_processing};
+use crate::commit::{self, Staged};
+use crate::error::{Error, Result, from_processing, guarded};
 use crate::extension::{self, ExtensionMap};
 use crate::key_package::identity;
 use crate::random::Random;
@@ -275,15 +276,19 @@ impl LiveGroup {
         self.write_about()
     }
 
-    /// Moves to the next epoch, or changes nothing.
+    /// Moves to the next epoch, or changes nothing. Gives the leaves that are different then, by
+    /// index, a blank one as None; nothing if the group goes on without this member.
     pub fn merge(
         &mut self,
-        staged: openmls::group::StagedCommit,
+        staged: StagedCommit,
+        committer: u32,
         new_key: Option<LeafKey>,
-    ) -> Result<()> {
+    ) -> Result<BTreeMap<u32, Option<MemberView>>> {
         self.check_active()?;
         let epoch = self.epoch();
         let removes_self = staged.self_removed();
+        let mut changed = commit::leaves_changed(&staged, committer)?;
+        let added = commit::keys_added(&staged);
         self.flush()?;
         let before = self.provider.store.map();
         if let Err(error) = self.group.merge_staged_commit(&self.provider, staged) {
@@ -301,7 +306,36 @@ impl LiveGroup {
                 self.about.past_epochs.pop_front();
             }
         }
-        self.write_about()
+        self.write_about()?;
+        if removes_self {
+            return Ok(BTreeMap::new());
+        }
+        let leaves = self.group.treesync().full_leaves();
+        let filled = leaves.filter(|(_, leaf)| added.contains(leaf.signature_key().as_slice()));
+        changed.extend(filled.map(|(index, _)| index.u32()));
+        let seen = |leaf| Ok((leaf, self.member(leaf)?));
+        changed.into_iter().map(seen).collect()
+    }
+
+    /// What a commit would make of the group, which stays as it is.
+    pub fn stage(&mut self, commit: &[u8]) -> Result<Staged> {
+        self.check_active()?;
+        let authenticator = self.authenticator()?;
+        let Self {
+            group,
+            provider,
+            about,
+            ..
+        } = self;
+        let place = Place {
+            provider,
+            group_id: &about.group_id,
+            epoch: group.epoch().as_u64(),
+            own_leaf: group.own_leaf_index().u32(),
+            authenticator: &authenticator,
+        };
+        // OpenMLS only reads the group here, so a panic leaves nothing half changed.
+        guarded(|| commit::stage(group, &place, commit))
     }
 
     /// A copy of the stored state to try things on.
@@ -385,7 +419,26 @@ pub struct GroupCopy {
     pub authenticator: Vec<u8>,
 }
 
+/// Where a handshake is read: in which group, in which epoch of it, by whom.
+pub struct Place<'a> {
+    pub provider: &'a Provider,
+    pub group_id: &'a [u8],
+    pub epoch: u64,
+    pub own_leaf: u32,
+    pub authenticator: &'a [u8],
+}
+
 impl GroupCopy {
+    pub fn place(&self) -> Place<'_> {
+        Place {
+            provider: &self.provider,
+            group_id: &self.group_id,
+            epoch: self.epoch,
+            own_leaf: self.own_leaf,
+            authenticator: &self.authenticator,
+        }
+    }
+
     /// The same with other randomness and another store.
     pub fn anew(&self, random: &Random, map: Map) -> Result<Self> {
         Ok(Self {
@@ -422,7 +475,7 @@ fn manifest_of(map: &Map) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commit::{self, Wanted};
+    use crate::commit::Wanted;
     use crate::people::{group_of, nothing};
 
     #[test]
@@ -435,14 +488,14 @@ mod tests {
             ..nothing()
         };
         let commit = commit::build(&first.copy()?, &wanted)?.commit;
-        let staged = commit::stage(&second.copy()?, &commit, &[], None)?;
+        let staged = second.stage(&commit)?;
         // Without the own encryption keys OpenMLS fails after it has begun to change the group.
         let mut map = second.provider.store.map();
         map.retain(|key, _| !key.windows(15).any(|label| label == b"epoch_key_pairs"));
         second.provider.store.restore(map);
         let before = manifest_of(&second.provider.store.map());
         let authenticator = second.authenticator()?;
-        assert!(second.merge(staged.commit, None).is_err());
+        assert!(second.merge(staged.commit, 0, None).is_err());
         assert_eq!(manifest_of(&second.provider.store.map()), before);
         assert_eq!(second.authenticator()?, authenticator);
         assert_eq!(second.epoch(), 1);

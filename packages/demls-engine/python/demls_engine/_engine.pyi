@@ -212,18 +212,19 @@ class MlsGroup:
         """
 
     def stage(self, commit: bytes, updates: Sequence[bytes] = (), own_update: bytes | None = None) -> StagedCommit:
-        """Check a received commit on a copy; the live state does not change.
+        """Check a received commit; the live state does not change.
 
         ``updates``: all proposals that the commit may refer to; those that do not verify are left out.
         ``own_update``: secrets of the own Update of this epoch, if the commit may contain it.
         Raises InvalidMessage, WrongEpoch, OwnMessage, Inactive.
         """
 
-    def merge(self, commit: StagedCommit | bytes) -> None:
+    def merge(self, commit: StagedCommit | bytes) -> dict[int, Member | None]:
         """Move to the next epoch with a received (StagedCommit) or an own (Candidate.staged) commit.
 
-        Raises WrongState if it was made on another state; then nothing changes.
-        If the commit removes the own leaf, the group becomes inactive.
+        Gives what changed: leaves of the new epoch by ascending index, None for one that is blank; all others are as
+        they were. Empty if the own leaf is removed. Raises WrongState if it was made on another state; then
+        nothing changes. If the commit removes the own leaf, the group becomes inactive.
         """
 
     def encrypt(self, plaintext: bytes, authenticated_data: bytes = b"") -> bytes:

@@ -26,10 +26,12 @@ from demls_engine import (
     Inactive,
     InvalidInput,
     InvalidMessage,
+    Member,
     MlsGroup,
     NewKeyPackage,
     OwnMessage,
     SignatureKey,
+    StagedCommit,
     UnreadableState,
     WrongEpoch,
     WrongState,
@@ -102,8 +104,28 @@ def flipped(content: bytes, position: int) -> bytes:
 def settle(committer: Person, candidate: Candidate, others: Sequence[Person]) -> None:
     """Everybody merges the commit."""
     for person in others:
-        person.group.merge(person.group.stage(candidate.commit))
-    committer.group.merge(candidate.staged)
+        merge(person.group, person.group.stage(candidate.commit))
+    merge(committer.group, candidate.staged)
+
+
+def merge(group: MlsGroup, commit: StagedCommit | bytes) -> list[int]:
+    """Merge a commit; the leaves that it changes, which are told as they are."""
+    before = leaves_of(group)
+    changed = group.merge(commit)
+    assert list(changed) == sorted(changed)
+    if group.is_active:
+        leaves = {**before, **{index: member and _seen(member) for index, member in changed.items()}}
+        assert {index: leaf for index, leaf in leaves.items() if leaf is not None} == leaves_of(group)
+    return list(changed)
+
+
+def leaves_of(group: MlsGroup) -> dict[int, tuple[int, bytes, bytes, dict[int, bytes]]]:
+    """What the engine shows of each leaf that is not blank, by index."""
+    return {member.leaf: _seen(member) for member in group.members()}
+
+
+def _seen(member: Member) -> tuple[int, bytes, bytes, dict[int, bytes]]:
+    return member.leaf, member.signature_key, member.credential, member.extensions
 
 
 def apply(saved: dict[bytes, bytes], group: MlsGroup) -> dict[bytes, bytes]:
@@ -560,6 +582,23 @@ class EngineContract:
         self.invite(remaining[1], [newcomer], [remaining[0], remaining[2]])
         assert newcomer.group.own_leaf == 1
         self.assert_agreement([*remaining, newcomer])
+
+    def test_a_merge_tells_which_leaves_are_different(self) -> None:
+        first, second, third, fourth = people = self.group_of(4)
+        newcomers = [self.person("newcomer"), self.person("another")]
+        adds = [newcomer.key_package().public.encoded for newcomer in newcomers]
+        proposal, _ = third.group.propose_update(extensions={BINDING: b"renewed"})
+        both = first.group.propose_commit(adds=adds, removes=[1], updates=[proposal])
+        assert merge(fourth.group, fourth.group.stage(both.commit, [proposal])) == [0, 1, 2, 4]
+        assert merge(first.group, both.staged) == [0, 1, 2, 4]
+        assert merge(second.group, second.group.stage(both.commit, [proposal])) == []
+        pathless = first.group.propose_commit(adds=[self.person("third").key_package().public.encoded])
+        assert merge(fourth.group, fourth.group.stage(pathless.commit)) == [5]
+        assert merge(first.group, pathless.staged) == [5]
+        last = fourth.group.propose_commit(removes=[5])
+        assert merge(first.group, first.group.stage(last.commit)) == [3, 5]
+        assert merge(fourth.group, last.staged) == [3, 5]
+        assert people[0].group.member_count == 5
 
     # Updates
 

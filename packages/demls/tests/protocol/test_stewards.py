@@ -182,11 +182,11 @@ def test_a_list_is_not_genuine(case: str) -> None:
 def test_a_list_stays_genuine_when_members_leave_and_come_back() -> None:
     gone = SINCE.copy()
     del gone[GENUINE.members[0]]
-    shorter = departed(GENUINE, SINCE, gone)
+    shorter = departed(GENUINE, SINCE, gone, GENUINE.members)
     assert shorter.departed == GENUINE.members[:1]
     assert is_genuine(shorter, gone, GROUP)
     back = gone | {GENUINE.members[0]: Epoch(7)}
-    assert departed(shorter, gone, back) == shorter
+    assert departed(shorter, gone, back, GENUINE.members) == shorter
     assert is_genuine(shorter, back, GROUP)
     assert shorter.active(back) == GENUINE.members[1:]
     assert not is_genuine(GENUINE, gone, GROUP)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from demls_consensus import Certificate, SignedVote, Silence, is_refusal
@@ -13,7 +13,7 @@ from demls.protocol.ballots import Ballot, ballot_of_all, refused_by_acks
 from demls.protocol.checks import Check, Verdict
 from demls.protocol.credential import CredentialRefused, parse_credential
 from demls.protocol.engine import Candidate as BuiltCandidate
-from demls.protocol.engine import Engine, InvalidInput, KeyPackage, MlsGroup, ReadKeyPackage
+from demls.protocol.engine import Engine, InvalidInput, KeyPackage, Member, MlsGroup, ReadKeyPackage
 from demls.protocol.events import Faulted, Reason
 from demls.protocol.governance import Governance
 from demls.protocol.items import Item
@@ -584,15 +584,14 @@ class Candidates:
         """Make sure that a certified candidate can be merged: its bytes are a commit on this state."""
         return candidate.id in self._own or not isinstance(self.content(candidate), Finding)
 
-    def merge(self, candidate: Candidate) -> None:
-        """Move the MLS group to the next epoch."""
+    def merge(self, candidate: Candidate) -> Mapping[int, Member | None]:
+        """Move the MLS group to the next epoch. The leaves that are different then; None: blank."""
         own = self._own.get(candidate.id)
         if own is not None:
-            self._mls.merge(own.staged)
-            return
+            return self._mls.merge(own.staged)
         content = self.content(candidate)
         assert isinstance(content, Content)
-        self._mls.merge(content.staged)
+        return self._mls.merge(content.staged)
 
     def added(self, candidate: Candidate) -> list[tuple[Address, bytes]]:
         """(address, key package) of those whom it admits, by the commit itself."""

@@ -17,7 +17,7 @@ from demls_consensus import faults, quorum
 from demls.protocol import bitmaps
 from demls.protocol import policy as bounds
 from demls.wire.charters import Policy
-from demls.wire.framing import digester
+from demls.wire.framing import by_digest
 from demls.wire.ids import Address
 
 
@@ -64,6 +64,6 @@ def committee_of(counted: Collection[Address], stewards: Iterable[Address], befo
     size = bounds.committee_size(policy, len(counted))
     if not size:
         return Committee(frozenset(counted))
-    lot_of = digester(b"demls committee 1", before)
-    drawn = [member for _, member in heapq.nsmallest(size, [(lot_of(member), member) for member in counted])]
+    by_lot = by_digest(counted, b"demls committee 1", before)
+    drawn = map(by_lot.__getitem__, heapq.nsmallest(size, by_lot))
     return Committee(frozenset(drawn) | frozenset(stewards).intersection(counted), is_drawn=True)

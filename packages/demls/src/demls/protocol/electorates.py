@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import attrgetter
 
 from demls.protocol import policy as bounds
 from demls.protocol.committee import Committee, committee_of
 from demls.protocol.engine import Engine
 from demls.protocol.records import Ledger
 from demls.protocol.roster import Roster
-from demls.protocol.roster import Seat as RosterSeat
 from demls.protocol.stewards import is_settled
 from demls.wire.chain import Electorate as WireElectorate
 from demls.wire.chain import Seat, electorate_hash
@@ -44,7 +42,6 @@ class Electorate:
     """Hash of the state before the parent, where a committee acknowledges the epoch's commit."""
 
     encoder: LongEncoder | None = field(default=None, repr=False, compare=False)
-    """Knows how the seats are encoded that stay from one epoch to the next."""
 
     @classmethod
     def read(cls, message: WireElectorate) -> Electorate:
@@ -76,7 +73,7 @@ class Electorate:
 
     def is_for_stewards(self, change: Change) -> bool:
         """Do the stewards decide it, before all members may? Not if too few are left of them (``policy``)."""
-        counted = len(self.seats) - len(self.dormant())
+        counted = len(self.seats) - len(self._dormant)
         return self.rule(change).decided_by == Deciders.STEWARDS and 0 < bounds.stewards_deciding_min(counted) <= len(
             self.stewards
         )
@@ -94,6 +91,10 @@ class Electorate:
         return frozenset(a for a, seat in self.seats.items() if is_settled(Epoch(seat.since), self.epoch))
 
     def dormant(self) -> frozenset[Address]:
+        return self._dormant
+
+    @cached_property
+    def _dormant(self) -> frozenset[Address]:
         return frozenset(address for address, seat in self.seats.items() if seat.dormant)
 
 
@@ -103,30 +104,15 @@ def electorate_of(
     stewards: tuple[Address, ...],
     policy: Policy,
     before: bytes = b"",
-    last: Electorate | None = None,
+    encoder: LongEncoder | None = None,
 ) -> Electorate:
     """The electorate of a state; ``before``: the hash of the state before the parent.
 
-    ``last``: an electorate of the group whose seats are taken over where nothing in them has changed.
+    ``encoder``: of the group's electorates, for those of many seats that change little.
     """
-    known = last.seats if last is not None else {}
-    seats = {seat.address: _stated(seat, known.get(seat.address)) for seat in roster.seats}
-    encoder = last.encoder if last is not None else None
-    encoder = encoder or long_encoder(WireElectorate, "seats", attrgetter("address"))
+    seats = {seat.address: seat.stated for seat in roster.seats}
     named = before if bounds.committee_size(policy, roster.n) else b""
     return Electorate(epoch, seats, stewards, policy, named, encoder)
-
-
-def _stated(seat: RosterSeat, known: Seat | None) -> Seat:
-    if (
-        known is not None
-        and known.leaf == seat.leaf
-        and known.leaf_key == seat.leaf_key
-        and known.since == seat.since
-        and known.dormant == seat.dormant
-    ):
-        return known
-    return Seat(seat.address, seat.leaf, seat.leaf_key, seat.since, seat.dormant)
 
 
 class VoteScheme:
@@ -148,6 +134,8 @@ class Electorates:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._known: dict[Epoch, Electorate] = {}
+        self.encoder = long_encoder(WireElectorate, "seats")
+        """Knows how the seats are encoded that stay from one epoch to the next."""
 
     def load(self) -> None:
         for _, raw in self._ledger.bytes_under(b"electorate/"):
@@ -160,10 +148,6 @@ class Electorates:
 
     def get(self, epoch: int) -> Electorate | None:
         return self._known.get(Epoch(epoch))
-
-    def newest(self) -> Electorate | None:
-        """That of the highest epoch; None before there is one."""
-        return self._known[max(self._known)] if self._known else None
 
     def epochs(self) -> list[Epoch]:
         return sorted(self._known)

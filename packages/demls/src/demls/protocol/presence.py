@@ -24,17 +24,14 @@ class Presence:
 
     def enter(self, roster: Roster, now: Instant) -> None:
         """A new state: newcomers count as heard now, who left is forgotten."""
-        for address in [address for address in self._heard if address not in roster.addresses]:
+        for address in sorted(self._heard.keys() - roster.addresses):
             del self._heard[address]
             self._stored.pop(address, None)
             self._ledger.delete(b"heard/" + address)
-        for seat in roster.seats:
-            if seat.address not in self._heard:
-                self._heard[seat.address] = now
-                self._store(seat.address, now)
-        self.returned = {
-            address: at for address, at in self.returned.items() if address in roster.addresses - roster.counted
-        }
+        for address in sorted(roster.addresses - self._heard.keys()):
+            self._heard[address] = now
+            self._store(address, now)
+        self.returned = {address: at for address, at in self.returned.items() if address in roster.dormant}
 
     def note(self, member: Address, roster: Roster, now: Instant, dormant_after: int) -> None:
         """A member has said something signed. O(1)."""

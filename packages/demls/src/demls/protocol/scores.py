@@ -147,9 +147,9 @@ class Scores:
                 moved[member] = None
         for member in moved:
             self._keep(member)
-        for member in members - frozenset(newcomers):
-            score = self._known.get(member)
-            if score is None or score.points >= scoring.start:
+        there = members - frozenset(newcomers)
+        for member, score in [known for known in self._known.items() if known[0] in there]:
+            if score.points >= scoring.start:
                 continue
             if any(entry.epoch >= epoch - 1 and entry.cause in _FAULTS for entry in score.history):
                 continue

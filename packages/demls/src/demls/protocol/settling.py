@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from demls_consensus import quorum
 
 from demls.protocol.continuity import is_certified, next_head
+from demls.protocol.engine import Member
 from demls.protocol.events import (
     Halted,
     KeysRenewed,
@@ -64,6 +65,8 @@ class Entered:
     """When those members joined who were there before."""
     before: bytes = b""
     """Names the state that the commit continued."""
+    changed: Mapping[int, Member | None] | None = None
+    """If only these leaves are different from the state before: what they are now, None for a blank one."""
 
 
 def settle_own(
@@ -167,7 +170,7 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
     known = [item for item in map(state.governance.items.get, entries) if item is not None]
     settled = _whole(settled, entries, [item.proposal for item in known])
     added, sync = state.candidates.added(candidate), state.candidates.sync_of(candidate)
-    state.candidates.merge(candidate)
+    changed = state.candidates.merge(candidate)
     state.mls_changed = True
     state.history.keep(settled, step.now)
     state.round.close()
@@ -183,11 +186,10 @@ def _settle(state: GroupState, settled: SettledCommit, step: Step) -> None:
         return
     state.read_charter(step)
     head, ended = next_head(settled.head, settled.epoch, candidate.id), state.state
-    state.enter(Entered(head, minted[1], succession, before.since(), settled.head), step.now)
+    state.enter(Entered(head, minted[1], succession, before.since(), settled.head, changed), step.now)
     welcome = _welcome_of(state, settled, sync, added, committer, ended, succession) if sync is not None else None
     roster = state.roster
-    joined = tuple(seat.address for seat in roster.seats if seat.address not in before.addresses)
-    left = tuple(seat.address for seat in before.seats if seat.address not in roster.addresses)
+    joined, left = roster.beyond(before), before.beyond(roster)
     state.governance.settle(entries, roster, state.state.electorate, step)
     _reopen_requests(state, step)
     new = [deed for deed in succession.deeds if deed.epoch == ended.epoch]

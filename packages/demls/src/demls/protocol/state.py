@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from operator import attrgetter
+from itertools import chain, islice
 
 from demls.protocol import policy as bounds
 from demls.protocol.admission import meaning_of
@@ -52,7 +52,7 @@ from demls.protocol.round_host import Mint
 from demls.protocol.scores import Scores
 from demls.protocol.settling import Entered, settle_own
 from demls.protocol.step import Step
-from demls.protocol.stewards import StewardList, settled_pool
+from demls.protocol.stewards import StewardList, count_settled
 from demls.protocol.successors import Successors
 from demls.protocol.sync import Accepted, build_sync
 from demls.protocol.updates import KeyAges, OwnUpdates, fault_of_refresh, is_for, renewed_by
@@ -192,7 +192,7 @@ class GroupState:
         self.announcing = Announcing(self)
         self.certifying = Certifying()
         self.places = Places(self)
-        self._successions = long_encoder(Succession, "keys", attrgetter("member_id"))
+        self._successions = long_encoder(Succession, "keys")
         self._addable: tuple[State, dict[bytes, bool]] | None = None
         """Which key packages MLS takes in the present state, of those that were tried."""
         self.heard_at = Instant(0)
@@ -244,7 +244,7 @@ class GroupState:
             self.ledger.delete(_repair_key(gone))
         self.chat.enter(self.roster, epoch, self.state.reseated)
         self.ledger.put(_owners_key(epoch), self.roster.owners())
-        self.ledger.put(b"since", {bytes(address): joined for address, joined in self.roster.since().items()})
+        self.ledger.put(b"since", self.roster.since())
         self.presence.enter(self.roster, now)
         for old in [old for old in self.channels if old < epoch - bounds.CHANNELS_KEPT]:
             del self.channels[old]
@@ -315,8 +315,8 @@ class GroupState:
         epoch, policy = Epoch(self.mls.epoch), self.charter.policy
         base_time = Duration(max(bounds.VIEW_TIME_MIN, 2 * policy.delivery_time))
         succession = entered.succession
-        roster = Roster(self.mls.members(), epoch, entered.since, map(Address, succession.dormant), self.roster)
-        stewards, last = StewardList.read(succession.stewards), self.governance.electorates.newest()
+        roster, stewards = self._roster_of(entered, epoch), StewardList.read(succession.stewards)
+        active, encoder = stewards.rotated(epoch, roster), self.governance.electorates.encoder
         self.roster = roster
         self.state = State(
             epoch,
@@ -328,8 +328,8 @@ class GroupState:
             succession.lost,
             succession.deeds,
             self.charter,
-            electorate_of(epoch, roster, stewards.rotated(epoch, roster), policy, entered.before, last),
-            len(settled_pool(roster.since(), epoch) & roster.counted),
+            electorate_of(epoch, roster, active, policy, entered.before, encoder),
+            count_settled(roster, epoch),
             self.mls.export_secret(WAY_BACK_LABEL, entered.head, SECRET_BYTES),
             succession.reseated,
             succession.keys,
@@ -364,6 +364,12 @@ class GroupState:
             base_time=base_time,
             members=len(roster.seats),
         )
+
+    def _roster_of(self, entered: Entered, epoch: Epoch) -> Roster:
+        dormant = map(Address, entered.succession.dormant)
+        if entered.changed is not None:
+            return self.roster.after(entered.changed, epoch, dormant)
+        return Roster(self.mls.members(), epoch, entered.since, dormant, self.roster)
 
     def _fault_of(self, proposal: Proposal) -> tuple[Reason, str] | None:
         match proposal.change.payload:
@@ -469,7 +475,7 @@ class GroupState:
                 self.state.time,
                 self.state.stewards,
                 self.state.lost,
-                tuple(seat.address for seat in self.roster.seats if seat.dormant),
+                tuple(sorted(self.roster.dormant)),
                 self.state.deeds,
                 self.status,
                 self.settled_at,
@@ -626,8 +632,8 @@ class GroupState:
 
     def welcomer_rank(self, committer: Address, newcomers: Collection[Address]) -> int | None:
         """The own place among those who send a welcome: the committer, then the next in order; None if not there."""
-        order = [committer, *(member for member in self.state.leaders if member != committer)]
-        welcomers = [member for member in order if member not in newcomers][:WELCOMERS_MAX]
+        order = chain([committer], (member for member in self.state.leaders if member != committer))
+        welcomers = list(islice((member for member in order if member not in newcomers), WELCOMERS_MAX))
         return welcomers.index(self.own) if self.own in welcomers else None
 
     def listening(self) -> dict[Topic, Channel]:

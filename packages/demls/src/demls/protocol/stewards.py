@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from demls.protocol.roster import Roster
 from demls.wire.chain import LostTurn, StewardListing
-from demls.wire.framing import digester
+from demls.wire.framing import by_digest
 from demls.wire.ids import Address, Epoch, GroupId, Head, View
 
 
@@ -79,9 +79,19 @@ def is_settled(joined: Epoch, epoch: Epoch) -> bool:
 
 def settled_pool(since: Mapping[Address, Epoch], epoch: Epoch) -> frozenset[Address]:
     """Who is settled in at ``epoch``, of members with these epochs of joining."""
+    return frozenset(since).difference(_unsettled(since, epoch))
+
+
+def count_settled(roster: Roster, epoch: Epoch) -> int:
+    """How many counted members are settled in at ``epoch``. O(n)."""
+    return len(roster.counted.difference(_unsettled(roster.since(), epoch)))
+
+
+def _unsettled(since: Mapping[Address, Epoch], epoch: Epoch) -> list[Address]:
+    """Few of many, as a rule, so these are what is looked for."""
     if not epoch:
-        return frozenset([member for member, joined in since.items() if is_settled(joined, epoch)])
-    return frozenset([member for member, joined in since.items() if joined < epoch])  # of thousands, several times
+        return [member for member, joined in since.items() if not is_settled(joined, epoch)]
+    return [member for member, joined in since.items() if joined >= epoch]
 
 
 def list_size(pool: int, stewards_min: int, stewards_max: int) -> int:
@@ -115,14 +125,16 @@ def departed(
     listed: StewardList,
     before: Mapping[Address, Epoch],
     after: Mapping[Address, Epoch],
+    touched: Iterable[Address],
     reseated: Iterable[Address] = (),
 ) -> StewardList:
     """The same list after some members have left or been replaced by newcomers of the same address.
 
+    ``touched``: nobody else came or went between ``before`` and ``after``.
     ``reseated``: who was given a new leaf. The place was that of the old one, and ends with it.
     """
     anew = frozenset(reseated)
-    changed = [member for member, joined in before.items() if after.get(member) != joined]
+    changed = [member for member in touched if member in before and after.get(member) != before[member]]
     gone = {
         member
         for member in (*changed, *(anew & before.keys()))
@@ -145,8 +157,8 @@ def leaders(
     behind = {Address(turn.member_id) for turn in lost} & roster.counted
     listed = stewards.rotated(epoch, roster)
     others = roster.counted.difference(listed)
-    place_of = digester(b"demls leader 1", head)
-    everybody = listed + tuple(sorted(others, key=place_of))
+    by_place = by_digest(others, b"demls leader 1", head)
+    everybody = listed + tuple(map(by_place.__getitem__, sorted(by_place)))
     if not behind:
         return everybody
     return tuple(a for a in everybody if a not in behind) + tuple(a for a in everybody if a in behind)

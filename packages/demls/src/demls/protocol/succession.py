@@ -73,19 +73,22 @@ def follow(
     """
     entered = Epoch(epoch + 1)
     before = roster.since()
-    after = {member: joined for member, joined in before.items() if member not in commit.removed}
+    after = dict(before)
+    for member in commit.removed & after.keys():
+        del after[member]
     after |= dict.fromkeys(commit.added, entered)
+    touched = commit.removed | commit.added
     dormant = _dormant(commit.changes, roster, after)
     settings = next((change for change in commit.changes if isinstance(change, Settings)), None)
     elected = next((change for change in commit.changes if isinstance(change, StewardElection)), None)
     policy = settings.policy if settings is not None else policy
     given = reseated_after(reseated, commit.reseated, entered, commit.time, after)
     if elected is None:
-        listed = departed(stewards, before, after, commit.reseated)
+        listed = departed(stewards, before, after, touched, commit.reseated)
     else:
         listed = _elected(elected, commit, entered, after)
         anew = {Address(one.member_id) for one in given if one.epoch > elected.election_epoch}
-        listed = departed(listed, before, after, anew)
+        listed = departed(listed, before, after, touched, anew)
     listed = _continued(listed, entered, after, dormant, policy, group_id)
     lost_now = _lost(commit, epoch, lost, leaders, after, dormant)
     new = _deeds(commit, epoch, leaders)
@@ -96,17 +99,20 @@ def follow(
 def _keys(
     commit: Carried, entered: Epoch, keys: Iterable[KeyAge], after: Mapping[Address, Epoch]
 ) -> tuple[KeyAge, ...]:
-    """Since when each member has the encryption key that its leaf has now."""
+    """Since when each member has the encryption key that its leaf has now, by member. O(n): they are in order."""
     fresh = (commit.renewed | commit.added | commit.reseated) & after.keys()
-    stayed = [age for age in keys if age.member_id in after and age.member_id not in fresh]  # in their order already
-    unknown = after.keys() - fresh - {age.member_id for age in stayed}
-    stayed += [KeyAge(member, entered, commit.time) for member in fresh]
-    stayed += [KeyAge(member, after[member], 0) for member in unknown]
-    return tuple(sorted(stayed, key=attrgetter("member_id")))
+    ages = list(keys)
+    known = frozenset([Address(age.member_id) for age in ages])
+    gone = (known - after.keys()) | (known & fresh)
+    if gone:
+        ages = [age for age in ages if age.member_id not in gone]
+    ages += [KeyAge(member, entered, commit.time) for member in fresh]
+    ages += [KeyAge(member, after[member], 0) for member in after.keys() - known - fresh]
+    return tuple(sorted(ages, key=attrgetter("member_id")))
 
 
 def _dormant(changes: Iterable[Change], roster: Roster, after: Mapping[Address, Epoch]) -> frozenset[Address]:
-    asleep = {seat.address for seat in roster.seats if seat.dormant}
+    asleep = set(roster.dormant)
     for change in changes:
         if isinstance(change, Dormant):
             asleep.add(Address(change.member_id))
@@ -143,14 +149,14 @@ def _continued(
     is always drawn anew. A list with too few for them to decide, where stewards do, is used up at once.
     """
     left = [member for member in stewards.active(after) if member not in dormant]
-    settled = len(settled_pool(after, entered) - dormant)
-    is_short = bounds.needs_stewards(policy) and len(left) < bounds.stewards_deciding_min(settled)
+    pool = settled_pool(after, entered) - dormant
+    is_short = bounds.needs_stewards(policy) and len(left) < bounds.stewards_deciding_min(len(pool))
     if left and not stewards.is_exhausted(entered) and not is_short:
         return stewards
     epoch = entered
-    if not settled_pool(after, epoch) - dormant:
+    if not pool:
         epoch = Epoch(entered + 1)  # only newcomers are left: they are settled in at once
-    pool = settled_pool(after, epoch) - dormant
+        pool = settled_pool(after, epoch) - dormant
     if left and len(pool) > policy.stewards_max:
         return stewards
     size = list_size(len(pool), policy.stewards_min, policy.stewards_max)

@@ -13,6 +13,7 @@ key (§7.3), and a founder supports the extensions of its own group (§7.2).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 import msgspec
 from demls_engine import EngineError, Inactive, InvalidInput, InvalidMessage, UnreadableState, WrongEpoch, WrongState
@@ -38,6 +39,7 @@ from demls.simulation.model_wire import (
     Epoch,
     MessageState,
     PrivateMessage,
+    Tree,
     encode,
     private_extensions,
     read_message,
@@ -139,8 +141,8 @@ class ModelGroup:
     def stage(self, commit: bytes, updates: Sequence[bytes] = (), own_update: bytes | None = None) -> StagedCommit:
         return model_commit.stage(self._moment(), commit, updates, own_update)
 
-    def merge(self, commit: StagedCommit | bytes) -> None:
-        authenticator = self.authenticator()
+    def merge(self, commit: StagedCommit | bytes) -> dict[int, Member | None]:
+        authenticator, before = self.authenticator(), self._epoch.tree
         if isinstance(commit, StagedCommit):
             following = commit.next
             if following.is_merged or following.base != authenticator:
@@ -152,6 +154,7 @@ class ModelGroup:
             if candidate.base != authenticator:
                 raise WrongState("The candidate was built on another state; build or stage it again.")
             self._enter(candidate.epoch, None, removes_self=False)
+        return self._changed(before) if self.is_active else {}
 
     def encrypt(self, plaintext: bytes, authenticated_data: bytes = b"") -> bytes:
         self._check_active()
@@ -235,6 +238,11 @@ class ModelGroup:
             return
         self._messages[self.epoch] = EpochMessages.new(self.epoch, epoch.secret)
         self.forget_past_epochs(self._about.past_epochs)
+
+    def _changed(self, before: Tree) -> dict[int, Member | None]:
+        pairs = enumerate(zip_longest(before, self._epoch.tree))
+        changed = {index: leaf for index, (old, leaf) in pairs if old is not leaf and old != leaf}
+        return {index: None if leaf is None else Member.of(index, leaf) for index, leaf in changed.items()}
 
     def _moment(self) -> Moment:
         self._check_active()

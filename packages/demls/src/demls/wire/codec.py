@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 from google.protobuf.message import DecodeError, Message
 
@@ -285,39 +285,35 @@ _MANY = 16
 class LongEncoder:
     """Encodes messages of one class whose ``field`` has many items, of which few change from one to the next.
 
-    The bytes of an item are kept as long as the message encoded last has the same object under the same key.
+    The bytes of an item are kept as long as the same object is in each message.
     """
 
-    def __init__(self, cls: type, schema: type[Message], field: str, key: Callable[[Any], Any]) -> None:
-        """``key``: by what an item is found again; no two of a message have the same."""
+    def __init__(self, cls: type, schema: type[Message], field: str) -> None:
         numbers = {one.name: one.number for one in schema.DESCRIPTOR.fields}
         plan = [one for one in _plan(cls) if one.name != field]
         items = next(one for one in _plan(cls) if one.name == field)
-        self._schema, self._field, self._key = schema, field, key
+        self._schema, self._field = schema, field
         self._item_schema = type(getattr(schema(), field).add())
         self._write_item = _writer(items.target)
         self._before = _fields_writer([one for one in plan if numbers[one.name] < numbers[field]])
         self._after = _fields_writer([one for one in plan if numbers[one.name] > numbers[field]])
         self._tag = _varint(numbers[field] << 3 | 2)
-        self._known: dict[Any, tuple[Any, bytes]] = {}
+        self._known: dict[int, tuple[Any, bytes]] = {}
+        """By identity, which belongs to no other object as long as this one is here."""
 
     def encode(self, value: Any) -> bytes:
         """The canonical bytes, as ``encode`` gives them. O(items), most of them looked up if they are many."""
-        if len(getattr(value, self._field)) < _MANY:
+        items = getattr(value, self._field)
+        if len(items) < _MANY:
             self._known = {}
             return encode(value, self._schema)
-        known, kept, key = self._known, {}, self._key
-        parts = [self._part(self._before, value)]
-        for item in getattr(value, self._field):
-            name = key(item)
-            found = known.get(name)
-            if found is None or found[0] is not item:
-                found = item, self._encoded(item)
-            kept[name] = found
-            parts.append(found[1])
-        self._known = kept
-        parts.append(self._part(self._after, value))
-        return b"".join(parts)
+        ids = list(map(id, items))
+        found = list(map(self._known.get, ids))
+        for place in [place for place, known in enumerate(found) if known is None]:
+            found[place] = items[place], self._encoded(items[place])
+        self._known = dict(zip(ids, cast("list[tuple[Any, bytes]]", found), strict=True))
+        encoded = [known[1] for known in found if known is not None]
+        return b"".join([self._part(self._before, value), *encoded, self._part(self._after, value)])
 
     def _part(self, write: _Write, value: Any) -> bytes:
         message = self._schema()

@@ -6,10 +6,10 @@ say in ``talk``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
 from demls.wire import demls_pb2 as pb
 from demls.wire.chain import Electorate, Seat, Succession
@@ -684,9 +684,9 @@ def encode_message(value: object) -> bytes:
     return encode(value, getattr(pb, type(value).__name__))
 
 
-def long_encoder(cls: type, field: str, key: Callable[[Any], Any]) -> LongEncoder:
+def long_encoder(cls: type, field: str) -> LongEncoder:
     """For messages of this class whose ``field`` has many items that stay; ``key``: what tells them apart."""
-    return LongEncoder(cls, getattr(pb, cls.__name__), field, key)
+    return LongEncoder(cls, getattr(pb, cls.__name__), field)
 
 
 def decode_message(data: bytes, cls: type[_Message]) -> _Message:
