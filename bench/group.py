@@ -25,6 +25,9 @@ from report import Result, add_arguments, keep, publish, runs_for, say, smallest
 STEWARDS = 2
 """Two: their list is used up after two commits. The reference node has as many if nothing else is said."""
 
+CHATS = 4
+"""Said one after the other in an epoch, as the reference node's: in the first of a member keys are derived (MLS)."""
+
 WARM_UP = 3
 TURNS = 2
 """So often each takes its turn."""
@@ -53,7 +56,8 @@ def measure(size: int, runs: int) -> Result:
     for number in range(runs):
         say(f"{size} members, run {number + 1} of {runs}")
         newcomer: Member = people.newcomer()
-        run("chat", lambda: people.chat("hello, everybody"))
+        for _ in range(CHATS):
+            run("chat", lambda: people.chat("hello, everybody"))
         run("add", lambda newcomer=newcomer: people.add([newcomer]))
         rest()
         run("remove", lambda newcomer=newcomer: people.remove(newcomer.address))

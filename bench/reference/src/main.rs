@@ -25,6 +25,8 @@ const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed2
 const STEP: Duration = Duration::from_secs(1);
 const STEPS_MAX: usize = 600;
 const START: Duration = Duration::from_secs(1_800_000_000);
+/// Said one after the other in an epoch. In the first of a member the keys of its leaf are derived.
+const CHATS: usize = 4;
 
 /// Of everything since it was last taken.
 #[derive(Clone, Copy, Default)]
@@ -303,9 +305,11 @@ fn main() {
         group.rest();
         let mut costs: [Vec<Cost>; 4] = Default::default();
         for _ in 0..runs {
-            group.take_cost();
-            group.chat();
-            costs[3].push(group.take_cost());
+            for _ in 0..CHATS {
+                group.take_cost();
+                group.chat();
+                costs[3].push(group.take_cost());
+            }
             group.add();
             costs[0].push(group.take_cost());
             group.rest();

@@ -283,7 +283,7 @@ impl MlsGroup {
         let changes = self.with(py, LiveGroup::changes)?;
         let list = PyList::empty(py);
         for (key, value) in changes {
-            let value = value.map(|value| PyBytes::new(py, &value));
+            let value = value.map(|value| PyBytes::new(py, value.bytes()));
             list.append((PyBytes::new(py, &key), value))?;
         }
         Ok(list)

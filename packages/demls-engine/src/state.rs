@@ -9,6 +9,7 @@ use openmls::prelude::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::SystemTime;
 use zeroize::Zeroizing;
 
@@ -64,7 +65,7 @@ pub struct Plain {
 }
 
 /// A key and its new value; None: the key is gone.
-pub type Change = (Vec<u8>, Option<Vec<u8>>);
+pub type Change = (Vec<u8>, Option<Arc<Value>>);
 
 pub struct LiveGroup {
     pub group: MlsGroup,
@@ -367,7 +368,7 @@ impl LiveGroup {
                     .get(*key)
                     .is_none_or(|saved| saved.bytes() != value.bytes())
             })
-            .map(|(key, value)| (key.clone(), Some(value.bytes().to_vec())));
+            .map(|(key, value)| (key.clone(), Some(Arc::clone(value))));
         let mut changes: Vec<_> = gone.chain(changed).collect();
         changes.sort_by(|(one, _), (other, _)| one.cmp(other));
         self.saved = current;
