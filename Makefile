@@ -93,6 +93,7 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate.py --check
 	cd packages/demls-engine && cargo fmt --check && cargo clippy --release --locked --quiet -- -D warnings
+	cd bench/reference && cargo fmt --check
 	cd web && ../scripts/npm.sh run --silent check
 
 .PHONY: fix

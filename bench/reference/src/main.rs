@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use alloy::signers::local::PrivateKeySigner;
 use de_mls::defaults::{DefaultConsensusPlugin, DefaultPeerScoring, InMemoryPeerScoreStorage};
-use de_mls::{Conversation, ConversationConfig, ConversationEvent, DispatchOutcome, MockClock, ScoringConfig};
+use de_mls::{
+    Conversation, ConversationConfig, ConversationEvent, DispatchOutcome, MockClock, ScoringConfig,
+};
 use hashgraph_like_consensus::signing::EthereumConsensusSigner;
 use openmls::credentials::{BasicCredential, CredentialWithKey};
 use openmls::group::MlsGroupCreateConfig;
@@ -60,7 +62,9 @@ impl Person {
             name: (number as u64).to_be_bytes().to_vec(),
             provider: OpenMlsRustCrypto::default(),
             signer: SignatureKeyPair::new(SUITE.signature_algorithm()).expect("a key"),
-            consensus: DefaultConsensusPlugin::new(EthereumConsensusSigner::new(PrivateKeySigner::random())),
+            consensus: DefaultConsensusPlugin::new(EthereumConsensusSigner::new(
+                PrivateKeySigner::random(),
+            )),
             talk: None,
             is_out: false,
             says_nothing: false,
@@ -100,11 +104,18 @@ struct Group {
 }
 
 fn scoring() -> DefaultPeerScoring {
-    DefaultPeerScoring::new(InMemoryPeerScoreStorage::default(), Default::default(), ScoringConfig::default())
+    DefaultPeerScoring::new(
+        InMemoryPeerScoreStorage::default(),
+        Default::default(),
+        ScoringConfig::default(),
+    )
 }
 
 fn processor_time() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: the pointer is to a valid timespec that outlives the call.
     unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
@@ -118,7 +129,9 @@ impl Group {
         let packages: Vec<&[u8]> = packages.iter().map(Vec::as_slice).collect();
         let clock = MockClock::at(START);
         let founder = &mut people[0];
-        let config = MlsGroupCreateConfig::builder().use_ratchet_tree_extension(true).build();
+        let config = MlsGroupCreateConfig::builder()
+            .use_ratchet_tree_extension(true)
+            .build();
         founder.talk = Some(
             Talk::create(
                 "group",
@@ -135,14 +148,22 @@ impl Group {
             )
             .expect("a group"),
         );
-        let mut group = Self { people, clock, queue: VecDeque::new(), cost: Cost::default(), elections: 0 };
+        let mut group = Self {
+            people,
+            clock,
+            queue: VecDeque::new(),
+            cost: Cost::default(),
+            elections: 0,
+        };
         group.take(0);
         group.settle(|group| group.members().len() == size);
         group
     }
 
     fn members(&self) -> Vec<usize> {
-        (0..self.people.len()).filter(|&number| self.people[number].epoch().is_some()).collect()
+        (0..self.people.len())
+            .filter(|&number| self.people[number].epoch().is_some())
+            .collect()
     }
 
     fn epoch(&self) -> Option<u64> {
@@ -157,7 +178,9 @@ impl Group {
 
     /// What a member's calls have brought: messages to all, welcomes, and votes that it is asked for.
     fn take(&mut self, number: usize) {
-        let Some(talk) = &self.people[number].talk else { return };
+        let Some(talk) = &self.people[number].talk else {
+            return;
+        };
         let (events, outbound) = (talk.drain_events(), talk.drain_outbound());
         for message in outbound {
             self.cost.messages += 1;
@@ -166,14 +189,23 @@ impl Group {
         }
         for event in events {
             match event {
-                ConversationEvent::WelcomeReady { welcome, minted_locally: true } => {
+                ConversationEvent::WelcomeReady {
+                    welcome,
+                    minted_locally: true,
+                } => {
                     for joiner in 0..self.people.len() {
                         if self.people[joiner].talk.is_none() {
-                            self.join(joiner, &welcome.welcome_bytes, &welcome.conversation_sync_bytes);
+                            self.join(
+                                joiner,
+                                &welcome.welcome_bytes,
+                                &welcome.conversation_sync_bytes,
+                            );
                         }
                     }
                 }
-                ConversationEvent::VoteRequested { proposal_id, .. } if !self.people[number].says_nothing => {
+                ConversationEvent::VoteRequested { proposal_id, .. }
+                    if !self.people[number].says_nothing =>
+                {
                     self.call(number, |person, talk| {
                         let _ = talk.vote(&person.provider, &person.signer, proposal_id, true);
                         false
@@ -207,7 +239,9 @@ impl Group {
 
     /// One call of a member, its time counted; says whether the member is out after it.
     fn call(&mut self, number: usize, act: impl FnOnce(&Person, &mut Talk) -> bool) {
-        let Some(mut talk) = self.people[number].talk.take() else { return };
+        let Some(mut talk) = self.people[number].talk.take() else {
+            return;
+        };
         let began = processor_time();
         let is_out = act(&self.people[number], &mut talk);
         self.cost.nanoseconds += processor_time() - began;
@@ -222,7 +256,8 @@ impl Group {
             for number in 0..self.people.len() {
                 if number != sender && self.people[number].epoch().is_some() {
                     self.call(number, |person, talk| {
-                        let done = talk.process_inbound(&person.provider, &person.signer, &name, &payload);
+                        let done =
+                            talk.process_inbound(&person.provider, &person.signer, &name, &payload);
                         matches!(done, Ok(DispatchOutcome::LeaveRequested))
                     });
                 }
@@ -232,7 +267,9 @@ impl Group {
 
     fn poll(&mut self) {
         for number in self.members() {
-            self.call(number, |person, talk| talk.poll(&person.provider, &person.signer).leave_requested);
+            self.call(number, |person, talk| {
+                talk.poll(&person.provider, &person.signer).leave_requested
+            });
         }
     }
 
@@ -264,7 +301,12 @@ impl Group {
 
     fn chat(&mut self) {
         self.call(0, |person, talk| {
-            talk.send_message(&person.provider, &person.signer, b"hello, everybody".to_vec()).expect("it is said");
+            talk.send_message(
+                &person.provider,
+                &person.signer,
+                b"hello, everybody".to_vec(),
+            )
+            .expect("it is said");
             false
         });
         self.deliver();
@@ -275,27 +317,40 @@ impl Group {
         let (newcomer, epoch) = (self.people.len() - 1, self.epoch().expect("agreement"));
         let package = self.people[newcomer].key_package();
         self.call(0, |person, talk| {
-            talk.add_member(&person.provider, &person.signer, &package).expect("it is proposed");
+            talk.add_member(&person.provider, &person.signer, &package)
+                .expect("it is proposed");
             false
         });
-        self.settle(|group| group.epoch().is_some_and(|now| now > epoch) && group.people[newcomer].talk.is_some());
+        self.settle(|group| {
+            group.epoch().is_some_and(|now| now > epoch) && group.people[newcomer].talk.is_some()
+        });
     }
 
     /// The newest is removed; it does not vote.
     fn remove(&mut self) {
         let (target, epoch) = (self.people.len() - 1, self.epoch().expect("agreement"));
         self.people[target].says_nothing = true;
-        let handle = self.people[target].talk.as_ref().expect("a member").own_id();
+        let handle = self.people[target]
+            .talk
+            .as_ref()
+            .expect("a member")
+            .own_id();
         self.call(0, |person, talk| {
-            talk.remove_member(&person.provider, &person.signer, &handle).expect("it is proposed");
+            talk.remove_member(&person.provider, &person.signer, &handle)
+                .expect("it is proposed");
             false
         });
-        self.settle(|group| group.people[target].is_out && group.epoch().is_some_and(|now| now > epoch));
+        self.settle(|group| {
+            group.people[target].is_out && group.epoch().is_some_and(|now| now > epoch)
+        });
     }
 }
 
 fn main() {
-    let numbers: Vec<usize> = std::env::args().skip(1).filter_map(|text| text.parse().ok()).collect();
+    let numbers: Vec<usize> = std::env::args()
+        .skip(1)
+        .filter_map(|text| text.parse().ok())
+        .collect();
     let Some((&runs, sizes)) = numbers.split_first() else {
         eprintln!("Give the number of runs, then group sizes of at least 3.");
         std::process::exit(2);
@@ -322,7 +377,13 @@ fn main() {
             costs[2].push(group.take_cost());
             group.rest();
         }
-        let best = |kind: usize| costs[kind].iter().min_by_key(|cost| cost.nanoseconds).expect("a run").json();
+        let best = |kind: usize| {
+            costs[kind]
+                .iter()
+                .min_by_key(|cost| cost.nanoseconds)
+                .expect("a run")
+                .json()
+        };
         println!(
             "{{\"members\": {size}, \"add\": {}, \"remove\": {}, \"election\": {}, \"chat\": {}}}",
             best(0),
