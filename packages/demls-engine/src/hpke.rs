@@ -2,10 +2,14 @@
 //!
 //! `openmls_rust_crypto` draws HPKE's ephemeral keys from the operating system, so a seeded engine
 //! would still build another commit in every run. Everything is delegated to it except, for a
-//! seeded engine, the two calls that encapsulate.
+//! seeded engine, the two calls that encapsulate, and the verification of signatures, which it does
+//! with the same library but makes the key anew for each.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
+use ed25519_dalek::{Signature, VerifyingKey};
 use hpke_rs::{Hpke, HpkePublicKey, Mode};
 use hpke_rs_crypto::error::Error as HpkeCryptoError;
 use hpke_rs_crypto::types::{AeadAlgorithm, KdfAlgorithm, KemAlgorithm};
@@ -29,18 +33,41 @@ pub struct Crypto {
     library: RustCrypto,
     /// Fresh for each operation; None: ephemeral keys come from the operating system.
     ephemeral_seed: Option<Zeroizing<[u8; 32]>>,
+    /// Signature keys as points: to make one takes a tenth of a verification.
+    known_keys: Mutex<HashMap<[u8; 32], VerifyingKey>>,
     #[cfg(test)]
     sound_keys: std::sync::atomic::AtomicUsize,
 }
+
+/// Of a group's members only few speak at a time.
+const KNOWN_KEYS_MAX: usize = 64;
 
 impl Crypto {
     pub fn new(ephemeral_seed: Option<[u8; 32]>) -> Self {
         Self {
             library: RustCrypto::default(),
             ephemeral_seed: ephemeral_seed.map(Zeroizing::new),
+            known_keys: Mutex::default(),
             #[cfg(test)]
             sound_keys: usize::MAX.into(),
         }
+    }
+
+    fn known_key(&self, public: &[u8]) -> Result<VerifyingKey, CryptoError> {
+        let public = <[u8; 32]>::try_from(public).map_err(|_| CryptoError::CryptoLibraryError)?;
+        let mut known = self
+            .known_keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = known.get(&public) {
+            return Ok(*key);
+        }
+        let key = VerifyingKey::from_bytes(&public).map_err(|_| CryptoError::CryptoLibraryError)?;
+        if known.len() >= KNOWN_KEYS_MAX {
+            known.clear();
+        }
+        known.insert(public, key);
+        Ok(key)
     }
 
     /// To the key pair that is derived after `sound` others nothing can be encrypted.
@@ -165,7 +192,14 @@ impl OpenMlsCrypto for Crypto {
         pk: &[u8],
         signature: &[u8],
     ) -> Result<(), CryptoError> {
-        self.library.verify_signature(alg, data, pk, signature)
+        if alg != SignatureScheme::ED25519 {
+            return self.library.verify_signature(alg, data, pk, signature);
+        }
+        let signature =
+            Signature::from_slice(signature).map_err(|_| CryptoError::CryptoLibraryError)?;
+        self.known_key(pk)?
+            .verify_strict(data, &signature)
+            .map_err(|_| CryptoError::InvalidSignature)
     }
 
     fn sign(&self, alg: SignatureScheme, data: &[u8], key: &[u8]) -> Result<Vec<u8>, CryptoError> {
@@ -417,5 +451,58 @@ impl HpkeCrypto for SeededHpke {
         msg: &[u8],
     ) -> Result<Vec<u8>, HpkeCryptoError> {
         HpkeRustCrypto::aead_open(alg, key, nonce, aad, msg)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::LeafKey;
+    use openmls_traits::signatures::Signer;
+
+    /// The library's verdict, and ours twice: with a key that is new, and with one that is known.
+    fn verdicts(
+        crypto: &Crypto,
+        data: &[u8],
+        public: &[u8],
+        signature: &[u8],
+    ) -> [Result<(), CryptoError>; 3] {
+        let ours = || crypto.verify_signature(SignatureScheme::ED25519, data, public, signature);
+        let library = RustCrypto::default();
+        let theirs = library.verify_signature(SignatureScheme::ED25519, data, public, signature);
+        [theirs, ours(), ours()]
+    }
+
+    #[test]
+    fn signatures_are_judged_as_by_the_library() {
+        let crypto = Crypto::new(None);
+        let mut held = 0;
+        for number in 0..=u8::try_from(KNOWN_KEYS_MAX).unwrap_or(u8::MAX) {
+            let key = LeafKey::from_slice(&[number; 32]).ok();
+            let (Some(public), Some(signature)) = (
+                key.as_ref().map(LeafKey::public),
+                key.as_ref().and_then(|key| key.sign(b"said").ok()),
+            ) else {
+                panic!("a key that signs nothing");
+            };
+            let mut flipped = signature.clone();
+            flipped[usize::from(number) % 64] ^= 1;
+            let cases: [(&[u8], &[u8], &[u8]); 7] = [
+                (b"said", &public, &signature),
+                (b"not said", &public, &signature),
+                (b"said", &public, &flipped),
+                (b"said", &public, &signature[1..]),
+                (b"said", &public[1..], &signature),
+                (b"said", &[number; 32], &signature), // half of these are no points
+                (b"said", &[0; 32], &[0; 64]), // a point of low order: strict rules refuse it
+            ];
+            for (data, public, signature) in cases {
+                let [theirs, first, again] = verdicts(&crypto, data, public, signature);
+                assert_eq!(theirs, first);
+                assert_eq!(theirs, again);
+                held += usize::from(theirs.is_ok());
+            }
+        }
+        assert_eq!(held, KNOWN_KEYS_MAX + 1);
     }
 }

@@ -566,16 +566,18 @@ class Group:
         taken = Taken()
         for start in range(0, len(envelopes), bounds.ENVELOPES_AT_ONCE_MAX):
             waiting, state = envelopes[start : start + bounds.ENVELOPES_AT_ONCE_MAX], self._state
-            opened = self._inbound.open(waiting) if state is not None else []
+            opened = self._inbound.open(waiting) if state is not None else [None] * len(waiting)
             for place, (topic, payload) in enumerate(waiting):
-                is_same = state is not None and self._state is state
-                self._take(topic, payload, opened[place] if is_same else None, now, taken)
+                found, is_same = opened[place], state is not None and self._state is state
+                if place and self._state is not None and not (is_same and self._inbound.is_open(topic, found)):
+                    (found,) = self._inbound.open(((topic, payload),))
+                self._take(topic, payload, found, now, taken)
             if state is not None:
                 state.foreseen.clear()
         return self._effects(taken, now)
 
     def _take(self, topic: Topic, payload: bytes, found: Found | None, now: Instant, taken: Taken) -> None:
-        """One envelope; ``found``: what stands in it, if it was opened before."""
+        """One envelope; ``found``: what stands in it."""
         if self._returning is not None:
             taken.add(self._go_on(self._returning.receive(topic, payload, now), now))
             return
@@ -583,8 +585,6 @@ class Group:
         if state is None:
             return
         step = Step(now, state.channel)
-        if found is None or not self._inbound.is_open(topic, found):
-            found = self._inbound.open(((topic, payload),))[0]
         had_changed, state.mls_changed = state.mls_changed, False
         if found is None:
             step.refuse(Reason.UNREADABLE, "an envelope that is not sealed for this group")

@@ -87,6 +87,8 @@ class Inbound:
 
     def open(self, envelopes: Sequence[tuple[Topic, bytes]]) -> list[Found | None]:
         """What stands in these envelopes; None for each that is not sealed for this group."""
+        if len(envelopes) == 1:
+            return [self._open_one(*envelopes[0])]
         found: list[Found | None] = [None] * len(envelopes)
         listening = self._state.listening()
         places: dict[Topic, list[int]] = {}
@@ -99,13 +101,19 @@ class Inbound:
             reads = read_all(channel, sealed, self._state.engine, self._frames)
             for place, read in zip(waiting, reads, strict=True):
                 found[place] = (channel, read) if read is not None else None
-        if len(envelopes) > 1:
-            self._state.foreseen.look((one[1] for one in found if one is not None), self._state)
+        self._state.foreseen.look((one[1] for one in found if one is not None), self._state)
         return found
 
-    def is_open(self, topic: Topic, found: Found) -> bool:
-        """Does the node still listen where it did when the envelope was opened?"""
-        return self._state.listening().get(topic) is found[0]
+    def _open_one(self, topic: Topic, payload: bytes) -> Found | None:
+        channel = self._state.listening().get(topic)
+        if channel is None or len(payload) > bounds.ENVELOPE_BYTES_MAX:
+            return None
+        (read,) = read_all(channel, (payload,), self._state.engine, self._frames)
+        return (channel, read) if read is not None else None
+
+    def is_open(self, topic: Topic, found: Found | None) -> bool:
+        """Was the envelope opened, and does the node still listen where it did then?"""
+        return found is not None and self._state.listening().get(topic) is found[0]
 
     def dispatch(self, channel: Channel, read: Read, step: Step) -> None:
         state, message = self._state, read.payload
