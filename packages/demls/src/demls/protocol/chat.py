@@ -326,9 +326,10 @@ class Chat:
 
     def _want(self, message: ConversationMessage, now: Instant) -> None:
         """What its sender has seen and this member has not. What was said before a member came is never named."""
-        if message.epoch < self.since():
+        lacking = self.copies.lacks(message.seen)
+        if not lacking or message.epoch < self.since():
             return
-        for message_id in self.copies.lacks(message.seen):
+        for message_id in lacking:
             if message_id not in self.wanted:
                 self.wanted[message_id] = Wanted(self.first_ask(now) + bounds.ASK_FIRST_AFTER)
                 self.stamp += 1
@@ -397,6 +398,8 @@ class Chat:
 
     def hears_again(self, member: Address, now: Instant) -> None:
         """A member that was away is back: ask it for what was given up."""
+        if not self.open:
+            return
         for place in [place for place in self.open if place[0] == member]:
             for gap in self.heard[place].gaps:
                 is_due = gap.is_told and gap.anew < bounds.ASKS_ANEW_MAX

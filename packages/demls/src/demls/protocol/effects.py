@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from demls.protocol.events import Event
 from demls.wire.ids import Instant, Topic
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One durable record: ``value`` None deletes ``key``."""
 
     key: bytes

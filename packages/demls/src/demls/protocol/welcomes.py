@@ -208,6 +208,8 @@ class Welcomes:
             self._put_own(replace(self._own, unheard=left) if left else None)
 
     def deadline(self) -> Instant | None:
+        if not self._pending and self._own is None:
+            return None
         times = [Instant(pending.send_at) for pending in self._pending.values()]
         if self._own is not None:
             times.append(Instant(self._own.since + bounds.WELCOME_LIFETIME + 1))
