@@ -12,6 +12,7 @@ README.md.
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -43,6 +44,7 @@ def measure(size: int, runs: int) -> Result:
     commits: list[tuple[int, int]] = []
 
     def run(kind: str, act: Callable[[], None]) -> None:
+        gc.collect()  # what was done before is no work of this
         people.take_cost()
         act()
         costs[kind].append(people.take_cost())

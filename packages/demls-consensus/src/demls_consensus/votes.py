@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, unique
+from enum import IntEnum, unique
 
 from .codec import (
     PROPOSAL_ID_BYTES,
@@ -22,7 +22,7 @@ _VERSION = b"\x01"
 
 
 @unique
-class Choice(Enum):
+class Choice(IntEnum):
     """What a voter says. There is no abstention: that is silence."""
 
     NO = 0

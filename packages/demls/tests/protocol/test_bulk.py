@@ -152,8 +152,30 @@ def test_what_is_only_counted_is_as_if_everything_had_been_asked(monkeypatch: py
     """The short way after a vote that decides nothing, and a statement that completes nothing, leaves out nothing."""
     _, waiting = recorded()
     quick = taken([waiting])
-    monkeypatch.setattr(Group, "_is_still", lambda self, message, step, turns: False)
+    ask_everything(monkeypatch)
     assert taken([waiting]) == quick
+
+
+def ask_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take no short way, whatever comes."""
+    monkeypatch.setattr(facade, "count", lambda found, places, state, now: False)
+    monkeypatch.setattr(Group, "_is_still", lambda self, message, step, turns: False)
+
+
+def test_statements_that_complete_nothing_are_counted_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder, waiting = recorded()
+    group, begun = recorder.dave()
+    asked: list[object] = []
+    take = Group._take
+    monkeypatch.setattr(Group, "_take", lambda *given: (asked.append(given), take(*given)))
+    quick = outcome(group, [begun, group.receive_many(waiting, Instant(recorder.now + 1))])
+    counted = len(waiting) - len(asked)
+    assert counted > 4
+    ask_everything(monkeypatch)
+    asked.clear()
+    group, begun = recorder.dave()
+    assert outcome(group, [begun, group.receive_many(waiting, Instant(recorder.now + 1))]) == quick
+    assert len(asked) == len(waiting)
 
 
 def test_after_talk_only_talk_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

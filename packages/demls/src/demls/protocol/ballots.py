@@ -93,7 +93,7 @@ def judge(ballots: Ballots, now: Instant) -> tuple[int, Verdict]:
     ends, it is for all members.
     """
     last = len(ballots) - 1
-    for place, ballot in enumerate(ballots):
+    for place, ballot in enumerate(ballots if last else ()):  # of one alone, the last line says all
         if ballot.tally.verdict(deadline_passed=False).is_yes:
             return place, Verdict.YES_BY_VOTES
     for place, ballot in enumerate(ballots[:last]):

@@ -158,7 +158,7 @@ class Round:
             self.candidates[offer.candidate.id] = offer.candidate
             self._host.learn(offer.candidate)
         for _, raw in self._ledger.bytes_under(b"round/statement/"):
-            self._keep(decode_message(raw, RoundStatement))
+            self.keep(decode_message(raw, RoundStatement), raw)
         if self.at.phase is not Phase.IDLE:
             self.at.entered_at = self.at.repeat_at = now
             self.at.acks_at = now if self._is_heard(StatementKind.ACK, self.at.view) else None
@@ -253,8 +253,7 @@ class Round:
                 proof = Proof(DoubleStatement(known, statement))
                 step.tell(Misbehaved(member, "signed two different statements in one view", proof))
             return False
-        self._keep(statement)
-        self._ledger.put_bytes(_statement_key(statement), raw or encode_message(statement))
+        self.keep(statement, raw)
         self._note_quorums(kind, view, step)
         return True
 
@@ -267,7 +266,9 @@ class Round:
             self._heard(member, view)
         step.refuse(Reason.LIMIT, "a round statement for a view far away")
 
-    def _keep(self, statement: RoundStatement) -> None:
+    def keep(self, statement: RoundStatement, raw: bytes = b"") -> None:
+        """Count a member's first statement of its kind in a view, and write it; ``raw``: its bytes, if at hand."""
+        self._ledger.put_bytes(_statement_key(statement), raw or encode_message(statement))
         self._may_settle = True
         view = View(statement.view)
         views = self._acks if statement.kind == StatementKind.ACK else self._locks
@@ -314,14 +315,14 @@ class Round:
         """Does an offer wait here to become acceptable? Then every vote may matter."""
         return self.at.phase in (Phase.IDLE, Phase.WAITING) and View(self.at.view) in self.offers
 
-    def is_still(self, statement: RoundStatement) -> bool:
-        """Could nothing follow from this statement, just kept? Of two members, what is a quorum depends on work too."""
+    def is_still(self, statement: RoundStatement, coming: int = 0) -> bool:
+        """Could nothing follow from this statement, just kept (``coming`` 1: once it is)? Of two members, it may."""
         if self._committee.n == 2 or statement.view != self.at.view or self._followed > self.at.view or self.is_settled:
             return False
         if statement.kind == StatementKind.ACK and self.at.phase is Phase.LOCKED:
-            return self.at.best_view == self.at.view
+            return self.at.best_view == self.at.view and self.at.acks_at is not None
         is_asked = self.at.phase in (Phase.ACKED, Phase.LOCKED)
-        return is_asked and len(self.statements(_KINDS[statement.kind], statement.view)) < self._committee.q
+        return is_asked and len(self.statements(_KINDS[statement.kind], statement.view)) + coming < self._committee.q
 
     def leader(self, view: int) -> Address:
         return self._leaders[view % len(self._leaders)]
@@ -485,8 +486,7 @@ class Round:
         statement = RoundStatement(
             self.epoch, self.head, self.at.view, candidate, choices, self._own, signature, int(kind)
         )
-        self._keep(statement)
-        self._ledger.put_bytes(_statement_key(statement), encode_message(statement))
+        self.keep(statement)
         self._note_quorums(kind, View(self.at.view), step)
         self._host.say_statement(statement, step)
 

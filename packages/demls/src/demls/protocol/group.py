@@ -18,23 +18,8 @@ from demls.protocol.echoes import Echoes
 from demls.protocol.effects import Change as RecordChange
 from demls.protocol.effects import Effects, Taken
 from demls.protocol.engine import Engine, EngineError
-from demls.protocol.errors import (
-    BadSnapshot,
-    NotAMember,
-    RequestRefused,
-    TooMuch,
-    UnknownProposal,
-)
-from demls.protocol.events import (
-    Event,
-    Joined,
-    ProposalHeld,
-    Reason,
-    Rejected,
-    Removed,
-    Returned,
-    Waiting,
-)
+from demls.protocol.errors import BadSnapshot, NotAMember, RequestRefused, TooMuch, UnknownProposal
+from demls.protocol.events import Event, Joined, ProposalHeld, Reason, Rejected, Removed, Returned, Waiting
 from demls.protocol.inbound import Found, Inbound, answer_rejected
 from demls.protocol.membership import MACHINE, Ended, check_schema, device_of, new_state
 from demls.protocol.overview import group_view, member_views, returning_view
@@ -44,7 +29,7 @@ from demls.protocol.records import SCHEMA, Ledger
 from demls.protocol.returning import Returning, Sign
 from demls.protocol.state import GroupRecord, GroupState
 from demls.protocol.step import Step
-from demls.protocol.stillness import is_still
+from demls.protocol.stillness import Places, count, is_quiet, is_still
 from demls.protocol.stranding import Stranding
 from demls.protocol.sync import Accepted
 from demls.protocol.timing import Timing
@@ -76,6 +61,7 @@ from demls.wire.messages import (
     decode_message,
     encode_message,
 )
+from demls.wire.statements import RoundStatement
 
 __all__ = ["SUPPORTED_EXTENSIONS", "Group", "Invite", "Remove"]
 
@@ -567,9 +553,16 @@ class Group:
         for start in range(0, len(envelopes), bounds.ENVELOPES_AT_ONCE_MAX):
             waiting, state = envelopes[start : start + bounds.ENVELOPES_AT_ONCE_MAX], self._state
             opened = self._inbound.open(waiting) if state is not None else [None] * len(waiting)
+            here: Places | None = None
             for place, (topic, payload) in enumerate(waiting):
-                found, is_same = opened[place], state is not None and self._state is state
-                if place and self._state is not None and not (is_same and self._inbound.is_open(topic, found)):
+                found, same = opened[place], state if self._state is state else None
+                if same is not None and found is not None and isinstance(found[1].payload, RoundStatement):
+                    here = self._where_counted(now) if here is None else here
+                    if count(found, here, same, now):
+                        self._timing.moved()
+                        continue
+                here = None
+                if place and self._state is not None and (same is None or not self._inbound.is_open(topic, found)):
                     (found,) = self._inbound.open(((topic, payload),))
                 self._take(topic, payload, found, now, taken)
             if state is not None:
@@ -607,6 +600,14 @@ class Group:
                 return
         state.mls_changed = state.mls_changed or had_changed
         self._conclude(step, taken)
+
+    def _where_counted(self, now: Instant) -> Places:
+        """Where statements of the open round come in that may be only counted; nowhere, if something waits."""
+        state = self._live()
+        is_free = state.round.is_open and is_quiet(state, self._duties, self._stranding)
+        if not is_free or self._waiting or self._is_due(now):
+            return ()
+        return state.channel, state.places.floors.get(state.epoch)
 
     def _is_idle(self, step: Step) -> bool:
         """Has nothing changed since the last call ended, and is nothing due yet? O(1)."""

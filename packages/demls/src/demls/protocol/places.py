@@ -26,7 +26,8 @@ class Places:
 
     def __init__(self, state: GroupState) -> None:
         self._state = state
-        self._listening: tuple[tuple[Head, int], dict[Topic, Channel]] | None = None
+        self._listening: dict[Topic, Channel] = {}
+        self._made_in: tuple[Head, int] = Head(b""), -1
         self._booths: tuple[Channel, ...] = ()
         self.floors: dict[Epoch, Channel] = {}
         """Where this member hears the committees of the newest epochs, as far as it does."""
@@ -34,14 +35,15 @@ class Places:
     def listening(self) -> dict[Topic, Channel]:
         """Where this member listens now, by topic: to the stewards' votes if it decides with them, or all do by now."""
         state = self._state
-        stamp = state.state.head, state.governance.turns
-        if self._listening is None or self._listening[0] != stamp:
+        head, turns = self._made_in
+        if turns != state.governance.turns or head != state.state.head:
             channels = [state.rendezvous, channel_of(state.state.way_back), *state.channels.values()]
             self._choose_floors()
             channels += self.floors.values()
             self._booths = tuple(map(booth_of, state.channels.values())) if self._hears_stewards() else ()
-            self._listening = stamp, {channel.topic: channel for channel in (*channels, *self._booths)}
-        return self._listening[1]
+            self._listening = {channel.topic: channel for channel in (*channels, *self._booths)}
+            self._made_in = state.state.head, state.governance.turns
+        return self._listening
 
     # --- The committee ------------------------------------------------------------------------------------------
 
