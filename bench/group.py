@@ -44,7 +44,6 @@ def measure(size: int, runs: int) -> Result:
     commits: list[tuple[int, int]] = []
 
     def run(kind: str, act: Callable[[], None]) -> None:
-        gc.collect()  # what was done before is no work of this
         people.take_cost()
         act()
         costs[kind].append(people.take_cost())
@@ -57,6 +56,7 @@ def measure(size: int, runs: int) -> Result:
     rest()
     for number in range(runs):
         say(f"{size} members, run {number + 1} of {runs}")
+        gc.collect()  # what was done before is no work of this run
         newcomer: Member = people.newcomer()
         for _ in range(CHATS):
             run("chat", lambda: people.chat("hello, everybody"))
