@@ -39,8 +39,8 @@ WORDS = {
     "tally": "tally",
     "decision": "from bytes to certificate",
 }
-_BUSY = 0.5
-"""A load of so much a core and the figures are preliminary."""
+_BUSY = 0.25
+"""So much load a core besides its own, which is one, and the figures are preliminary."""
 
 mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "demls", "font.size": 9, "axes.grid": True})
 
@@ -174,7 +174,7 @@ def page(found: dict[str, Result]) -> str:
         "each does and how to take it. Nothing here is estimated: what was not measured is not there.",
         "",
     ]
-    busy = [name for name, one in found.items() if (one["machine"]["load"] or 0) > _BUSY * one["machine"]["cores"]]
+    busy = [name for name, one in found.items() if (one["machine"]["load"] or 0) > 1 + _BUSY * one["machine"]["cores"]]
     if busy:
         lines += [
             f"**Preliminary:** the machine was busy with other work while these were taken: {', '.join(busy)}.",
