@@ -12,10 +12,21 @@ from demls.protocol.channel import seal
 from demls.protocol.effects import Effects
 from demls.protocol.foreseen import Foreseen
 from demls.protocol.group import Group
-from demls.wire.alike import FORMS_MAX, Frames
+from demls.wire import alike
+from demls.wire.alike import FORMS_MAX, Frames, Read
 from demls.wire.codec import WireError
 from demls.wire.ids import Instant, Topic
-from demls.wire.messages import Candidate, Frame, Offer, PrivateMessage, Remove, Vote, decode_message, encode_message
+from demls.wire.messages import (
+    PRIVATE_MESSAGE,
+    Candidate,
+    Frame,
+    Offer,
+    PrivateMessage,
+    Remove,
+    Vote,
+    decode_message,
+    encode_message,
+)
 from demls.wire.statements import RoundStatement, StatementKind
 from demls_engine import Engine
 from hypothesis import HealthCheck, given, settings
@@ -378,6 +389,22 @@ def test_forms_are_bounded() -> None:
     for view in range(2 * FORMS_MAX + 3):
         frames.read(encode_message(Frame(RoundStatement(1, bytes(32), view, b"", b"", bytes(20), bytes(64), 1))))
         assert len(frames._forms) <= FORMS_MAX
-    for size in range(1, 2 * FORMS_MAX + 3):
-        frames.read(encode_message(Frame(PrivateMessage(bytes(size)))))
-        assert len(frames._chat_heads) <= FORMS_MAX
+
+
+@pytest.mark.parametrize("near", [1, 120, 128, 250, 16_378, 16_384, PRIVATE_MESSAGE.most])
+def test_a_chat_message_of_any_size_is_read_by_likeness(near: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its lengths take, and none that is out of bounds."""
+    sizes = range(max(1, near - 8), near + 9)
+    said = {size: encode_message(Frame(PrivateMessage(bytes(size)))) for size in sizes}
+    frames = Frames(GROUP)
+    monkeypatch.setattr(alike, "decode_message", never)
+    for size in sizes:
+        if PRIVATE_MESSAGE.holds(size):
+            assert frames.read(said[size]) == Read(PrivateMessage(bytes(size)))
+        else:
+            with pytest.raises(AssertionError):
+                frames.read(said[size])
+
+
+def never(data: bytes, kind: type) -> Any:
+    raise AssertionError(kind)

@@ -85,7 +85,8 @@ class Copies:
         is_own = member == self._own
         count_max = bounds.OWN_COPIES_KEPT if is_own else bounds.COPIES_OF_MEMBER_KEPT
         bytes_max = bounds.OWN_COPY_BYTES_KEPT if is_own else bounds.COPY_BYTES_OF_MEMBER_KEPT
-        while len(self._of[member]) > count_max or self._bytes[member] > bytes_max:
+        kept = self._of[member]
+        while len(kept) > count_max or self._bytes[member] > bytes_max:
             self._drop_oldest(member)
         while self._others > bounds.COPIES_KEPT or self._other_bytes > bounds.COPY_BYTES_KEPT:
             self._drop_oldest(max((one for one in self._of if one != self._own), key=lambda one: self._bytes[one]))

@@ -131,6 +131,8 @@ class Inbound:
                 self._receive_statement(message, read.raw, step)
             case Vote():
                 self._receive_vote(message, step)
+            case PrivateMessage():
+                self._receive_chat(message, step)
             case Proposal():
                 step.is_known = message.id in state.governance.items
                 state.receive_proposal(message, step)
@@ -150,8 +152,6 @@ class Inbound:
                     state.repair.came_back(step.now)
             case Digest():
                 self._receive_digest(channel, message, step)
-            case PrivateMessage():
-                self._receive_chat(message, step)
             case ChatQuestion():
                 state.repair.receive_question(message, step)
             case SaidAgain():

@@ -8,9 +8,20 @@ everything else is decoded.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
-from demls.wire.messages import Frame, Offer, Payload, PrivateMessage, Vote, decode_message, encode_message
+from demls.wire.codec import varint
+from demls.wire.messages import (
+    PRIVATE_MESSAGE,
+    Frame,
+    Offer,
+    Payload,
+    PrivateMessage,
+    Vote,
+    decode_message,
+    encode_message,
+)
 from demls.wire.statements import RoundStatement
 
 FORMS_MAX = 256
@@ -27,6 +38,9 @@ _KINDS = (1, 2)
 _VOTE_BYTES = 127  # a vote with an Ed25519 signature
 _VOTE_HEAD = encode_message(Frame(Vote(bytes(_VOTE_BYTES))))[:-_VOTE_BYTES]
 _VOTE_FRAME_BYTES = len(_VOTE_HEAD) + _VOTE_BYTES
+
+_CHAT = encode_message(Frame(PrivateMessage(b"x")))  # tag, length, tag, length, x
+_CHAT_TAG, _DATA_TAG = _CHAT[:-4], _CHAT[-3:-2]
 
 
 class Read(NamedTuple):
@@ -51,21 +65,20 @@ class _Form:
 
 
 class Frames:
-    """Reads the frames of one group. Remembers at most ``FORMS_MAX`` forms, and as many sizes of chat messages."""
+    """Reads the frames of one group. Remembers at most ``FORMS_MAX`` forms."""
 
     def __init__(self, group_id: bytes) -> None:
         self._group_id = group_id
         self._forms: dict[tuple[bytes, bytes, bytes], _Form] = {}
-        self._chat_heads: dict[int, bytes] = {}
-        """What stands before the bytes of a chat message, by the size of the frame: as many follow in each of them."""
 
     def read(self, frame: bytes) -> Read:
         """The message in the canonical bytes of a frame. Raises WireError."""
         if len(frame) == _VOTE_FRAME_BYTES and frame.startswith(_VOTE_HEAD):
             return Read(Vote(frame[-_VOTE_BYTES:]))
-        head = self._chat_heads.get(len(frame))
-        if head is not None and frame.startswith(head):
-            return Read(PrivateMessage(frame[len(head) :]))
+        if frame.startswith(_CHAT_TAG):
+            head = _chat_head(len(frame))
+            if head is not None and frame.startswith(head):
+                return Read(PrivateMessage(frame[len(head) :]))
         shape = frame[:_MEMBER], frame[_MEMBER_END:_SIGNATURE], frame[_SIGNATURE_END:]
         form = self._forms.get(shape)
         if form is None:
@@ -87,10 +100,6 @@ class Frames:
         payload = decode_message(frame, Frame).payload
         if isinstance(payload, Offer):
             return Read(payload, _body(frame))
-        if isinstance(payload, PrivateMessage):
-            if len(self._chat_heads) >= FORMS_MAX:
-                self._chat_heads.clear()
-            self._chat_heads[len(frame)] = frame[: -len(payload.data)]
         if not isinstance(payload, RoundStatement):
             return Read(payload)
         raw, content = _body(frame), payload.content(self._group_id)
@@ -99,6 +108,20 @@ class Frames:
                 self._forms.clear()
             self._forms[shape] = _Form(payload, len(frame) - len(raw), content[:-_ADDRESS_BYTES])
         return Read(payload, raw, content)
+
+
+@lru_cache(maxsize=FORMS_MAX)
+def _chat_head(size: int) -> bytes | None:
+    """What stands before the bytes of a chat message in a frame of this size: as many follow in each of them."""
+    least = len(_CHAT) - 1
+    for taken in range(least, least + 2 * len(varint(size))):
+        data = size - taken
+        if PRIVATE_MESSAGE.holds(data):
+            inner = _DATA_TAG + varint(data)
+            head = _CHAT_TAG + varint(len(inner) + data) + inner
+            if len(head) == taken:
+                return head
+    return None
 
 
 def _body(frame: bytes) -> bytes:

@@ -297,7 +297,7 @@ class LongEncoder:
         self._write_item = _writer(items.target)
         self._before = _fields_writer([one for one in plan if numbers[one.name] < numbers[field]])
         self._after = _fields_writer([one for one in plan if numbers[one.name] > numbers[field]])
-        self._tag = _varint(numbers[field] << 3 | 2)
+        self._tag = varint(numbers[field] << 3 | 2)
         self._known: dict[int, tuple[Any, bytes]] = {}
         """By identity, which belongs to no other object as long as this one is here."""
 
@@ -324,10 +324,11 @@ class LongEncoder:
         message = self._item_schema()
         self._write_item(item, message)
         data: bytes = message.SerializeToString(deterministic=True)
-        return self._tag + _varint(len(data)) + data
+        return self._tag + varint(len(data)) + data
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """A protobuf varint, as short as can be."""
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)

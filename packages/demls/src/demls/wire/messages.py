@@ -553,11 +553,15 @@ class KeyPackageAnswer:
 # --- Frames ---------------------------------------------------------------------------------------------------
 
 
+PRIVATE_MESSAGE = Size(1, 128 * 1024)
+"""Of a message of MLS, in bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class PrivateMessage:
     """``data``: an MLSMessage with a PrivateMessage, in which chat travels."""
 
-    data: Annotated[bytes, Size(1, 128 * 1024)]
+    data: Annotated[bytes, PRIVATE_MESSAGE]
 
 
 Payload: TypeAlias = (
