@@ -53,6 +53,7 @@ def measure(size: int, runs: int) -> Result:
         people.pass_time(1_000)
         people.forget(everything=True)  # of the runs before, no newcomer has to hear
 
+    people.wake()
     rest()
     for number in range(runs):
         say(f"{size} members, run {number + 1} of {runs}")

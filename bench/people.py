@@ -368,6 +368,15 @@ class People:
         self._deliver()
         self.now = Instant(self.now + 1)
 
+    def wake(self, duration: int = 20_000) -> None:
+        """So long each is by itself: whoever was loaded asks around at first, and all were in the same moment."""
+        end = self.now + duration
+        for member in self.all:
+            machine = member.machine
+            while machine is not None and member.deadline is not None and member.deadline <= end:
+                member.deadline = machine.tick(member.deadline).deadline
+        self.now = Instant(end)
+
     def pass_time(self, duration: int) -> None:
         """So long, with all that becomes due in it."""
         end = self.now + duration

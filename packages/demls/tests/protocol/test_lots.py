@@ -63,6 +63,21 @@ def test_nodes_do_not_vote_all_at_once_on_an_election(world: World) -> None:
     assert len(set(said_at.values())) >= 3
 
 
+def test_a_crowd_that_restarts_asks_once_more_by_lot(world: World) -> None:
+    """Power was cut: all ask at once, and again not all in the same moment."""
+    for name in NAMES:
+        world.restart(name)
+    began, asked_at = world.now, list[int]()
+    before = Counter(one.sender for log in world.log.values() for one in log)
+    for _ in range(48):
+        world.run(250)
+        said = Counter(one.sender for log in world.log.values() for one in log)
+        asked_at += [world.now - began for name in NAMES if said[name] > before[name]]
+        before = said
+    assert len(set(asked_at)) > 8
+    assert max(asked_at) > 4 * SECOND
+
+
 def test_of_a_crowd_that_keeps_nothing_a_few_say_so(world: World) -> None:
     """Everybody has seen the end of the epoch, and nobody keeps it: not all of them say that."""
     away = Insider(world, "hank")

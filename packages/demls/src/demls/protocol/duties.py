@@ -28,6 +28,9 @@ from demls.wire.violations import Violation
 RETURNS = 3
 """So many members are asked one after the other besides the first, by whoever comes back."""
 
+RETURNS_WITHIN = Duration(10 * bounds.SECOND)
+"""In a crowd, the first of these is put off by so much at most."""
+
 AWAKE_AGAIN = Duration(10 * bounds.MINUTE)
 """So long after a vote on counting a member again has failed, it is opened once more."""
 
@@ -117,7 +120,9 @@ class Duties:
 
     def came_back(self, now: Instant) -> None:
         """After a restart, or new in the group: ask a few more in a while, since whoever was asked may be away."""
-        self._return_at, self._returns = Instant(now + bounds.REPEAT_EVERY), RETURNS
+        state = self._state
+        after = lot(state.state.head, state.own, len(state.roster.seats), RETURNS_WITHIN)  # many may have come at once
+        self._return_at, self._returns = Instant(now + bounds.REPEAT_EVERY + after), RETURNS
 
     def deadline(self, now: Instant) -> Instant | None:
         """When something is due by time alone."""
